@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Is this destination a load balancer? */
+#pragma once
+
+#include "maps.h"
+
+/*
+ * The port-0 entry exists for every load-balancer address, so that a SYN elsewhere, by far the most
+ * common, costs one lookup.
+ */
+static __always_inline bool is_frontend(const struct hp_address *address, __u16 port)
+{
+	struct hp_endpoint key = {.address = *address};
+	struct hp_frontend *frontend = bpf_map_lookup_elem(&frontends, &key);
+
+	if (frontend) {
+		if (frontend->any_port)
+			return true;
+		key.port = port;
+		if (bpf_map_lookup_elem(&frontends, &key))
+			return true;
+	}
+	if (have_prefixes) {
+		struct hp_prefix_key prefix = {.prefix_length = 128, .address = *address};
+
+		return bpf_map_lookup_elem(&frontend_prefixes, &prefix);
+	}
+	return false;
+}

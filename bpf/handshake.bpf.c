@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Entry points. docs/design.md has the rule; S1 to S6 below are its steps.
+ *
+ * Every TC program returns NEXT on every path and changes nothing in the packet: the datapath's own
+ * programs run as if hairpind were not there.
+ */
+#include <linux/bpf.h>
+#include <stdbool.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#ifndef NULL
+#define NULL ((void *)0)
+#endif
+#ifndef ENOENT
+#define ENOENT 2
+#endif
+
+#include "conntrack.h"
+#include "emit.h"
+#include "frontend.h"
+#include "maps.h"
+#include "parse.h"
+#include "pending.h"
+#include "source_check.h"
+#include "verdict.h"
+
+/* TCX_NEXT and TC_ACT_UNSPEC: the next program, else the stack. */
+#define NEXT (-1)
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* S1: a pod's SYN. */
+static __noinline int on_pod_syn(struct __sk_buff *skb, const struct segment *syn)
+{
+	struct hp_attempt_key key;
+	struct hp_attempt *attempt;
+
+	if (!is_frontend(&syn->destination, syn->destination_port))
+		return 0;
+	set_key(&key, &syn->source, syn->source_port, syn->sequence);
+	attempt = bpf_map_lookup_elem(&pending, &key);
+	if (attempt && is_endpoint(&attempt->lb, &syn->destination, syn->destination_port))
+		return count_retransmit(attempt);
+	if (source_is_forged(skb, syn)) {
+		count(HP_TOTAL_SPOOFED_SOURCES);
+		return 0;
+	}
+	add_attempt(&key, syn, skb->ifindex, 0);
+	if (syn->payload_length)
+		add_fast_open_alias(&key, syn->payload_length);
+	return 0;
+}
+
+static __always_inline void note_synack(struct hp_attempt *attempt, const struct segment *synack,
+					__u32 ifindex)
+{
+	if (attempt->synack_ns)
+		return;
+	attempt->synack_ns = bpf_ktime_get_ns();
+	attempt->synack_ifindex = ifindex;
+	attempt->synack_ack = synack->acknowledgment;
+}
+
+/* What an attempt was counted as stays: a later, other answer must not rename its incident. */
+static __always_inline void note_delivered(struct hp_attempt *attempt,
+					   const struct hp_address *responder, __u16 port)
+{
+	if (attempt->flags & (HP_SYNACK_DELIVERED | HP_MISMATCHED))
+		return;
+	set_endpoint(&attempt->synack_delivered, responder, port);
+	attempt->flags |= HP_SYNACK_DELIVERED;
+}
+
+/* S3 at the target, S5: only suspicion, since the reply may still be translated or routed back to
+ * the LB. */
+static __noinline int on_pod_synack(struct __sk_buff *skb, const struct segment *synack)
+{
+	struct hp_attempt_key key;
+	struct hp_attempt *attempt;
+	enum hp_conntrack conntrack = HP_CONNTRACK_UNCHECKED;
+
+	set_key(&key, &synack->destination, synack->destination_port, synack->acknowledgment - 1);
+	attempt = find_attempt(&key);
+	if (!attempt || is_endpoint(&attempt->lb, &synack->source, synack->source_port) ||
+	    (attempt->flags & (HP_SYNACK_LEFT | HP_TRANSLATED | HP_MISMATCHED)))
+		return 0;
+	if (source_is_forged(skb, synack)) {
+		count(HP_TOTAL_SPOOFED_SOURCES);
+		return 0;
+	}
+	/* To an alias the node's SNAT would have to undo its work first: the entry would not tell.
+	 */
+	if (same_address(&key.client, &synack->destination))
+		conntrack = conntrack_verdict(skb, &key, attempt, synack);
+	attempt->conntrack = conntrack;
+	if (conntrack != HP_CONNTRACK_UNCHECKED)
+		attempt->conntrack_source = HP_CONNTRACK_SOURCE_KERNEL;
+	if (conntrack == HP_CONNTRACK_TRANSLATED) {
+		attempt->flags |= HP_TRANSLATED;
+		COUNT_LB(&attempt->lb, translations);
+		return 0;
+	}
+	note_synack(attempt, synack, skb->ifindex);
+	set_endpoint(&attempt->synack_left, &synack->source, synack->source_port);
+	attempt->flags |= HP_SYNACK_LEFT;
+	return 0;
+}
+
+/* S4: a pod refuses a SYN-ACK with RST, seq = the SYN-ACK's ack (RFC 9293, 3.5.2). */
+static __noinline int on_pod_reset(const struct segment *reset)
+{
+	struct ending ending = {.outcome = HP_OUTCOME_RESET_BY_CLIENT};
+	struct hp_attempt_key key;
+	struct hp_attempt *attempt;
+
+	set_key(&key, &reset->source, reset->source_port, reset->sequence - 1);
+	attempt = find_attempt(&key);
+	if (!attempt || is_endpoint(&attempt->lb, &reset->destination, reset->destination_port))
+		return 0;
+	note_delivered(attempt, &reset->destination, reset->destination_port);
+	return conclude_misdirected(&key, attempt, &ending);
+}
+
+/* The client is given an answer: S6 if it is the load balancer's, S3 conclusive if it is not. */
+static __noinline int on_answer(struct __sk_buff *skb, const struct segment *answer, bool to_host)
+{
+	struct ending ending = {};
+	struct hp_attempt_key key;
+	struct hp_attempt *attempt;
+
+	set_key(&key, &answer->destination, answer->destination_port, answer->acknowledgment - 1);
+	attempt = find_attempt(&key);
+	if (!attempt || to_host != !!(attempt->flags & HP_HOST_CLIENT))
+		return 0;
+	if (is_endpoint(&attempt->lb, &answer->source, answer->source_port))
+		return conclude_answered(&key, attempt, answer->flags & TCP_RST);
+	/* A stray RST is no handshake: the client's stack ignores it. */
+	if (answer->flags & TCP_RST)
+		return 0;
+	note_synack(attempt, answer, skb->ifindex);
+	note_delivered(attempt, &answer->source, answer->source_port);
+	return conclude_misdirected(&key, attempt, &ending);
+}
+
+/* S2: the load balancer kept the source and chose this node. */
+static __noinline int on_net_syn(const struct segment *syn)
+{
+	struct hp_attempt_key key;
+	struct hp_attempt *attempt;
+
+	set_key(&key, &syn->source, syn->source_port, syn->sequence);
+	attempt = find_attempt(&key);
+	if (!attempt || (attempt->flags & (HP_RETURNED | HP_MISMATCHED)) ||
+	    is_endpoint(&attempt->lb, &syn->destination, syn->destination_port))
+		return 0;
+	set_endpoint(&attempt->returned, &syn->destination, syn->destination_port);
+	attempt->flags |= HP_RETURNED;
+	return 0;
+}
+
+/* S1 on the way out: a pod's SYN under the node's address, or the SYN of a client on the node
+ * itself. */
+static __noinline int on_net_leaving_syn(struct __sk_buff *skb, const struct segment *syn)
+{
+	struct hp_attempt_key key, origin;
+	struct hp_attempt *attempt;
+
+	if (!is_frontend(&syn->destination, syn->destination_port))
+		return 0;
+	set_key(&key, &syn->source, syn->source_port, syn->sequence);
+	attempt = bpf_map_lookup_elem(&pending, &key);
+	if (attempt) {
+		if (attempt->flags & HP_HOST_CLIENT)
+			count_retransmit(attempt);
+		return 0;
+	}
+	attempt = find_by_isn(syn, &origin);
+	if (attempt) {
+		attempt->flags |= HP_SNATED;
+		add_alias(&key, &origin, attempt->last_ns);
+		return 0;
+	}
+	/* What is forwarded for somebody else is not this node's to judge. */
+	if (bpf_map_lookup_elem(&node_addresses, &syn->source))
+		add_attempt(&key, syn, skb->ifindex, HP_HOST_CLIENT);
+	return 0;
+}
+
+SEC("tc")
+int from_pod(struct __sk_buff *skb)
+{
+	struct segment segment;
+
+	if (!parse_handshake(skb, &segment))
+		return NEXT;
+	if (is_syn(&segment))
+		on_pod_syn(skb, &segment);
+	else if (is_synack(&segment))
+		on_pod_synack(skb, &segment);
+	else if ((segment.flags & (TCP_RST | TCP_ACK)) == TCP_RST)
+		on_pod_reset(&segment);
+	return NEXT;
+}
+
+SEC("tc")
+int to_pod(struct __sk_buff *skb)
+{
+	struct segment segment;
+
+	if (!parse_handshake(skb, &segment))
+		return NEXT;
+	if (segment.flags & TCP_ACK)
+		on_answer(skb, &segment, false);
+	return NEXT;
+}
+
+SEC("tc")
+int from_net(struct __sk_buff *skb)
+{
+	struct segment segment;
+
+	if (!parse_handshake(skb, &segment))
+		return NEXT;
+	if (is_syn(&segment))
+		on_net_syn(&segment);
+	else if (segment.flags & TCP_ACK)
+		on_answer(skb, &segment, true);
+	return NEXT;
+}
+
+SEC("tc")
+int to_net(struct __sk_buff *skb)
+{
+	struct segment segment;
+
+	if (!parse_handshake(skb, &segment))
+		return NEXT;
+	if (is_syn(&segment))
+		on_net_leaving_syn(skb, &segment);
+	return NEXT;
+}
+
+/*
+ * S4: the kernel dropped a packet, and says why (>= 5.17). Fires for every drop of every packet on
+ * the machine, so that all but handshakes leave after a few loads.
+ */
+SEC("tp_btf/kfree_skb")
+int BPF_PROG(kfree_skb, struct sk_buff *skb, void *location, __u32 reason)
+{
+	struct ending ending = {
+	    .outcome = HP_OUTCOME_DROPPED,
+	    .drop_reason = reason,
+	    .drop_location = (__u64)location,
+	};
+	struct segment segment;
+	struct hp_attempt_key key;
+	struct hp_attempt *attempt;
+
+	if (!parse_sk_buff(skb, &segment))
+		return 0;
+	/* A bridge's flooded copy at the wrong port, or a SYN-ACK that tcp_send_reset has just told
+	 * of. */
+	if (IS_DROP_REASON(reason, OTHERHOST) || IS_DROP_REASON(reason, NO_SOCKET))
+		return 0;
+	if (is_syn(&segment)) {
+		set_key(&key, &segment.source, segment.source_port, segment.sequence);
+		attempt = find_attempt(&key);
+		/* Only the one that came back: on its way out it may be dropped for any reason. */
+		if (!attempt || !(attempt->flags & HP_RETURNED) ||
+		    !is_endpoint(&attempt->returned, &segment.destination,
+				 segment.destination_port))
+			return 0;
+		ending.syn_dropped = true;
+		return conclude_misdirected(&key, attempt, &ending);
+	}
+	if (!is_synack(&segment))
+		return 0;
+	set_key(&key, &segment.destination, segment.destination_port, segment.acknowledgment - 1);
+	attempt = find_attempt(&key);
+	if (!attempt || is_endpoint(&attempt->lb, &segment.source, segment.source_port) ||
+	    (attempt->flags & HP_TRANSLATED))
+		return 0;
+	/* A reply that conntrack could not be asked about may be one that the node would have
+	 * translated. */
+	if (!(attempt->flags & HP_RETURNED) && attempt->conntrack == HP_CONNTRACK_UNCHECKED)
+		return 0;
+	return conclude_misdirected(&key, attempt, &ending);
+}
+
+/*
+ * S4: a stack on this machine, a pod's or the node's own, answers a SYN-ACK with RST. `skb` is that
+ * SYN-ACK; it and `sk` may be NULL.
+ */
+SEC("tp_btf/tcp_send_reset")
+int BPF_PROG(tcp_send_reset, struct sock *sk, struct sk_buff *skb)
+{
+	struct ending ending = {.outcome = HP_OUTCOME_RESET_BY_CLIENT};
+	struct segment segment;
+	struct hp_attempt_key key;
+	struct hp_attempt *attempt;
+
+	if (!skb || !parse_sk_buff(skb, &segment) || !is_synack(&segment))
+		return 0;
+	set_key(&key, &segment.destination, segment.destination_port, segment.acknowledgment - 1);
+	attempt = find_attempt(&key);
+	if (!attempt || is_endpoint(&attempt->lb, &segment.source, segment.source_port))
+		return 0;
+	note_delivered(attempt, &segment.source, segment.source_port);
+	return conclude_misdirected(&key, attempt, &ending);
+}
+
+struct sweep_state {
+	__u64 now_ns;
+	__u64 undecided;
+};
+
+struct bpf_map;
+
+static long sweep_attempt(struct bpf_map *map, const struct hp_attempt_key *swept,
+			  struct hp_attempt *attempt, struct sweep_state *state)
+{
+	struct hp_attempt_key key = *swept;
+	struct ending ending = {};
+	__u64 now = state->now_ns;
+
+	/* Seen on another CPU after `now` was read. */
+	if (attempt->last_ns > now)
+		return 0;
+	if (attempt->flags & (HP_ALIAS | HP_UNANSWERED | HP_MISMATCHED)) {
+		if (now - attempt->last_ns >= RETRANSMIT_WINDOW_NS)
+			bpf_map_delete_elem(&pending, &key);
+		return 0;
+	}
+	if (now - attempt->first_ns < handshake_timeout_ns) {
+		state->undecided++;
+		return 0;
+	}
+	if (attempt->flags & HP_TRANSLATED)
+		/* The target answered and the node translates: to_pod is not on every datapath. */
+		conclude_answered(&key, attempt, false);
+	else if (attempt->flags & (HP_RETURNED | HP_SYNACK_LEFT))
+		conclude_misdirected(&key, attempt, &ending);
+	else
+		conclude_unanswered(&key, attempt);
+	return 0;
+}
+
+/* Run by the agent: the settle time of S6, and the end of what is remembered.
+ * bpf_for_each_map_elem: 5.13. */
+SEC("syscall")
+int sweep(struct hp_sweep *argument)
+{
+	struct sweep_state state = {.now_ns = argument->now_ns};
+
+	bpf_for_each_map_elem(&pending, sweep_attempt, &state, 0);
+	argument->undecided = state.undecided;
+	return 0;
+}

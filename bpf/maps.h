@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Every map and every value set before load. Keys and values are described in abi.h. */
+#pragma once
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "hairpind/abi.h"
+
+/* Set by the agent before load. */
+const volatile bool have_prefixes;			   /* frontend_prefixes is not empty */
+const volatile __u64 handshake_timeout_ns = 3000000000ULL; /* settle time (S6) */
+
+/*
+ * One sample a second and pair is enough to keep an alert's example fresh; the count does not
+ * depend on it.
+ */
+#define EVENT_INTERVAL_NS 1000000000ULL
+
+/*
+ * A decided attempt is remembered for as long as a SYN retransmit may still come, else it would be
+ * counted as a new one: the largest gap with tcp_syn_retries = 6 is 64 s (ip-sysctl.rst).
+ */
+#define RETRANSMIT_WINDOW_NS 130000000000ULL
+
+/* All sizes marked "agent" are set by it before load. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536); /* agent */
+	__type(key, struct hp_attempt_key);
+	__type(value, struct hp_attempt);
+} pending SEC(".maps");
+
+/*
+ * From an ISN to the newest attempt that has it: how a SYN that the node's SNAT renamed is
+ * recognized on the uplink, microseconds after it was recorded. Direct-mapped and overwritten
+ * without a lock: a stale or torn slot names an attempt that does not match and is ignored.
+ */
+#define ISN_INDEX_SIZE 16384
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, ISN_INDEX_SIZE);
+	__type(key, __u32);
+	__type(value, struct hp_attempt_key);
+} isn_index SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct hp_incident_key);
+	__type(value, struct hp_incident);
+} incidents SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct hp_endpoint);
+	__type(value, struct hp_lb_counters);
+} load_balancers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct hp_endpoint);
+	__type(value, struct hp_frontend);
+} frontends SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 1024);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct hp_prefix_key);
+	__type(value, __u32);
+} frontend_prefixes SEC(".maps");
+
+/* Addresses of the node itself. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct hp_address);
+	__type(value, __u32);
+} node_addresses SEC(".maps");
+
+/* Attached devices by ifindex. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct hp_device);
+} devices SEC(".maps");
+
+/* Which pod device an address was last verified on: spares the route lookup for each SYN. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct hp_address);
+	__type(value, __u32);
+} source_devices SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, HP_TOTAL_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} totals SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20); /* agent */
+} events SEC(".maps");
+
+static __always_inline void count(enum hp_total total)
+{
+	__u32 index = total;
+	__u64 *value = bpf_map_lookup_elem(&totals, &index);
+
+	if (value)
+		*value += 1;
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* From a packet to the TCP segment of a handshake. Nothing else passes. */
+#pragma once
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "hairpind/abi.h"
+#include "kernel_types.h"
+
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+
+struct segment {
+	struct hp_address source;
+	struct hp_address destination;
+	__u32 sequence;		/* host order */
+	__u32 acknowledgment;	/* host order */
+	__u16 source_port;	/* network order */
+	__u16 destination_port; /* network order */
+	__u16 payload_length;
+	__u8 flags;
+	bool ipv6;
+};
+
+/* The fixed part of a TCP header; linux/tcp.h's bit fields hide the flags byte. */
+struct tcp_header {
+	__be16 source_port;
+	__be16 destination_port;
+	__be32 sequence;
+	__be32 acknowledgment;
+	__u8 data_offset; /* in the upper 4 bits, in words */
+	__u8 flags;
+	__be16 window;
+	__be16 checksum;
+	__be16 urgent;
+};
+
+#define IP_OFFSET  0x1fff
+#define IP6_OFFSET 0xfff8
+
+static __always_inline bool is_syn(const struct segment *segment)
+{
+	return (segment->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
+}
+
+static __always_inline bool is_synack(const struct segment *segment)
+{
+	return (segment->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == (TCP_SYN | TCP_ACK);
+}
+
+static __always_inline void set_v4(struct hp_address *address, __be32 v4)
+{
+	address->word[0] = 0;
+	address->word[1] = 0;
+	address->word[2] = bpf_htonl(0xffff);
+	address->word[3] = v4;
+}
+
+static __always_inline void set_v6(struct hp_address *address, const struct in6_addr *v6)
+{
+	address->word[0] = v6->in6_u.u6_addr32[0];
+	address->word[1] = v6->in6_u.u6_addr32[1];
+	address->word[2] = v6->in6_u.u6_addr32[2];
+	address->word[3] = v6->in6_u.u6_addr32[3];
+}
+
+/* `length` is that of the TCP header and payload, from the IP header: padding of a frame is not
+ * payload. */
+static __always_inline void set_tcp(struct segment *segment, const struct tcp_header *tcp,
+				    __u32 length)
+{
+	__u32 header = (tcp->data_offset >> 4) * 4;
+
+	segment->sequence = bpf_ntohl(tcp->sequence);
+	segment->acknowledgment = bpf_ntohl(tcp->acknowledgment);
+	segment->source_port = tcp->source_port;
+	segment->destination_port = tcp->destination_port;
+	segment->flags = tcp->flags;
+	segment->payload_length = length > header ? length - header : 0;
+}
+
+/* Hop-by-hop, destination options, routing, fragment: more than four in a SYN is not a client's. */
+#define MAX_EXTENSION_HEADERS 4
+
+struct extension_header {
+	__u8 next;
+	__u8 length; /* in 8 octets, not counting the first (RFC 8200, 4.2) */
+	__be16 fragment_offset;
+};
+
+static __always_inline bool is_extension_header(__u8 next)
+{
+	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_FRAGMENT ||
+	       next == IPPROTO_DSTOPTS;
+}
+
+static __always_inline __u32 extension_length(__u8 kind, const struct extension_header *extension)
+{
+	return kind == IPPROTO_FRAGMENT ? 8 : (extension->length + 1) * 8;
+}
+
+/*
+ * Header bytes at an offset from the network header, of a packet at a TC hook (`skb`) or of one a
+ * tracepoint saw (`network`, a kernel address). One of the two is NULL at compile time. Both copy:
+ * unlike bpf_skb_pull_data they never touch the packet, and they read headers outside the linear
+ * part too.
+ */
+static __always_inline long read_header(struct __sk_buff *skb, const unsigned char *network,
+					__u32 offset, void *to, __u32 size)
+{
+	if (skb)
+		return bpf_skb_load_bytes_relative(skb, offset, to, size, BPF_HDR_START_NET);
+	return bpf_probe_read_kernel(to, size, network + offset);
+}
+
+static __always_inline bool parse_tcp(struct __sk_buff *skb, const unsigned char *network,
+				      __u32 offset, __u32 length, struct segment *segment)
+{
+	struct tcp_header tcp;
+
+	if (read_header(skb, network, offset, &tcp, sizeof(tcp)) ||
+	    !(tcp.flags & (TCP_SYN | TCP_RST)))
+		return false;
+	set_tcp(segment, &tcp, length);
+	return true;
+}
+
+static __always_inline bool parse_ipv4(struct __sk_buff *skb, const unsigned char *network,
+				       struct segment *segment)
+{
+	struct iphdr ip;
+	__u32 header;
+
+	if (read_header(skb, network, 0, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl < 5 ||
+	    ip.protocol != IPPROTO_TCP || (ip.frag_off & bpf_htons(IP_OFFSET)))
+		return false;
+	header = ip.ihl * 4;
+	set_v4(&segment->source, ip.saddr);
+	set_v4(&segment->destination, ip.daddr);
+	segment->ipv6 = false;
+	return parse_tcp(skb, network, header, bpf_ntohs(ip.tot_len) - header, segment);
+}
+
+static __always_inline bool parse_ipv6(struct __sk_buff *skb, const unsigned char *network,
+				       struct segment *segment)
+{
+	struct ipv6hdr ip6;
+	__u32 offset = sizeof(ip6);
+	__u8 next;
+
+	if (read_header(skb, network, 0, &ip6, sizeof(ip6)) || ip6.version != 6)
+		return false;
+	next = ip6.nexthdr;
+	for (int i = 0; i < MAX_EXTENSION_HEADERS && is_extension_header(next); i++) {
+		struct extension_header extension;
+
+		if (read_header(skb, network, offset, &extension, sizeof(extension)))
+			return false;
+		if (next == IPPROTO_FRAGMENT && (extension.fragment_offset & bpf_htons(IP6_OFFSET)))
+			return false;
+		offset += extension_length(next, &extension);
+		next = extension.next;
+	}
+	if (next != IPPROTO_TCP)
+		return false;
+	set_v6(&segment->source, &ip6.saddr);
+	set_v6(&segment->destination, &ip6.daddr);
+	segment->ipv6 = true;
+	return parse_tcp(skb, network, offset, sizeof(ip6) + bpf_ntohs(ip6.payload_len) - offset,
+			 segment);
+}
+
+/*
+ * What the fast path cannot take: IP options, extension headers, headers that are not in the linear
+ * part, inline VLAN tags, devices without an Ethernet header. At both TC hooks the stack has set
+ * the network header, and skb->protocol is that of the network header.
+ */
+static __noinline bool parse_slowly(struct __sk_buff *skb, struct segment *segment)
+{
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		return parse_ipv4(skb, NULL, segment);
+	return parse_ipv6(skb, NULL, segment);
+}
+
+/*
+ * True if the packet is a TCP segment with SYN or RST; then `segment` is filled. This runs for each
+ * packet of the node: a data segment leaves after a handful of loads.
+ */
+static __always_inline bool parse_handshake(struct __sk_buff *skb, struct segment *segment)
+{
+	void *data = (void *)(long)skb->data;
+	void *end = (void *)(long)skb->data_end;
+	struct ethhdr *ethernet = data;
+
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		struct iphdr *ip = data + sizeof(*ethernet);
+		struct tcp_header *tcp = (void *)(ip + 1);
+
+		if ((void *)(ip + 1) > end || ethernet->h_proto != bpf_htons(ETH_P_IP))
+			return parse_slowly(skb, segment);
+		if (ip->protocol != IPPROTO_TCP)
+			return false;
+		if ((void *)(tcp + 1) > end || *(__u8 *)ip != 0x45)
+			return parse_slowly(skb, segment);
+		if (!(tcp->flags & (TCP_SYN | TCP_RST)) || (ip->frag_off & bpf_htons(IP_OFFSET)))
+			return false;
+		set_v4(&segment->source, ip->saddr);
+		set_v4(&segment->destination, ip->daddr);
+		segment->ipv6 = false;
+		set_tcp(segment, tcp, bpf_ntohs(ip->tot_len) - sizeof(*ip));
+		return true;
+	}
+	if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
+		struct ipv6hdr *ip6 = data + sizeof(*ethernet);
+		struct tcp_header *tcp = (void *)(ip6 + 1);
+
+		if ((void *)(ip6 + 1) > end || ethernet->h_proto != bpf_htons(ETH_P_IPV6) ||
+		    is_extension_header(ip6->nexthdr))
+			return parse_slowly(skb, segment);
+		if (ip6->nexthdr != IPPROTO_TCP)
+			return false;
+		if ((void *)(tcp + 1) > end)
+			return parse_slowly(skb, segment);
+		if (!(tcp->flags & (TCP_SYN | TCP_RST)))
+			return false;
+		set_v6(&segment->source, &ip6->saddr);
+		set_v6(&segment->destination, &ip6->daddr);
+		segment->ipv6 = true;
+		set_tcp(segment, tcp, bpf_ntohs(ip6->payload_len));
+		return true;
+	}
+	return false;
+}
+
+/* The same for a packet seen from a tracepoint, at whatever layer it was. */
+static __noinline bool parse_sk_buff(struct sk_buff *skb, struct segment *segment)
+{
+	const unsigned char *network = skb->head + skb->network_header;
+
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		return parse_ipv4(NULL, network, segment);
+	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		return parse_ipv6(NULL, network, segment);
+	return false;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Attempts: from the first SYN to the verdict.
+ *
+ * Exactly once: an attempt is decided by whoever deletes its entry. bpf_map_delete_elem succeeds
+ * for one caller only, on every kernel, so that TC programs, tracepoints and the sweep on other
+ * CPUs can never count an attempt twice or both ways. A decided attempt that retransmits may still
+ * follow is put back with its verdict in the flags.
+ */
+#pragma once
+
+#include "emit.h"
+#include "maps.h"
+#include "parse.h"
+
+static const struct hp_lb_counters no_counters;
+static const struct hp_incident no_incident;
+
+static __always_inline bool same_address(const struct hp_address *a, const struct hp_address *b)
+{
+	return a->word[3] == b->word[3] && a->word[2] == b->word[2] && a->word[1] == b->word[1] &&
+	       a->word[0] == b->word[0];
+}
+
+static __always_inline bool is_endpoint(const struct hp_endpoint *endpoint,
+					const struct hp_address *address, __u16 port)
+{
+	return endpoint->port == port && same_address(&endpoint->address, address);
+}
+
+static __always_inline void set_endpoint(struct hp_endpoint *endpoint,
+					 const struct hp_address *address, __u16 port)
+{
+	endpoint->address = *address;
+	endpoint->port = port;
+}
+
+static __always_inline bool is_seen(const struct hp_endpoint *endpoint)
+{
+	return endpoint->port != 0;
+}
+
+static __always_inline void set_key(struct hp_attempt_key *key, const struct hp_address *client,
+				    __u16 port, __u32 isn)
+{
+	key->client = *client;
+	key->isn = isn;
+	key->port = port;
+	key->pad = 0;
+}
+
+/* Follows an alias: `key` becomes that of the attempt itself. */
+static __always_inline struct hp_attempt *find_attempt(struct hp_attempt_key *key)
+{
+	struct hp_attempt *attempt = bpf_map_lookup_elem(&pending, key);
+
+	if (attempt && (attempt->flags & HP_ALIAS)) {
+		*key = attempt->origin;
+		attempt = bpf_map_lookup_elem(&pending, key);
+		if (attempt && (attempt->flags & HP_ALIAS))
+			return NULL;
+	}
+	return attempt;
+}
+
+static __noinline struct hp_lb_counters *counters_of(const struct hp_endpoint *lb)
+{
+	struct hp_lb_counters *counters = bpf_map_lookup_elem(&load_balancers, lb);
+	struct hp_endpoint other = {};
+
+	if (counters)
+		return counters;
+	bpf_map_update_elem(&load_balancers, lb, &no_counters, BPF_NOEXIST);
+	counters = bpf_map_lookup_elem(&load_balancers, lb);
+	if (counters)
+		return counters;
+	count(HP_TOTAL_LB_TABLE_FULL);
+	return bpf_map_lookup_elem(&load_balancers, &other);
+}
+
+/* Shared counters, not per CPU: they move once a handshake, and readers get exact sums. */
+#define COUNT_LB(lb, counter)                                                                      \
+	do {                                                                                       \
+		struct hp_lb_counters *lb_counters = counters_of(lb);                              \
+		if (lb_counters)                                                                   \
+			__sync_fetch_and_add(&lb_counters->counter, 1);                            \
+	} while (0)
+
+static __always_inline __u32 isn_slot(__u32 isn)
+{
+	return isn & (ISN_INDEX_SIZE - 1);
+}
+
+static __always_inline void add_alias(const struct hp_attempt_key *alias,
+				      const struct hp_attempt_key *origin, __u64 now)
+{
+	struct hp_attempt entry = {.flags = HP_ALIAS, .last_ns = now, .origin = *origin};
+
+	if (bpf_map_update_elem(&pending, alias, &entry, BPF_ANY))
+		count(HP_TOTAL_PENDING_FAILED);
+}
+
+/* S1: the first SYN of an attempt. */
+static __noinline int add_attempt(const struct hp_attempt_key *key, const struct segment *syn,
+				  __u32 ifindex, __u32 flags)
+{
+	struct hp_attempt attempt = {.flags = flags, .syn_ifindex = ifindex};
+	__u32 slot = isn_slot(key->isn);
+	struct hp_attempt_key *indexed;
+
+	attempt.first_ns = bpf_ktime_get_ns();
+	attempt.last_ns = attempt.first_ns;
+	set_endpoint(&attempt.lb, &syn->destination, syn->destination_port);
+	COUNT_LB(&attempt.lb, syns);
+	if (bpf_map_update_elem(&pending, key, &attempt, BPF_ANY)) {
+		count(HP_TOTAL_PENDING_FAILED);
+		return 0;
+	}
+	indexed = bpf_map_lookup_elem(&isn_index, &slot);
+	if (indexed)
+		*indexed = *key;
+	return 0;
+}
+
+/* TCP Fast Open (RFC 7413): the SYN-ACK acknowledges the SYN's data too. */
+static __noinline int add_fast_open_alias(const struct hp_attempt_key *key, __u32 payload_length)
+{
+	struct hp_attempt_key alias = *key;
+
+	alias.isn += payload_length;
+	add_alias(&alias, key, bpf_ktime_get_ns());
+	return 0;
+}
+
+static __noinline int count_retransmit(struct hp_attempt *attempt)
+{
+	attempt->last_ns = bpf_ktime_get_ns();
+	COUNT_LB(&attempt->lb, syn_retransmits);
+	return 0;
+}
+
+/* The attempt a SYN on the uplink belongs to if the node's SNAT renamed its source. */
+static __always_inline struct hp_attempt *find_by_isn(const struct segment *syn,
+						      struct hp_attempt_key *origin)
+{
+	__u32 slot = isn_slot(syn->sequence);
+	struct hp_attempt_key *indexed = bpf_map_lookup_elem(&isn_index, &slot);
+	struct hp_attempt *attempt;
+
+	if (!indexed || indexed->isn != syn->sequence)
+		return NULL;
+	*origin = *indexed;
+	attempt = bpf_map_lookup_elem(&pending, origin);
+	if (!attempt || (attempt->flags & (HP_ALIAS | HP_HOST_CLIENT)) ||
+	    !is_endpoint(&attempt->lb, &syn->destination, syn->destination_port))
+		return NULL;
+	return attempt;
+}
+
+/* S6: V itself answered. Whatever was only suspected is void. */
+static __noinline int conclude_answered(const struct hp_attempt_key *key,
+					const struct hp_attempt *seen, bool refused)
+{
+	struct hp_attempt attempt = *seen;
+
+	if (bpf_map_delete_elem(&pending, key))
+		return 0;
+	if (!(attempt.flags & (HP_MISMATCHED | HP_UNANSWERED))) {
+		if (refused)
+			COUNT_LB(&attempt.lb, refused);
+		else
+			COUNT_LB(&attempt.lb, answered);
+	} else if ((attempt.flags & HP_EMITTED) && !refused) {
+		attempt.outcome = HP_OUTCOME_COMPLETED;
+		emit(HP_EVENT_OUTCOME, bpf_ktime_get_ns(), key, &attempt);
+	}
+	return 0;
+}
+
+static __noinline int conclude_unanswered(const struct hp_attempt_key *key,
+					  const struct hp_attempt *seen)
+{
+	struct hp_attempt attempt = *seen;
+
+	if (bpf_map_delete_elem(&pending, key))
+		return 0;
+	attempt.flags |= HP_UNANSWERED;
+	COUNT_LB(&attempt.lb, unanswered);
+	if (bpf_map_update_elem(&pending, key, &attempt, BPF_NOEXIST))
+		count(HP_TOTAL_PENDING_FAILED);
+	return 0;
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The boundary between the BPF programs and the agent: every map key, map value and ring-buffer
+ * record. C, included by both sides; the layout is asserted on both sides at the end of the file.
+ *
+ * Conventions
+ *  - Addresses are 16 bytes in network order; IPv4 is stored IPv4-mapped (::ffff:a.b.c.d, RFC 4291
+ *    section 2.5.5.2), so that one code path serves both families.
+ *  - Ports named `port` are in network order, as on the wire. Sequence numbers are in host order.
+ *  - Times are CLOCK_MONOTONIC nanoseconds (bpf_ktime_get_ns).
+ *  - No packed structs; padding is explicit and always zero, because the kernel hashes keys whole.
+ *  - Enumerators are append only: the values are exported as metric labels and alert fields.
+ */
+#ifndef HAIRPIND_ABI_H
+#define HAIRPIND_ABI_H
+
+#include <linux/types.h>
+
+#ifdef __cplusplus
+#define HP_STATIC_ASSERT(condition) static_assert(condition)
+extern "C" {
+#else
+#define HP_STATIC_ASSERT(condition) _Static_assert(condition, #condition)
+#endif
+
+struct hp_address {
+  __u32 word[4]; /* network order */
+};
+
+struct hp_endpoint {
+  struct hp_address address;
+  __u16 port; /* network order */
+  __u16 pad;
+};
+
+/* One connection attempt: what the SYN-ACK's own fields (destination, ack - 1) can find. */
+struct hp_attempt_key {
+  struct hp_address client;
+  __u32 isn;  /* host order */
+  __u16 port; /* client port, network order */
+  __u16 pad;
+};
+
+/* What has been seen of an attempt (hp_attempt.flags). */
+enum hp_attempt_flag {
+  HP_ALIAS = 1u << 0,            /* not an attempt: another name (`origin`) under which one is known */
+  HP_HOST_CLIENT = 1u << 1,      /* the client is the node itself: first seen leaving on the uplink */
+  HP_RETURNED = 1u << 2,         /* S2: the SYN came back in on the uplink for another destination */
+  HP_SYNACK_LEFT = 1u << 3,      /* S3: a SYN-ACK from another source than the LB left a local pod */
+  HP_SYNACK_DELIVERED = 1u << 4, /* S3: such a SYN-ACK reached the client's device or stack */
+  HP_TRANSLATED = 1u << 5,       /* S5: this node itself translated LB -> responder: legitimate */
+  HP_UNANSWERED = 1u << 6,       /* counted: nothing came within the settle time */
+  HP_MISMATCHED = 1u << 7,       /* counted: misdirected */
+  HP_EMITTED = 1u << 8,          /* an event for it went into the ring: its outcome is wanted too */
+  HP_SNATED = 1u << 9,           /* left the node under an address of the node (has an alias) */
+};
+
+/* The verdict on a misdirected attempt. Order and spelling are the `cause` label (core/verdict). */
+enum hp_cause {
+  HP_CAUSE_NONE = 0,
+  HP_CAUSE_HAIRPIN_IP_TARGET = 1,
+  HP_CAUSE_HAIRPIN_NODE_PORT = 2,
+  HP_CAUSE_HAIRPIN_HOST_TARGET = 3,
+  HP_CAUSE_HAIRPIN_MARTIAN = 4,
+  HP_CAUSE_HAIRPIN_RP_FILTER = 5,
+  HP_CAUSE_ASYMMETRIC_REMOTE = 6,
+  HP_CAUSE_UNSOLICITED_SYNACK = 7,
+  HP_CAUSE_COUNT = 8,
+};
+
+/* What became of a misdirected attempt (S4). */
+enum hp_outcome {
+  HP_OUTCOME_UNKNOWN = 0,
+  HP_OUTCOME_RESET_BY_CLIENT = 1,
+  HP_OUTCOME_DROPPED = 2,
+  HP_OUTCOME_COMPLETED = 3,
+  HP_OUTCOME_COUNT = 4,
+};
+
+/* S5: what connection tracking says of client -> LB. UNCHECKED is not NO_ENTRY. */
+enum hp_conntrack {
+  HP_CONNTRACK_UNCHECKED = 0,
+  HP_CONNTRACK_NO_ENTRY = 1,
+  HP_CONNTRACK_NOT_TRANSLATED = 2,
+  HP_CONNTRACK_TRANSLATED = 3,
+  HP_CONNTRACK_COUNT = 4,
+};
+
+enum hp_conntrack_source {
+  HP_CONNTRACK_SOURCE_NONE = 0,
+  HP_CONNTRACK_SOURCE_KERNEL = 1,
+  HP_CONNTRACK_SOURCE_NETLINK = 2,
+  HP_CONNTRACK_SOURCE_CILIUM = 3,
+  HP_CONNTRACK_SOURCE_COUNT = 4,
+};
+
+/* Where the responder is, as far as this node can tell. */
+enum hp_responder_kind {
+  HP_RESPONDER_NONE = 0, /* nothing answered */
+  HP_RESPONDER_LOCAL_POD = 1,
+  HP_RESPONDER_NODE = 2,
+  HP_RESPONDER_REMOTE = 3,
+  HP_RESPONDER_COUNT = 4,
+};
+
+/* Map `pending`: everything known of one attempt. An all-zero endpoint means "not seen". */
+struct hp_attempt {
+  struct hp_endpoint lb;               /* where the client sent the SYN */
+  struct hp_endpoint returned;         /* destination of the SYN that came back in (S2) */
+  struct hp_endpoint synack_left;      /* source of the SYN-ACK as it left a local pod */
+  struct hp_endpoint synack_delivered; /* source of the SYN-ACK as the client got it */
+  struct hp_attempt_key origin;        /* HP_ALIAS only: the attempt's own key */
+  __u64 first_ns;                      /* first SYN */
+  __u64 last_ns;                       /* newest SYN: how long retransmits may still come */
+  __u64 synack_ns;                     /* first wrong SYN-ACK, 0 if none */
+  __u64 drop_location;                 /* kernel address; HP_OUTCOME_DROPPED only */
+  __u32 drop_reason;                   /* this kernel's enum skb_drop_reason */
+  __u32 syn_ifindex;                   /* device the first SYN was seen on */
+  __u32 synack_ifindex;                /* device the first wrong SYN-ACK was seen on */
+  __u32 synack_ack;                    /* host order */
+  __u32 flags;                         /* enum hp_attempt_flag */
+  __u8 conntrack;                      /* enum hp_conntrack */
+  __u8 conntrack_source;               /* enum hp_conntrack_source */
+  __u8 cause;                          /* enum hp_cause */
+  __u8 outcome;                        /* enum hp_outcome */
+  __u8 responder_kind;                 /* enum hp_responder_kind */
+  __u8 pad[7];
+};
+
+/* Map `incidents`: one misdirected pair. */
+struct hp_incident_key {
+  struct hp_address client;
+  struct hp_endpoint lb;
+  struct hp_endpoint responder; /* as the client sees it; all zero where nothing answered */
+  __u8 cause;                   /* enum hp_cause */
+  __u8 pad[3];
+};
+
+struct hp_incident {
+  __u64 count; /* attempts, exact */
+  __u64 last_event_ns;
+  /*
+   * The newest attempt that was also offered to the ring: what an alert is made of when the
+   * ring was full. Written without a lock; readers treat it as a sample.
+   */
+  struct hp_attempt_key sample_key;
+  struct hp_attempt sample;
+};
+
+/* Map `load_balancers`, by endpoint: handshake counters. The all-zero key collects what does not fit. */
+struct hp_lb_counters {
+  __u64 syns;            /* first SYNs: attempts */
+  __u64 syn_retransmits; /* SYNs with an ISN already pending */
+  __u64 answered;
+  __u64 mismatched;
+  __u64 refused;
+  __u64 unanswered;
+  __u64 translations;               /* S5: attempts this node translated itself */
+  __u64 mismatches[HP_CAUSE_COUNT]; /* misdirected attempts by enum hp_cause */
+};
+
+/* Map `frontends`: what counts as a load balancer. Keyed by endpoint; port 0 holds the address. */
+struct hp_frontend {
+  __u32 any_port; /* port-0 entry only: every port of the address is the load balancer's */
+};
+
+/* Map `frontend_prefixes` (LPM trie). */
+struct hp_prefix_key {
+  __u32 prefix_length; /* of the 128-bit form: an IPv4 /24 is 120 */
+  struct hp_address address;
+};
+
+/* Map `devices`, by ifindex: what the source check must know of an attached device. */
+enum hp_device_role {
+  HP_DEVICE_POD = 1,
+  HP_DEVICE_UPLINK = 2,
+};
+
+struct hp_device {
+  __u32 role;           /* enum hp_device_role */
+  __u32 master_ifindex; /* bridge it is a port of, 0 if none */
+};
+
+/* Map `totals` (per CPU), by index: what went wrong or was refused, node-wide. */
+enum hp_total {
+  HP_TOTAL_SPOOFED_SOURCES = 0,
+  HP_TOTAL_RING_FULL = 1,      /* an event found no room in the ring */
+  HP_TOTAL_PENDING_FAILED = 2, /* an attempt could not be kept */
+  HP_TOTAL_INCIDENTS_FULL = 3, /* a mismatch was counted by LB and cause, but not by pair */
+  HP_TOTAL_LB_TABLE_FULL = 4,  /* an attempt was counted under the all-zero LB */
+  HP_TOTAL_EVENTS = 5,         /* events put into the ring */
+  HP_TOTAL_COUNT = 6,
+};
+
+enum hp_event_kind {
+  HP_EVENT_MISMATCH = 1, /* an attempt was found misdirected */
+  HP_EVENT_OUTCOME = 2,  /* what became of one that was sent as HP_EVENT_MISMATCH */
+};
+
+#define HP_SYMBOL_LENGTH 64
+
+/* The ring buffer's one record. */
+struct hp_event {
+  __u32 kind; /* enum hp_event_kind */
+  __u32 pad;
+  __u64 time_ns;
+  struct hp_attempt_key key;
+  struct hp_attempt attempt;
+  char drop_symbol[HP_SYMBOL_LENGTH]; /* NUL-terminated; empty if unknown */
+};
+
+/* Argument of the `sweep` program. */
+struct hp_sweep {
+  __u64 now_ns;
+  __u64 undecided; /* out: attempts still waiting for an answer */
+};
+
+HP_STATIC_ASSERT(sizeof(struct hp_address) == 16);
+HP_STATIC_ASSERT(sizeof(struct hp_endpoint) == 20);
+HP_STATIC_ASSERT(sizeof(struct hp_attempt_key) == 24);
+HP_STATIC_ASSERT(sizeof(struct hp_attempt) == 168);
+HP_STATIC_ASSERT(sizeof(struct hp_incident_key) == 60);
+HP_STATIC_ASSERT(sizeof(struct hp_incident) == 208);
+HP_STATIC_ASSERT(sizeof(struct hp_lb_counters) == 120);
+HP_STATIC_ASSERT(sizeof(struct hp_frontend) == 4);
+HP_STATIC_ASSERT(sizeof(struct hp_prefix_key) == 20);
+HP_STATIC_ASSERT(sizeof(struct hp_device) == 8);
+HP_STATIC_ASSERT(sizeof(struct hp_event) == 272);
+HP_STATIC_ASSERT(sizeof(struct hp_sweep) == 16);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "hairpind/core/event.hpp"
+
+namespace hairpind {
+
+using WallTime = std::chrono::sys_time<std::chrono::nanoseconds>;
+
+enum class AlertEvent : std::uint8_t { kAsymmetricHandshake, kAsymmetricHandshakeRepeated };
+enum class Severity : std::uint8_t { kWarning, kCritical };
+
+std::string_view to_string(AlertEvent event);
+std::string_view to_string(Severity severity);
+
+/// One line of the alert stream, schema hairpind.alert/v1 (docs/alert-v1.schema.json), ready to be written:
+/// names resolved, text composed. Plain data; output/alert_json.hpp turns it into JSON.
+struct Alert {
+  AlertEvent event = AlertEvent::kAsymmetricHandshake;
+  WallTime time;
+  std::string node;
+  std::string incident;  ///< 16 hex digits, stable for (client address, LB, responder, cause)
+  Severity severity = Severity::kCritical;
+  Cause cause = Cause::kNone;
+  std::uint64_t count = 0;  ///< misdirected attempts since the agent started, exact
+  std::string message;
+  std::string hint;
+  Endpoint client;
+  Endpoint load_balancer;
+  std::optional<Endpoint> responder;  ///< as the client sees it; absent where no SYN-ACK exists
+  ResponderKind responder_kind = ResponderKind::kNone;
+  std::optional<Endpoint> backend;  ///< the pod behind the responder, where it was seen
+
+  std::uint32_t syn_isn = 0;
+  std::optional<std::uint32_t> synack_ack;
+  bool returned_syn = false;
+  std::optional<std::string> syn_interface;
+  std::optional<std::string> synack_interface;
+  std::optional<std::chrono::microseconds> syn_to_synack;
+  Conntrack conntrack = Conntrack::kUnchecked;
+  ConntrackSource conntrack_source = ConntrackSource::kNone;
+
+  Outcome outcome = Outcome::kUnknown;
+  std::optional<std::string> drop_reason;    ///< e.g. "NETFILTER_DROP"
+  std::optional<std::string> drop_location;  ///< kernel function
+};
+
+}  // namespace hairpind

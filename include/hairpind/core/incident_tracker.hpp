@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hairpind/core/alert.hpp"
+#include "hairpind/core/event.hpp"
+
+namespace hairpind {
+
+/// One misdirected pair: what an incident is.
+struct IncidentKey {
+  IpAddress client;
+  Endpoint load_balancer;
+  Endpoint responder;  ///< as the client sees it; empty where nothing answered
+  Cause cause = Cause::kNone;
+
+  auto operator<=>(const IncidentKey&) const = default;
+
+  /// 16 lowercase hex digits, the same on every node and after every restart (FNV-1a over the fields).
+  [[nodiscard]] std::string id() const;
+
+  static IncidentKey of(const Attempt& attempt);
+};
+
+/// An incident as the kernel side counts it.
+struct IncidentCount {
+  IncidentKey key;
+  std::uint64_t count = 0;     ///< misdirected attempts since the agent started
+  MonotonicTime last_event{};  ///< newest example; 0 if none has been offered to the ring yet
+  Attempt sample;              ///< that example
+};
+
+/// An alert whose time has come; compose_alert (verdict.hpp) puts it into words.
+struct DueAlert {
+  AlertEvent event = AlertEvent::kAsymmetricHandshake;
+  IncidentKey key;
+  std::uint64_t count = 0;
+  MonotonicTime time{};  ///< of the example
+  Attempt example;
+  std::string drop_symbol;
+};
+
+/// Turns sightings into incidents and decides when each is told: once when first seen, after waiting briefly
+/// for its outcome, then at most once an interval while its count grows.
+///
+/// Pure: time and counts come in as arguments. Not thread safe; owned by the event loop.
+class IncidentTracker {
+ public:
+  struct Options {
+    std::chrono::nanoseconds outcome_wait = std::chrono::milliseconds(200);
+    std::chrono::nanoseconds repeat_interval = std::chrono::seconds(60);
+  };
+  /// Reads the exact count of an incident at the moment it is told; nullopt if it cannot be read.
+  using CountReader = std::function<std::optional<std::uint64_t>(const IncidentKey&)>;
+
+  explicit IncidentTracker(Options options) : options_(options) {}
+
+  void on_event(const Event& event, MonotonicTime now);
+
+  /// The kernel's counts, all of them. Finds incidents whose event was lost to a full ring, so that no
+  /// incident goes untold, and forgets those that are not listed any more.
+  void on_counts(const std::vector<IncidentCount>& counts, MonotonicTime now);
+
+  /// Alerts due at `now`, oldest incident first.
+  std::vector<DueAlert> take_due(MonotonicTime now, const CountReader& read_count);
+
+  /// When take_due next has something to give, unless more arrives; nullopt if nothing waits.
+  [[nodiscard]] std::optional<MonotonicTime> next_deadline() const;
+
+ private:
+  struct Incident {
+    Attempt example;
+    std::string drop_symbol;
+    MonotonicTime example_time{};
+    MonotonicTime due{};  ///< of the next alert; meaningful while waiting
+    bool waiting = true;  ///< there is something to tell
+    bool told = false;    ///< the first alert is out
+    MonotonicTime last_told{};
+    std::uint64_t told_count = 0;
+    std::uint64_t known_count = 0;  ///< newest from on_counts
+  };
+
+  void wait_for_repeat(Incident& incident) const;
+
+  Options options_;
+  std::map<IncidentKey, Incident> incidents_;
+};
+
+}  // namespace hairpind

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "hairpind/core/alert.hpp"
+#include "hairpind/core/incident_tracker.hpp"
+
+namespace hairpind {
+
+/// What an alert needs to know beyond the incident itself.
+struct AlertContext {
+  std::string node;
+  WallTime::duration boot_to_wall{};  ///< CLOCK_REALTIME minus CLOCK_MONOTONIC
+  std::function<std::optional<std::string>(std::uint32_t ifindex)> interface_name;
+  std::function<std::optional<std::string>(std::uint32_t reason)> drop_reason_name;
+};
+
+/// Puts a due alert into words: severity, message, hint, names.
+Alert compose_alert(const DueAlert& due, const AlertContext& context);
+
+}  // namespace hairpind

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hairpind/bpf/datapath.hpp"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "handshake.skel.h"
+
+namespace hairpind {
+namespace {
+
+void (*libbpf_log)(bool, std::string_view) = nullptr;
+
+int print_libbpf(libbpf_print_level level, const char* format, va_list arguments) {
+  if (libbpf_log == nullptr || level == LIBBPF_DEBUG) {
+    return 0;
+  }
+  std::array<char, 1024> line{};
+  const int length = std::vsnprintf(line.data(), line.size(), format, arguments);
+  std::string_view text(line.data(),
+                        std::clamp<std::size_t>(static_cast<std::size_t>(std::max(length, 0)), 0, line.size() - 1));
+  while (text.ends_with('\n')) {
+    text.remove_suffix(1);
+  }
+  libbpf_log(level == LIBBPF_WARN, text);
+  return length;
+}
+
+struct HookPlace {
+  Hook hook;
+  TcDirection direction;
+};
+
+// From the pod's or the network's side, "from" is what the device receives.
+constexpr std::array<HookPlace, 2> hooks_of(DeviceRole role) {
+  if (role == DeviceRole::kPod) {
+    return {{{Hook::kFromPod, TcDirection::kIngress}, {Hook::kToPod, TcDirection::kEgress}}};
+  }
+  return {{{Hook::kFromNet, TcDirection::kIngress}, {Hook::kToNet, TcDirection::kEgress}}};
+}
+
+hp_prefix_key prefix_key(const Frontend& frontend) {
+  return {.prefix_length = frontend.prefix_length, .address = frontend.address.to_abi()};
+}
+
+hp_endpoint endpoint_key(const IpAddress& address, std::uint16_t port) {
+  return Endpoint{.address = address, .port = port}.to_abi();
+}
+
+hp_incident_key incident_key(const IncidentKey& key) {
+  return {.client = key.client.to_abi(),
+          .lb = key.load_balancer.to_abi(),
+          .responder = key.responder.to_abi(),
+          .cause = static_cast<std::uint8_t>(key.cause),
+          .pad = {}};
+}
+
+Result<void> update(const bpf_map* map, const void* key, const void* value, const std::string& what) {
+  if (const int error = bpf_map_update_elem(bpf_map__fd(map), key, value, BPF_ANY); error != 0) {
+    return fail_errno("add " + what + " to the BPF map '" + bpf_map__name(map) + "'", error);
+  }
+  return {};
+}
+
+// Batches where the kernel has them for this map type (hash maps: 5.6), a bounded number of calls always: a map
+// that changes while it is read cannot keep the reader busy for ever.
+template <typename Key, typename Value, typename Visit>
+Result<void> for_each(const bpf_map* map, Visit visit) {
+  constexpr std::uint32_t kBatch = 256;
+  std::vector<Key> keys(kBatch);
+  std::vector<Value> values(kBatch);
+  const std::uint32_t limit = 4 * bpf_map__max_entries(map) + kBatch;
+  std::array<std::byte, sizeof(Key) < 8 ? 8 : sizeof(Key)> token{};
+  bool first = true;
+  std::uint32_t batch = kBatch;
+  for (std::uint32_t seen = 0; seen < limit;) {
+    std::uint32_t count = batch;
+    const int error = bpf_map_lookup_batch(bpf_map__fd(map), first ? nullptr : token.data(), token.data(), keys.data(),
+                                           values.data(), &count, nullptr);
+    if (error == -ENOSPC) {
+      // One bucket holds more than the batch.
+      batch *= 2;
+      keys.resize(batch);
+      values.resize(batch);
+      continue;
+    }
+    if (error != 0 && error != -ENOENT) {
+      return fail_errno("read the BPF map '" + std::string(bpf_map__name(map)) + "'", error);
+    }
+    for (std::uint32_t i = 0; i < count; i++) {
+      visit(keys[i], values[i]);
+    }
+    if (error == -ENOENT) {
+      break;
+    }
+    seen += std::max<std::uint32_t>(count, 1);
+    first = false;
+  }
+  return {};
+}
+
+}  // namespace
+
+void set_libbpf_log(void (*log)(bool, std::string_view)) {
+  libbpf_log = log;
+  libbpf_set_print(print_libbpf);
+}
+
+std::string_view to_string(Hook hook) {
+  switch (hook) {
+    case Hook::kFromPod:
+      return "from_pod";
+    case Hook::kToPod:
+      return "to_pod";
+    case Hook::kFromNet:
+      return "from_net";
+    case Hook::kToNet:
+      break;
+  }
+  return "to_net";
+}
+
+void Datapath::SkeletonDeleter::operator()(handshake_bpf* skeleton) const {
+  handshake_bpf::destroy(skeleton);
+}
+
+void Datapath::RingDeleter::operator()(ring_buffer* ring) const {
+  ring_buffer__free(ring);
+}
+
+Datapath::~Datapath() = default;
+
+Result<std::unique_ptr<Datapath>> Datapath::load(const Options& options, const KernelFeatures& features) {
+  handshake_bpf* const skeleton = handshake_bpf::open();
+  if (skeleton == nullptr) {
+    return fail_errno("open the embedded BPF object", errno);
+  }
+  std::unique_ptr<Datapath> datapath(new Datapath(skeleton));
+
+  skeleton->rodata->handshake_timeout_ns = static_cast<__u64>(options.handshake_timeout.count());
+  skeleton->rodata->have_prefixes = options.prefixes;
+  bpf_map__set_max_entries(skeleton->maps.pending, options.pending_syns);
+  bpf_map__set_max_entries(skeleton->maps.events, options.ring_bytes);
+  bpf_program__set_autoload(skeleton->progs.kfree_skb, features.has(Feature::kDropReasons));
+  bpf_program__set_autoload(skeleton->progs.tcp_send_reset, features.has(Feature::kResetTracepoint));
+  bpf_program__set_autoload(skeleton->progs.sweep, features.has(Feature::kSweep));
+  if (const int error = handshake_bpf::load(skeleton); error != 0) {
+    return fail_errno(
+        "load the BPF programs into the kernel (the verifier's words are in the log above; is the kernel locked down, "
+        "or "
+        "memory short?)",
+        error);
+  }
+  // The kernel-side count of what does not fit must exist before anything overflows.
+  const hp_endpoint other{};
+  const hp_lb_counters none{};
+  if (auto added = update(skeleton->maps.load_balancers, &other, &none, "the overflow entry"); !added) {
+    return std::unexpected(added.error());
+  }
+  datapath->ring_.reset(ring_buffer__new(bpf_map__fd(skeleton->maps.events), on_record, datapath.get(), nullptr));
+  if (!datapath->ring_) {
+    return fail_errno("map the ring buffer", errno);
+  }
+  // The tracepoints; TC programs have nothing to attach to by themselves.
+  for (bpf_program* const program : {skeleton->progs.kfree_skb, skeleton->progs.tcp_send_reset}) {
+    if (!bpf_program__autoload(program)) {
+      continue;
+    }
+    bpf_link* const link = bpf_program__attach(program);
+    if (link == nullptr) {
+      return fail_errno("attach the tracepoint " + std::string(bpf_program__name(program)), errno);
+    }
+    (program == skeleton->progs.kfree_skb ? skeleton->links.kfree_skb : skeleton->links.tcp_send_reset) = link;
+  }
+  return datapath;
+}
+
+int Datapath::program_fd(Hook hook) const {
+  switch (hook) {
+    case Hook::kFromPod:
+      return bpf_program__fd(skeleton_->progs.from_pod);
+    case Hook::kToPod:
+      return bpf_program__fd(skeleton_->progs.to_pod);
+    case Hook::kFromNet:
+      return bpf_program__fd(skeleton_->progs.from_net);
+    case Hook::kToNet:
+      break;
+  }
+  return bpf_program__fd(skeleton_->progs.to_net);
+}
+
+Result<bool> Datapath::attach(const Device& device) {
+  const auto known = devices_.find(device.ifindex);
+  if (known != devices_.end() && known->second == device) {
+    return true;
+  }
+  const bool same_role = known != devices_.end() && known->second.role == device.role;
+  if (known != devices_.end() && !same_role) {
+    detach(device.ifindex);
+  }
+  // Known to the kernel side first: a program that runs must find its own device.
+  const hp_device value{.role = static_cast<std::uint32_t>(device.role), .master_ifindex = device.master_ifindex};
+  if (auto added =
+          update(skeleton_->maps.devices, &device.ifindex, &value, "ifindex " + std::to_string(device.ifindex));
+      !added) {
+    return std::unexpected(added.error());
+  }
+  if (!same_role) {
+    std::vector<TcLink> links;
+    for (const HookPlace& place : hooks_of(device.role)) {
+      auto link = TcLink::attach(attach_mode(), device.ifindex, place.direction, program_fd(place.hook));
+      if (!link) {
+        bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.devices), &device.ifindex);
+        if (link.error().device_gone) {
+          return false;
+        }
+        return fail("hook " + std::string(to_string(place.hook)) + ": " + link.error().error.message);
+      }
+      links.push_back(std::move(*link));
+    }
+    links_.emplace(device.ifindex, std::array<TcLink, 2>{std::move(links[0]), std::move(links[1])});
+  }
+  devices_.insert_or_assign(device.ifindex, device);
+  return true;
+}
+
+void Datapath::detach(std::uint32_t ifindex) {
+  links_.erase(ifindex);
+  if (devices_.erase(ifindex) != 0) {
+    bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.devices), &ifindex);
+  }
+}
+
+Result<void> Datapath::set_frontends(const std::set<Frontend>& frontends) {
+  const auto has_any_port = [&](const IpAddress& address) { return frontends.contains(Frontend{.address = address}); };
+  constexpr std::uint32_t kPresent = 1;
+  // Additions first, the port's entry before the address's, which is what is looked up first.
+  for (const Frontend& frontend : frontends) {
+    if (frontend.is_prefix()) {
+      const hp_prefix_key key = prefix_key(frontend);
+      if (auto added = update(skeleton_->maps.frontend_prefixes, &key, &kPresent, frontend.to_string()); !added) {
+        return added;
+      }
+      continue;
+    }
+    const hp_frontend value{.any_port = has_any_port(frontend.address) ? 1U : 0U};
+    for (const std::uint16_t port : {frontend.port, std::uint16_t{0}}) {
+      const hp_endpoint key = endpoint_key(frontend.address, port);
+      if (auto added = update(skeleton_->maps.frontends, &key, &value, frontend.to_string()); !added) {
+        return added;
+      }
+    }
+  }
+  std::set<IpAddress> addresses;
+  for (const Frontend& frontend : frontends) {
+    addresses.insert(frontend.address);
+  }
+  for (const Frontend& old : frontends_) {
+    if (frontends.contains(old)) {
+      continue;
+    }
+    if (old.is_prefix()) {
+      const hp_prefix_key key = prefix_key(old);
+      bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.frontend_prefixes), &key);
+      continue;
+    }
+    // The port-0 entry goes with the last port of the address.
+    if (old.port != 0) {
+      const hp_endpoint key = endpoint_key(old.address, old.port);
+      bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.frontends), &key);
+    }
+    if (!addresses.contains(old.address)) {
+      const hp_endpoint key = endpoint_key(old.address, 0);
+      bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.frontends), &key);
+    }
+  }
+  frontends_ = frontends;
+  return {};
+}
+
+Result<void> Datapath::set_node_addresses(const std::set<IpAddress>& addresses) {
+  constexpr std::uint32_t kPresent = 1;
+  for (const IpAddress& address : addresses) {
+    if (node_addresses_.contains(address)) {
+      continue;
+    }
+    const hp_address key = address.to_abi();
+    if (auto added = update(skeleton_->maps.node_addresses, &key, &kPresent, address.to_string()); !added) {
+      return added;
+    }
+    node_addresses_.insert(address);
+  }
+  std::erase_if(node_addresses_, [&](const IpAddress& old) {
+    if (addresses.contains(old)) {
+      return false;
+    }
+    const hp_address key = old.to_abi();
+    bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.node_addresses), &key);
+    return true;
+  });
+  return {};
+}
+
+int Datapath::event_fd() const {
+  return ring_buffer__epoll_fd(ring_.get());
+}
+
+int Datapath::on_record(void* context, void* data, std::size_t size) {
+  const auto* const self = static_cast<Datapath*>(context);
+  (*self->handler_)({static_cast<const std::byte*>(data), size});
+  return 0;
+}
+
+Result<void> Datapath::poll(const RecordHandler& handler) {
+  handler_ = &handler;
+  const int consumed = ring_buffer__consume(ring_.get());
+  handler_ = nullptr;
+  if (consumed < 0) {
+    return fail_errno("read the ring buffer", consumed);
+  }
+  return {};
+}
+
+Result<std::uint64_t> Datapath::sweep(MonotonicTime now) const {
+  if (!bpf_program__autoload(skeleton_->progs.sweep)) {
+    return 0;
+  }
+  hp_sweep argument{.now_ns = static_cast<__u64>(now.count()), .undecided = 0};
+  // A syscall program's context is copied back to where it came from.
+  bpf_test_run_opts options{};
+  options.sz = sizeof(options);
+  options.ctx_in = &argument;
+  options.ctx_size_in = sizeof(argument);
+  if (const int error = bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.sweep), &options); error != 0) {
+    return fail_errno("run the BPF program 'sweep'", error);
+  }
+  return argument.undecided;
+}
+
+Result<std::vector<LoadBalancerCounters>> Datapath::read_load_balancers() const {
+  std::vector<LoadBalancerCounters> result;
+  auto read = for_each<hp_endpoint, hp_lb_counters>(
+      skeleton_->maps.load_balancers, [&](const hp_endpoint& key, const hp_lb_counters& counters) {
+        result.push_back({.load_balancer = Endpoint::from_abi(key), .counters = counters});
+      });
+  if (!read) {
+    return std::unexpected(read.error());
+  }
+  return result;
+}
+
+Result<std::vector<IncidentCount>> Datapath::read_incidents() const {
+  std::vector<IncidentCount> result;
+  auto read = for_each<hp_incident_key, hp_incident>(
+      skeleton_->maps.incidents, [&](const hp_incident_key& key, const hp_incident& incident) {
+        auto sample = Attempt::from_abi(incident.sample_key, incident.sample);
+        // A cause this build does not know cannot come from its own object.
+        if (!sample || key.cause >= HP_CAUSE_COUNT) {
+          return;
+        }
+        result.push_back({.key = {.client = IpAddress::from_abi(key.client),
+                                  .load_balancer = Endpoint::from_abi(key.lb),
+                                  .responder = Endpoint::from_abi(key.responder),
+                                  .cause = static_cast<Cause>(key.cause)},
+                          .count = incident.count,
+                          .last_event = MonotonicTime(static_cast<std::int64_t>(incident.last_event_ns)),
+                          .sample = *std::move(sample)});
+      });
+  if (!read) {
+    return std::unexpected(read.error());
+  }
+  return result;
+}
+
+std::optional<std::uint64_t> Datapath::read_incident_count(const IncidentKey& key) const {
+  const hp_incident_key raw = incident_key(key);
+  hp_incident incident{};
+  if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.incidents), &raw, &incident) != 0) {
+    return std::nullopt;
+  }
+  return incident.count;
+}
+
+void Datapath::forget_incident(const IncidentKey& key) const {
+  const hp_incident_key raw = incident_key(key);
+  bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.incidents), &raw);
+}
+
+std::array<std::uint64_t, HP_TOTAL_COUNT> Datapath::read_totals() const {
+  std::array<std::uint64_t, HP_TOTAL_COUNT> totals{};
+  std::vector<std::uint64_t> per_cpu(static_cast<std::size_t>(std::max(libbpf_num_possible_cpus(), 1)));
+  for (std::uint32_t index = 0; index < totals.size(); index++) {
+    if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.totals), &index, per_cpu.data()) != 0) {
+      continue;
+    }
+    for (const std::uint64_t value : per_cpu) {
+      totals.at(index) += value;
+    }
+  }
+  return totals;
+}
+
+}  // namespace hairpind

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hairpind/core/incident_tracker.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <set>
+#include <span>
+
+namespace hairpind {
+namespace {
+
+// FNV-1a, 64 bit: spread is all that is needed, and it must never change between versions.
+class StableHash {
+ public:
+  void add(std::span<const std::uint8_t> bytes) {
+    for (const std::uint8_t byte : bytes) {
+      value_ = (value_ ^ byte) * 0x100000001b3ULL;
+    }
+  }
+  void add(std::uint16_t number) {
+    add(std::array<std::uint8_t, 2>{static_cast<std::uint8_t>(number >> 8U),
+                                    static_cast<std::uint8_t>(number & 0xffU)});
+  }
+  [[nodiscard]] std::uint64_t value() const { return value_; }
+
+ private:
+  std::uint64_t value_ = 0xcbf29ce484222325ULL;
+};
+
+bool same_attempt(const Attempt& a, const Attempt& b) {
+  return a.client == b.client && a.isn == b.isn;
+}
+
+}  // namespace
+
+std::string IncidentKey::id() const {
+  StableHash hash;
+  hash.add(client.bytes);
+  hash.add(load_balancer.address.bytes);
+  hash.add(load_balancer.port);
+  hash.add(responder.address.bytes);
+  hash.add(responder.port);
+  hash.add(static_cast<std::uint16_t>(cause));
+  std::array<char, 17> text{};
+  std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(hash.value()));
+  return text.data();
+}
+
+IncidentKey IncidentKey::of(const Attempt& attempt) {
+  return {.client = attempt.client.address,
+          .load_balancer = attempt.load_balancer,
+          .responder = attempt.responder(),
+          .cause = attempt.cause};
+}
+
+void IncidentTracker::on_event(const Event& event, MonotonicTime now) {
+  const auto [position, is_new] = incidents_.try_emplace(IncidentKey::of(event.attempt));
+  Incident& incident = position->second;
+  const bool example_taken = !is_new && !incident.told && !same_attempt(incident.example, event.attempt);
+  // The example of a first alert stays with the attempt that opened the incident, so that its outcome finds it.
+  if (!example_taken) {
+    incident.example = event.attempt;
+    incident.drop_symbol = event.drop_symbol;
+    if (event.kind == EventKind::kMismatch) {
+      incident.example_time = event.time;
+    }
+  }
+  if (incident.told) {
+    if (event.kind == EventKind::kMismatch && !incident.waiting) {
+      wait_for_repeat(incident);
+    }
+    return;
+  }
+  if (is_new) {
+    incident.due = now + options_.outcome_wait;
+  }
+  if (!example_taken && event.attempt.outcome != Outcome::kUnknown) {
+    incident.due = now;
+  }
+}
+
+void IncidentTracker::on_counts(const std::vector<IncidentCount>& counts, MonotonicTime now) {
+  std::set<IncidentKey> listed;
+  for (const IncidentCount& counted : counts) {
+    // Read between the kernel's making of the entry and its first count.
+    if (counted.count == 0) {
+      continue;
+    }
+    listed.insert(counted.key);
+    const auto [position, is_new] = incidents_.try_emplace(counted.key);
+    Incident& incident = position->second;
+    if (is_new) {
+      incident.example = counted.sample;
+      incident.example_time = counted.last_event.count() != 0 ? counted.last_event : now;
+      // Its event may be in the ring, not yet read, with the outcome to follow.
+      incident.due = now + options_.outcome_wait;
+    }
+    incident.known_count = counted.count;
+    if (incident.told && !incident.waiting && incident.known_count > incident.told_count) {
+      wait_for_repeat(incident);
+    }
+  }
+  std::erase_if(incidents_, [&](const auto& entry) { return entry.second.told && !listed.contains(entry.first); });
+}
+
+void IncidentTracker::wait_for_repeat(Incident& incident) const {
+  incident.waiting = true;
+  incident.due = incident.last_told + options_.repeat_interval;
+}
+
+std::vector<DueAlert> IncidentTracker::take_due(MonotonicTime now, const CountReader& read_count) {
+  std::vector<DueAlert> due;
+  for (auto& [key, incident] : incidents_) {
+    if (!incident.waiting || incident.due > now) {
+      continue;
+    }
+    const std::uint64_t count = read_count(key).value_or(std::max<std::uint64_t>(incident.known_count, 1));
+    due.push_back({.event = incident.told ? AlertEvent::kAsymmetricHandshakeRepeated : AlertEvent::kAsymmetricHandshake,
+                   .key = key,
+                   .count = count,
+                   .time = incident.example_time,
+                   .example = incident.example,
+                   .drop_symbol = incident.drop_symbol});
+    incident.waiting = false;
+    incident.told = true;
+    incident.last_told = now;
+    incident.told_count = count;
+  }
+  std::ranges::stable_sort(due, {}, &DueAlert::time);
+  return due;
+}
+
+std::optional<MonotonicTime> IncidentTracker::next_deadline() const {
+  std::optional<MonotonicTime> next;
+  for (const auto& [key, incident] : incidents_) {
+    if (incident.waiting && (!next || incident.due < *next)) {
+      next = incident.due;
+    }
+  }
+  return next;
+}
+
+}  // namespace hairpind

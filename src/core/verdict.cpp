@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hairpind/core/verdict.hpp"
+
+namespace hairpind {
+namespace {
+
+// AWS: elasticloadbalancing/latest/network/load-balancer-troubleshooting.html, "Requests time out for requests
+// from a target to its load balancer", and edit-target-group-attributes.html.
+constexpr std::string_view kPreservationHint =
+    "Turn off client IP preservation on the load balancer's target group (AWS NLB: preserve_client_ip.enabled=false; "
+    "with the AWS Load Balancer Controller annotate the Service with "
+    "service.beta.kubernetes.io/aws-load-balancer-target-group-attributes: preserve_client_ip.enabled=false); use "
+    "proxy "
+    "protocol v2 if the target needs the client's address, and let the target's security group admit the load "
+    "balancer's subnets. Or let clients inside the cluster use the ClusterIP Service, or keep client and target on "
+    "different nodes.";
+
+std::string hint(Cause cause) {
+  switch (cause) {
+    case Cause::kHairpinIpTarget:
+    case Cause::kHairpinNodePort:
+    case Cause::kHairpinHostTarget:
+      return std::string(kPreservationHint);
+    case Cause::kHairpinMartian:
+      return "The load balancer sent the node's own packet back to it with the node's address as source, which the "
+             "kernel "
+             "refuses as a martian. " +
+             std::string(kPreservationHint);
+    case Cause::kHairpinRpFilter:
+      return "The load balancer sent a local client's SYN back to the client's node, and strict reverse path filtering "
+             "on the uplink refused it. Loosening rp_filter only moves the failure: the answer would still bypass the "
+             "load balancer. " +
+             std::string(kPreservationHint);
+    case Cause::kAsymmetricRemote:
+      return "A target on another node answers the client directly. Route its replies through the load balancer, turn "
+             "off client IP preservation, or repair the target's reply translation (direct server return must answer "
+             "from the load balancer's address).";
+    case Cause::kUnsolicitedSynAck:
+      return "A pod on this node answers a connection that the client never opened to it, as when a load balancer that "
+             "ends TLS opens its own connection under the client's address. " +
+             std::string(kPreservationHint);
+    case Cause::kNone:
+      break;
+  }
+  return {};
+}
+
+std::string dropped_by(const Alert& alert) {
+  std::string text;
+  if (alert.drop_reason) {
+    text += " (" + *alert.drop_reason;
+    text += alert.drop_location ? " in " + *alert.drop_location + ")" : ")";
+  } else if (alert.drop_location) {
+    text += " (in " + *alert.drop_location + ")";
+  }
+  return text;
+}
+
+std::string ending(const Alert& alert, bool host_client) {
+  const std::string packet = alert.responder ? "the answer" : "the SYN";
+  switch (alert.outcome) {
+    case Outcome::kResetByClient:
+      return host_client ? "the node's own stack reset it, and the connection cannot complete"
+                         : "the client's kernel reset it, and the connection cannot complete";
+    case Outcome::kDropped:
+      return "the kernel dropped " + packet + dropped_by(alert) + ", and the connection cannot complete";
+    case Outcome::kCompleted:
+      return "a later SYN of the same attempt was answered by the load balancer, so the connection was only delayed";
+    case Outcome::kUnknown:
+      break;
+  }
+  return "what became of it was not seen";
+}
+
+std::string where(const Alert& alert) {
+  switch (alert.responder_kind) {
+    case ResponderKind::kLocalPod:
+      return " on the same node";
+    case ResponderKind::kNode:
+      return alert.backend && alert.backend != alert.responder
+                 ? ", this node's own address (pod " + alert.backend->to_string() + " behind it),"
+                 : ", this node's own address,";
+    case ResponderKind::kRemote:
+      return " on another node";
+    case ResponderKind::kNone:
+      break;
+  }
+  return {};
+}
+
+std::string message(const Alert& alert, const Attempt& example) {
+  const std::string syn =
+      "SYN from " + alert.client.to_string() + " to load balancer " + alert.load_balancer.to_string();
+  if (alert.responder) {
+    return syn + " was answered by " + alert.responder->to_string() + where(alert) + ", not by the load balancer; " +
+           ending(alert, example.host_client);
+  }
+  const std::string target = example.returned.empty() ? "" : " for " + example.returned.to_string();
+  return syn + " came back to its own node" + target + " with its source kept, and was never answered; " +
+         ending(alert, example.host_client);
+}
+
+}  // namespace
+
+Alert compose_alert(const DueAlert& due, const AlertContext& context) {
+  const Attempt& example = due.example;
+  Alert alert;
+  alert.event = due.event;
+  alert.time = WallTime(due.time + context.boot_to_wall);
+  alert.node = context.node;
+  alert.incident = due.key.id();
+  // A delayed connection and a guess without the SYN are worth a look in the morning, not a page.
+  alert.severity = example.outcome == Outcome::kCompleted || example.cause == Cause::kUnsolicitedSynAck
+                       ? Severity::kWarning
+                       : Severity::kCritical;
+  alert.cause = due.key.cause;
+  alert.count = due.count;
+  alert.client = example.client;
+  alert.load_balancer = example.load_balancer;
+  if (!due.key.responder.empty()) {
+    alert.responder = due.key.responder;
+    alert.responder_kind = example.responder_kind;
+  }
+  if (!example.synack_left.empty()) {
+    alert.backend = example.synack_left;
+  }
+  alert.syn_isn = example.isn;
+  alert.returned_syn = !example.returned.empty();
+  alert.syn_interface = context.interface_name(example.syn_ifindex);
+  if (example.synack_seen()) {
+    alert.synack_ack = example.synack_ack;
+    alert.synack_interface = context.interface_name(example.synack_ifindex);
+    if (example.synack >= example.first_syn) {
+      alert.syn_to_synack = std::chrono::duration_cast<std::chrono::microseconds>(example.synack - example.first_syn);
+    }
+  }
+  alert.conntrack = example.conntrack;
+  alert.conntrack_source = example.conntrack_source;
+  alert.outcome = example.outcome;
+  if (example.outcome == Outcome::kDropped) {
+    alert.drop_reason = context.drop_reason_name(example.drop_reason);
+    if (!due.drop_symbol.empty()) {
+      alert.drop_location = due.drop_symbol;
+    }
+  }
+  alert.message = message(alert, example);
+  alert.hint = hint(due.key.cause);
+  return alert;
+}
+
+std::string_view to_string(AlertEvent event) {
+  return event == AlertEvent::kAsymmetricHandshake ? "asymmetric_handshake" : "asymmetric_handshake_repeated";
+}
+
+std::string_view to_string(Severity severity) {
+  return severity == Severity::kCritical ? "critical" : "warning";
+}
+
+}  // namespace hairpind

@@ -1,0 +1,592 @@
+// SPDX-License-Identifier: Apache-2.0
+// The packet programs, packet by packet, through BPF_PROG_TEST_RUN on the real kernel. Needs root.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "bpf_runner.hpp"
+#include "hairpind/bpf/datapath.hpp"
+#include "packet_builder.hpp"
+
+namespace hairpind::testing {
+namespace {
+
+constexpr int kNext = -1;
+constexpr std::uint32_t kIsn = 0x10203040;
+
+// The words of DESIGN's drawing: P1 client pod, P2 target pod, both here; LB; NODE.
+struct Addresses {
+  const char* p1;
+  const char* p2;
+  const char* lb;
+  const char* other_lb;
+  const char* node;
+  const char* elsewhere;
+};
+constexpr Addresses kV4{"10.0.1.10", "10.0.1.20", "10.0.5.5", "10.0.5.6", "10.0.0.4", "10.0.9.9"};
+constexpr Addresses kV6{"fd00:1::10", "fd00:1::20", "fd00:5::5", "fd00:5::6", "fd00::4", "fd00:9::9"};
+
+class HandshakeTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { why_not() = enter_node_namespace(); }
+
+  void SetUp() override {
+    if (!why_not().empty()) {
+      GTEST_SKIP() << why_not();
+    }
+    load({});
+  }
+
+  static std::string& why_not() {
+    static std::string reason;
+    return reason;
+  }
+
+  // Test packets end in kfree_skb, which the tracepoint would take for the kernel dropping them.
+  static KernelFeatures features() {
+    return KernelFeatures::probe().without(Feature::kDropReasons).without(Feature::kResetTracepoint);
+  }
+
+  void load(Datapath::Options options, const KernelFeatures& with = features()) {
+    auto loaded = Datapath::load(options, with);
+    ASSERT_TRUE(loaded) << loaded.error().message;
+    datapath = *std::move(loaded);
+    ASSERT_TRUE(datapath->set_frontends(
+        {Frontend{.address = ip(kV4.lb), .port = 443}, Frontend{.address = ip(kV4.other_lb), .port = 443},
+         Frontend{.address = ip(kV6.lb), .port = 443}, Frontend{.address = ip(kV6.other_lb), .port = 443}}));
+    ASSERT_TRUE(datapath->set_node_addresses({ip(kV4.node), ip(kV6.node), ip("10.0.3.1")}));
+    for (const char* const pod : {"pod1", "pod2", "br1", "br2"}) {
+      const std::uint32_t master = std::string(pod).starts_with("br") ? ifindex_of("cni0") : 0;
+      ASSERT_EQ(datapath->attach({.ifindex = ifindex_of(pod), .role = DeviceRole::kPod, .master_ifindex = master}),
+                true);
+    }
+    ASSERT_EQ(datapath->attach({.ifindex = ifindex_of("eth0"), .role = DeviceRole::kUplink}), true);
+  }
+
+  // Every packet of every test is passed on, untouched.
+  void see(Hook hook, const std::string& device, const PacketBuilder& packet) {
+    const RunResult result = run_program(datapath->program_fd(hook), packet.build(), ifindex_of(device));
+    EXPECT_EQ(result.verdict, kNext);
+    EXPECT_TRUE(result.unchanged);
+  }
+
+  static PacketBuilder syn(const Addresses& a, std::uint16_t port = 40000, std::uint32_t isn = kIsn) {
+    return PacketBuilder().from(a.p1, port).to(a.lb, 443).tcp(kSyn, isn);
+  }
+  static PacketBuilder synack(const char* source, std::uint16_t source_port, const char* client,
+                              std::uint16_t port = 40000, std::uint32_t isn = kIsn) {
+    return PacketBuilder().from(source, source_port).to(client, port).tcp(kSyn | kAck, 7, isn + 1);
+  }
+  static PacketBuilder returned(const char* source, const char* destination, std::uint16_t destination_port,
+                                std::uint16_t port = 40000, std::uint32_t isn = kIsn) {
+    return PacketBuilder().from(source, port).to(destination, destination_port).tcp(kSyn, isn);
+  }
+
+  // DESIGN section 1, first row: LB rewrites only the destination.
+  void hairpin_ip_target(const Addresses& a, std::uint16_t port = 40000, std::uint32_t isn = kIsn) {
+    see(Hook::kFromPod, "pod1", syn(a, port, isn));
+    see(Hook::kToNet, "eth0", syn(a, port, isn));
+    see(Hook::kFromNet, "eth0", returned(a.p1, a.p2, 8443, port, isn));
+    see(Hook::kFromPod, "pod2", synack(a.p2, 8443, a.p1, port, isn));
+    see(Hook::kToPod, "pod1", synack(a.p2, 8443, a.p1, port, isn));
+  }
+
+  std::vector<Event> events() const {
+    std::vector<Event> result;
+    EXPECT_TRUE(datapath->poll([&](std::span<const std::byte> record) {
+      const auto event = decode_event(record);
+      ASSERT_TRUE(event) << event.error();
+      result.push_back(*event);
+    }));
+    return result;
+  }
+
+  hp_lb_counters counters(const char* lb, std::uint16_t port = 443) const {
+    const auto all = datapath->read_load_balancers();
+    EXPECT_TRUE(all);
+    for (const LoadBalancerCounters& counted : *all) {
+      if (counted.load_balancer == Endpoint{.address = ip(lb), .port = port}) {
+        return counted.counters;
+      }
+    }
+    return {};
+  }
+
+  std::uint64_t total(hp_total index) const { return datapath->read_totals().at(index); }
+
+  // As if `elapsed` had passed since the newest packet.
+  std::uint64_t sweep_after(std::chrono::nanoseconds elapsed) const {
+    const auto now =
+        std::chrono::duration_cast<MonotonicTime>(std::chrono::steady_clock::now().time_since_epoch()) + elapsed;
+    const auto undecided = datapath->sweep(now);
+    EXPECT_TRUE(undecided);
+    return undecided.value_or(0);
+  }
+
+  std::unique_ptr<Datapath> datapath;
+};
+
+// --- what is a handshake segment at all -------------------------------------------------------------------
+
+struct ParseCase {
+  const char* description;
+  PacketBuilder packet;
+  bool counted;
+};
+
+TEST_F(HandshakeTest, SynIsFoundInEveryShapeAndNothingElseIs) {
+  const auto v4 = [] { return syn(kV4); };
+  const auto v6 = [] { return syn(kV6); };
+  const std::vector<ParseCase> cases{
+      {"IPv4", v4(), true},
+      {"IPv4 with ECN bits", v4().tcp(kSyn | 0xc0, kIsn), true},
+      {"IPv4 with 8 bytes of options", v4().ip_options(8), true},
+      {"IPv4 with 40 bytes of options", v4().ip_options(40), true},
+      {"IPv4 first fragment", v4().fragment(0x2000), true},
+      {"IPv4 later fragment", v4().fragment(100), false},
+      {"IPv4 data", v4().tcp(kAck | kPsh, kIsn).payload(1000), false},
+      {"IPv4 FIN", v4().tcp(kFin | kAck, kIsn), false},
+      {"IPv4 SYN and FIN", v4().tcp(kSyn | kFin, kIsn), false},
+      {"IPv4 SYN and RST", v4().tcp(kSyn | kRst, kIsn), false},
+      {"IPv4 UDP with the same bytes", v4().protocol(17), false},
+      {"IPv4 header cut in TCP", v4().truncate(14 + 20 + 13), false},
+      {"IPv6", v6(), true},
+      {"IPv6 hop-by-hop", v6().extension_header(0), true},
+      {"IPv6 hop-by-hop, routing, destination options",
+       v6().extension_header(0).extension_header(43).extension_header(60), true},
+      {"IPv6 first fragment", v6().fragment(0), true},
+      {"IPv6 later fragment", v6().fragment(100), false},
+      {"IPv6 UDP", v6().protocol(17), false},
+      {"IPv6 header cut in TCP", v6().truncate(14 + 40 + 10), false},
+      {"IPv6 header cut in an extension", v6().extension_header(0).truncate(14 + 40 + 2), false},
+  };
+  for (const ParseCase& test : cases) {
+    SCOPED_TRACE(test.description);
+    load({});
+    see(Hook::kFromPod, "pod1", test.packet);
+    EXPECT_EQ(counters(kV4.lb).syns + counters(kV6.lb).syns, test.counted ? 1 : 0);
+  }
+}
+
+TEST_F(HandshakeTest, ArpPasses) {
+  std::vector<std::uint8_t> arp(42, 0);
+  arp[12] = 0x08;
+  arp[13] = 0x06;
+  for (const Hook hook : kAllHooks) {
+    const RunResult result = run_program(datapath->program_fd(hook), arp, ifindex_of("pod1"));
+    EXPECT_EQ(result.verdict, kNext);
+    EXPECT_TRUE(result.unchanged);
+  }
+}
+
+// --- what is a load balancer ------------------------------------------------------------------------------
+
+TEST_F(HandshakeTest, FrontendsMatchByAddressAndPort) {
+  const auto to = [&](const char* address, std::uint16_t port, std::uint32_t isn) {
+    see(Hook::kFromPod, "pod1", PacketBuilder().from(kV4.p1, 40000).to(address, port).tcp(kSyn, isn));
+    return counters(address, port).syns;
+  };
+  EXPECT_EQ(to(kV4.lb, 443, 1), 1);
+  EXPECT_EQ(to(kV4.lb, 80, 2), 0);
+  EXPECT_EQ(to(kV4.elsewhere, 443, 3), 0);
+
+  ASSERT_TRUE(
+      datapath->set_frontends({Frontend{.address = ip(kV4.lb)}, Frontend{.address = ip(kV4.elsewhere), .port = 80}}));
+  EXPECT_EQ(to(kV4.lb, 80, 4), 1) << "an address without a port stands for every port";
+  EXPECT_EQ(to(kV4.elsewhere, 80, 5), 1);
+  EXPECT_EQ(to(kV4.elsewhere, 81, 6), 0);
+  EXPECT_EQ(to(kV4.other_lb, 443, 7), 0) << "taken away";
+
+  ASSERT_TRUE(datapath->set_frontends({Frontend{.address = ip(kV4.elsewhere), .port = 81}}));
+  EXPECT_EQ(to(kV4.elsewhere, 80, 8), 1) << "one port gone, count as before";
+  EXPECT_EQ(to(kV4.elsewhere, 81, 9), 1) << "the address's other port stays";
+}
+
+TEST_F(HandshakeTest, FrontendsMatchByPrefix) {
+  load({.prefixes = true});
+  ASSERT_TRUE(datapath->set_frontends({Frontend{.address = ip("10.0.5.0"), .prefix_length = 120},
+                                       Frontend{.address = ip("fd00:5::"), .prefix_length = 32}}));
+  see(Hook::kFromPod, "pod1", syn(kV4));
+  see(Hook::kFromPod, "pod1", syn(kV6));
+  see(Hook::kFromPod, "pod1", PacketBuilder().from(kV4.p1, 1).to("10.0.6.5", 443).tcp(kSyn, 1));
+  EXPECT_EQ(counters(kV4.lb).syns, 1);
+  EXPECT_EQ(counters(kV6.lb).syns, 1);
+  EXPECT_EQ(counters("10.0.6.5").syns, 0);
+}
+
+// --- verdicts -----------------------------------------------------------------------------------------------
+
+class HandshakeFamilyTest : public HandshakeTest, public ::testing::WithParamInterface<const Addresses*> {
+ protected:
+  [[nodiscard]] const Addresses& a() const { return *GetParam(); }
+};
+INSTANTIATE_TEST_SUITE_P(Families, HandshakeFamilyTest, ::testing::Values(&kV4, &kV6),
+                         [](const auto& parameter) { return parameter.param == &kV4 ? "ipv4" : "ipv6"; });
+
+TEST_P(HandshakeFamilyTest, IpTarget) {
+  hairpin_ip_target(a());
+  const auto seen = events();
+  ASSERT_EQ(seen.size(), 1);
+  const Attempt& attempt = seen[0].attempt;
+  EXPECT_EQ(seen[0].kind, EventKind::kMismatch);
+  EXPECT_EQ(attempt.cause, Cause::kHairpinIpTarget);
+  EXPECT_EQ(attempt.client, (Endpoint{ip(a().p1), 40000}));
+  EXPECT_EQ(attempt.load_balancer, (Endpoint{ip(a().lb), 443}));
+  EXPECT_EQ(attempt.responder(), (Endpoint{ip(a().p2), 8443}));
+  EXPECT_EQ(attempt.synack_left, (Endpoint{ip(a().p2), 8443}));
+  EXPECT_EQ(attempt.returned, (Endpoint{ip(a().p2), 8443}));
+  EXPECT_EQ(attempt.responder_kind, ResponderKind::kLocalPod);
+  EXPECT_EQ(attempt.isn, kIsn);
+  EXPECT_EQ(attempt.synack_ack, kIsn + 1);
+  EXPECT_EQ(attempt.syn_ifindex, ifindex_of("pod1"));
+  EXPECT_EQ(attempt.synack_ifindex, ifindex_of("pod2"));
+  EXPECT_EQ(attempt.conntrack, Conntrack::kNoEntry);
+  EXPECT_EQ(attempt.outcome, Outcome::kUnknown);
+  EXPECT_EQ(counters(a().lb).mismatched, 1);
+  EXPECT_EQ(counters(a().lb).mismatches[HP_CAUSE_HAIRPIN_IP_TARGET], 1);
+  EXPECT_EQ(counters(a().lb).syns, 1);
+
+  see(Hook::kFromPod, "pod1", PacketBuilder().from(a().p1, 40000).to(a().p2, 8443).tcp(kRst, kIsn + 1));
+  const auto outcome = events();
+  ASSERT_EQ(outcome.size(), 1);
+  EXPECT_EQ(outcome[0].kind, EventKind::kOutcome);
+  EXPECT_EQ(outcome[0].attempt.outcome, Outcome::kResetByClient);
+}
+
+TEST_P(HandshakeFamilyTest, NodePort) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kFromNet, "eth0", returned(a().p1, a().node, 30443));
+  see(Hook::kFromPod, "pod2", synack(a().p2, 8443, a().p1));
+  see(Hook::kToPod, "pod1", synack(a().node, 30443, a().p1));
+  const auto seen = events();
+  ASSERT_EQ(seen.size(), 1);
+  EXPECT_EQ(seen[0].attempt.cause, Cause::kHairpinNodePort);
+  EXPECT_EQ(seen[0].attempt.responder(), (Endpoint{ip(a().node), 30443}));
+  EXPECT_EQ(seen[0].attempt.synack_left, (Endpoint{ip(a().p2), 8443}));
+  EXPECT_EQ(seen[0].attempt.responder_kind, ResponderKind::kNode);
+}
+
+TEST_P(HandshakeFamilyTest, HostTarget) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kFromNet, "eth0", returned(a().p1, a().node, 8443));
+  see(Hook::kToPod, "pod1", synack(a().node, 8443, a().p1));
+  const auto seen = events();
+  ASSERT_EQ(seen.size(), 1);
+  EXPECT_EQ(seen[0].attempt.cause, Cause::kHairpinHostTarget);
+}
+
+TEST_P(HandshakeFamilyTest, AnswerFromAnotherNode) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kToPod, "pod1", synack(a().elsewhere, 8443, a().p1));
+  const auto seen = events();
+  ASSERT_EQ(seen.size(), 1);
+  EXPECT_EQ(seen[0].attempt.cause, Cause::kAsymmetricRemote);
+  EXPECT_EQ(seen[0].attempt.responder_kind, ResponderKind::kRemote);
+}
+
+TEST_P(HandshakeFamilyTest, RetransmitsAddNothing) {
+  for (int i = 0; i < 5; i++) {
+    hairpin_ip_target(a());
+    see(Hook::kFromPod, "pod1", PacketBuilder().from(a().p1, 40000).to(a().p2, 8443).tcp(kRst, kIsn + 1));
+  }
+  EXPECT_EQ(counters(a().lb).syns, 1);
+  EXPECT_EQ(counters(a().lb).syn_retransmits, 4);
+  EXPECT_EQ(counters(a().lb).mismatched, 1);
+  const auto incidents = datapath->read_incidents();
+  ASSERT_TRUE(incidents);
+  ASSERT_EQ(incidents->size(), 1);
+  EXPECT_EQ(incidents->front().count, 1);
+}
+
+TEST_P(HandshakeFamilyTest, NewIsnOnTheSamePortIsANewAttempt) {
+  hairpin_ip_target(a(), 40000, kIsn);
+  hairpin_ip_target(a(), 40000, kIsn + 1000);
+  EXPECT_EQ(counters(a().lb).syns, 2);
+  EXPECT_EQ(counters(a().lb).mismatched, 2);
+  EXPECT_EQ(datapath->read_incidents()->front().count, 2) << "one pair, one incident";
+}
+
+TEST_P(HandshakeFamilyTest, WrongIsnIsNoAnswer) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kFromPod, "pod2", synack(a().p2, 8443, a().p1, 40000, kIsn + 1));
+  see(Hook::kToPod, "pod1", synack(a().p2, 8443, a().p1, 40000, kIsn - 1));
+  EXPECT_THAT(events(), ::testing::IsEmpty());
+  EXPECT_EQ(counters(a().lb).mismatched, 0);
+}
+
+TEST_P(HandshakeFamilyTest, TwoHandshakesFromOnePort) {
+  see(Hook::kFromPod, "pod1", syn(a(), 40000, 1));
+  see(Hook::kFromPod, "pod1", PacketBuilder().from(a().p1, 40000).to(a().other_lb, 443).tcp(kSyn, 2));
+  see(Hook::kToPod, "pod1", synack(a().other_lb, 443, a().p1, 40000, 2));
+  see(Hook::kToPod, "pod1", synack(a().p2, 8443, a().p1, 40000, 1));
+  EXPECT_EQ(counters(a().other_lb).answered, 1);
+  EXPECT_EQ(counters(a().lb).answered, 0);
+  EXPECT_EQ(counters(a().lb).mismatched, 1);
+}
+
+TEST_P(HandshakeFamilyTest, HealthyHandshakesEmitNothing) {
+  for (std::uint16_t i = 0; i < 500; i++) {
+    const std::uint16_t port = static_cast<std::uint16_t>(40000 + i);
+    see(Hook::kFromPod, "pod1", syn(a(), port, i));
+    see(Hook::kToNet, "eth0", syn(a(), port, i));
+    see(Hook::kFromNet, "eth0", synack(a().lb, 443, a().p1, port, i));
+    see(Hook::kToPod, "pod1", synack(a().lb, 443, a().p1, port, i));
+    see(Hook::kFromPod, "pod1", PacketBuilder().from(a().p1, port).to(a().lb, 443).tcp(kAck, i + 1, 8));
+  }
+  EXPECT_EQ(counters(a().lb).answered, 500);
+  EXPECT_EQ(total(HP_TOTAL_EVENTS), 0);
+  EXPECT_EQ(sweep_after(std::chrono::seconds(0)), 0) << "nothing is left pending";
+}
+
+TEST_P(HandshakeFamilyTest, TheAnswerWinsOverSuspicion) {
+  // Replies policy-routed out of the node: the LB's fabric restores the address (S6).
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kFromNet, "eth0", returned(a().p1, a().p2, 8443));
+  see(Hook::kFromPod, "pod2", synack(a().p2, 8443, a().p1));
+  see(Hook::kToNet, "eth0", synack(a().p2, 8443, a().p1));
+  see(Hook::kToPod, "pod1", synack(a().lb, 443, a().p1));
+  sweep_after(std::chrono::seconds(10));
+  EXPECT_EQ(counters(a().lb).answered, 1);
+  EXPECT_EQ(counters(a().lb).mismatched, 0);
+  EXPECT_THAT(events(), ::testing::IsEmpty());
+}
+
+TEST_P(HandshakeFamilyTest, RefusedByTheLoadBalancer) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kToPod, "pod1", PacketBuilder().from(a().lb, 443).to(a().p1, 40000).tcp(kRst | kAck, 0, kIsn + 1));
+  EXPECT_EQ(counters(a().lb).refused, 1);
+  EXPECT_EQ(counters(a().lb).answered, 0);
+}
+
+TEST_P(HandshakeFamilyTest, ClientResetIsConclusiveWhereDeliveryIsNotSeen) {
+  // bpf_redirect_peer skips to_pod.
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kFromNet, "eth0", returned(a().p1, a().p2, 8443));
+  see(Hook::kFromPod, "pod2", synack(a().p2, 8443, a().p1));
+  EXPECT_THAT(events(), ::testing::IsEmpty()) << "a SYN-ACK leaving the pod is only suspicion";
+  see(Hook::kFromPod, "pod1", PacketBuilder().from(a().p1, 40000).to(a().p2, 8443).tcp(kRst, kIsn + 1));
+  const auto seen = events();
+  ASSERT_EQ(seen.size(), 1);
+  EXPECT_EQ(seen[0].attempt.cause, Cause::kHairpinIpTarget);
+  EXPECT_EQ(seen[0].attempt.outcome, Outcome::kResetByClient);
+}
+
+TEST_P(HandshakeFamilyTest, LateAnswerCompletesACountedMismatch) {
+  hairpin_ip_target(a());
+  ASSERT_EQ(events().size(), 1);
+  see(Hook::kToPod, "pod1", synack(a().lb, 443, a().p1));
+  const auto seen = events();
+  ASSERT_EQ(seen.size(), 1);
+  EXPECT_EQ(seen[0].attempt.outcome, Outcome::kCompleted);
+  EXPECT_EQ(counters(a().lb).mismatched, 1) << "counters never run backwards";
+  EXPECT_EQ(counters(a().lb).answered, 0) << "one attempt, one result";
+}
+
+TEST_P(HandshakeFamilyTest, FastOpenSynAckAcknowledgesData) {
+  see(Hook::kFromPod, "pod1", syn(a()).payload(100));
+  see(Hook::kToPod, "pod1", synack(a().p2, 8443, a().p1, 40000, kIsn + 100));
+  EXPECT_EQ(counters(a().lb).mismatched, 1);
+
+  see(Hook::kFromPod, "pod1", syn(a(), 40001).payload(100));
+  see(Hook::kToPod, "pod1", synack(a().lb, 443, a().p1, 40001, kIsn + 100));
+  see(Hook::kFromPod, "pod1", syn(a(), 40002).payload(100));
+  see(Hook::kToPod, "pod1", synack(a().lb, 443, a().p1, 40002, kIsn));
+  EXPECT_EQ(counters(a().lb).answered, 2) << "data accepted or not";
+}
+
+// --- settle time --------------------------------------------------------------------------------------------
+
+TEST_P(HandshakeFamilyTest, UnansweredAfterTheTimeout) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  EXPECT_EQ(sweep_after(std::chrono::seconds(2)), 1);
+  EXPECT_EQ(counters(a().lb).unanswered, 0);
+  EXPECT_EQ(sweep_after(std::chrono::seconds(4)), 0);
+  EXPECT_EQ(counters(a().lb).unanswered, 1);
+  EXPECT_EQ(counters(a().lb).mismatched, 0) << "silence alone is no mismatch";
+  see(Hook::kFromPod, "pod1", syn(a()));
+  sweep_after(std::chrono::seconds(4));
+  EXPECT_EQ(counters(a().lb).syns, 1) << "a retransmit after the verdict is not a new attempt";
+  EXPECT_EQ(counters(a().lb).unanswered, 1);
+}
+
+TEST_P(HandshakeFamilyTest, ReturnedAndNeverAnsweredIsAMismatch) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kFromNet, "eth0", returned(a().p1, a().p2, 8443));
+  EXPECT_THAT(events(), ::testing::IsEmpty());
+  sweep_after(std::chrono::seconds(4));
+  const auto seen = events();
+  ASSERT_EQ(seen.size(), 1);
+  EXPECT_EQ(seen[0].attempt.cause, Cause::kHairpinIpTarget);
+  EXPECT_TRUE(seen[0].attempt.responder().empty());
+  EXPECT_EQ(counters(a().lb).mismatched, 1);
+  EXPECT_EQ(counters(a().lb).unanswered, 0);
+}
+
+TEST_P(HandshakeFamilyTest, MismatchAfterTheTimeoutStillCounts) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  sweep_after(std::chrono::seconds(4));
+  hairpin_ip_target(a());
+  EXPECT_EQ(events().size(), 1);
+  EXPECT_EQ(counters(a().lb).mismatches[HP_CAUSE_HAIRPIN_IP_TARGET], 1);
+  EXPECT_EQ(counters(a().lb).unanswered, 1);
+  EXPECT_EQ(counters(a().lb).mismatched, 0) << "one attempt, one result: it was unanswered";
+}
+
+TEST_P(HandshakeFamilyTest, DecidedAttemptsAreForgottenInTheEnd) {
+  hairpin_ip_target(a());
+  sweep_after(std::chrono::seconds(100));
+  see(Hook::kFromPod, "pod1", syn(a()));
+  EXPECT_EQ(counters(a().lb).syn_retransmits, 1) << "the largest gap between retransmits is 64 s";
+  sweep_after(std::chrono::seconds(140));
+  see(Hook::kFromPod, "pod1", syn(a()));
+  EXPECT_EQ(counters(a().lb).syns, 2);
+}
+
+// --- the veto (S5) ------------------------------------------------------------------------------------------
+
+TEST_P(HandshakeFamilyTest, TranslationByThisNodeIsLegitimate) {
+  add_conntrack_entry({ip(a().p1), 41000}, {ip(a().lb), 443}, {ip(a().p2), 8443});
+  see(Hook::kFromPod, "pod1", syn(a(), 41000));
+  see(Hook::kFromPod, "pod2", synack(a().p2, 8443, a().p1, 41000));
+  see(Hook::kFromPod, "pod2", synack(a().p2, 8443, a().p1, 41000));
+  EXPECT_EQ(counters(a().lb).translations, 1) << "attempts, not packets";
+  // Not even with no answer in sight (a datapath without to_pod).
+  sweep_after(std::chrono::seconds(10));
+  EXPECT_EQ(counters(a().lb).mismatched, 0);
+  EXPECT_EQ(counters(a().lb).answered, 1);
+  EXPECT_THAT(events(), ::testing::IsEmpty());
+}
+
+TEST_P(HandshakeFamilyTest, EntryWithoutTranslationDoesNotVeto) {
+  // The client's own entry, and the one the hairpinned SYN makes, which matches the bad SYN-ACK.
+  add_conntrack_entry({ip(a().p1), 41001}, {ip(a().lb), 443}, {ip(a().lb), 443});
+  add_conntrack_entry({ip(a().p1), 41001}, {ip(a().p2), 8443}, {ip(a().p2), 8443});
+  hairpin_ip_target(a(), 41001);
+  const auto seen = events();
+  ASSERT_EQ(seen.size(), 1);
+  EXPECT_EQ(seen[0].attempt.conntrack, Conntrack::kNotTranslated);
+  EXPECT_EQ(seen[0].attempt.conntrack_source, ConntrackSource::kKernel);
+}
+
+TEST_P(HandshakeFamilyTest, TranslationToAnotherBackendDoesNotVeto) {
+  add_conntrack_entry({ip(a().p1), 41002}, {ip(a().lb), 443}, {ip(a().elsewhere), 8443});
+  hairpin_ip_target(a(), 41002);
+  EXPECT_EQ(counters(a().lb).translations, 0);
+  EXPECT_EQ(counters(a().lb).mismatched, 1);
+}
+
+// --- names the node's SNAT gives, and clients on the node itself --------------------------------------------
+
+TEST_P(HandshakeFamilyTest, SnatAliasIsTheSameAttempt) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kToNet, "eth0", PacketBuilder().from(a().node, 50000).to(a().lb, 443).tcp(kSyn, kIsn));
+  see(Hook::kFromNet, "eth0", returned(a().node, a().p2, 8443, 50000));
+  EXPECT_EQ(counters(a().lb).syns, 1);
+  sweep_after(std::chrono::seconds(4));
+  const auto seen = events();
+  ASSERT_EQ(seen.size(), 1);
+  EXPECT_EQ(seen[0].attempt.client, (Endpoint{ip(a().p1), 40000})) << "the pod, not the address it hides behind";
+  EXPECT_EQ(seen[0].attempt.returned, (Endpoint{ip(a().p2), 8443}));
+}
+
+TEST_P(HandshakeFamilyTest, HostClient) {
+  const auto host_syn = [&](std::uint16_t port) {
+    return PacketBuilder().from(a().node, port).to(a().lb, 443).tcp(kSyn, kIsn);
+  };
+  see(Hook::kToNet, "eth0", host_syn(50001));
+  see(Hook::kToNet, "eth0", host_syn(50001));
+  EXPECT_EQ(counters(a().lb).syns, 1);
+  EXPECT_EQ(counters(a().lb).syn_retransmits, 1);
+  see(Hook::kFromNet, "eth0", synack(a().lb, 443, a().node, 50001));
+  EXPECT_EQ(counters(a().lb).answered, 1);
+
+  see(Hook::kToNet, "eth0", host_syn(50002));
+  see(Hook::kFromNet, "eth0", synack(a().elsewhere, 8443, a().node, 50002));
+  EXPECT_EQ(counters(a().lb).mismatches[HP_CAUSE_ASYMMETRIC_REMOTE], 1);
+
+  see(Hook::kToNet, "eth0", PacketBuilder().from(a().elsewhere, 50003).to(a().lb, 443).tcp(kSyn, kIsn));
+  EXPECT_EQ(counters(a().lb).syns, 2) << "forwarded for somebody else";
+}
+
+// --- forged sources -----------------------------------------------------------------------------------------
+
+TEST_P(HandshakeFamilyTest, ForgedSourceIsCountedNotRecorded) {
+  see(Hook::kFromPod, "pod2", syn(a()));  // pod2 claims to be P1, which routes say is on pod1
+  EXPECT_EQ(total(HP_TOTAL_SPOOFED_SOURCES), 1);
+  see(Hook::kFromPod, "pod2", PacketBuilder().from(a().node, 40000).to(a().lb, 443).tcp(kSyn, kIsn));
+  EXPECT_EQ(total(HP_TOTAL_SPOOFED_SOURCES), 2) << "the node's own address";
+  see(Hook::kFromPod, "pod2", PacketBuilder().from(a().elsewhere, 40000).to(a().lb, 443).tcp(kSyn, kIsn));
+  EXPECT_EQ(total(HP_TOTAL_SPOOFED_SOURCES), 3) << "an address beyond the uplink";
+  EXPECT_EQ(counters(a().lb).syns, 0);
+  see(Hook::kToPod, "pod1", synack(a().elsewhere, 8443, a().p1));
+  EXPECT_EQ(counters(a().lb).mismatched, 0);
+}
+
+TEST_F(HandshakeTest, ForgedSourceOnABridgeIsKnownByItsMac) {
+  const auto from_bridge = [](std::uint8_t mac, std::uint32_t isn) {
+    return PacketBuilder().from("10.0.3.10", 40000).to(kV4.lb, 443).tcp(kSyn, isn).source_mac(mac);
+  };
+  see(Hook::kFromPod, "br1", from_bridge(0x11, 1));
+  EXPECT_EQ(counters(kV4.lb).syns, 1);
+  see(Hook::kFromPod, "br2", from_bridge(0x12, 2));
+  EXPECT_EQ(counters(kV4.lb).syns, 1);
+  EXPECT_EQ(total(HP_TOTAL_SPOOFED_SOURCES), 1);
+}
+
+TEST_F(HandshakeTest, PodAddressMovesToANewDevice) {
+  see(Hook::kFromPod, "pod1", syn(kV4, 40000, 1));
+  ASSERT_EQ(std::system("ip route replace 10.0.1.10 dev pod2"), 0);
+  see(Hook::kFromPod, "pod2", syn(kV4, 40001, 2));
+  ASSERT_EQ(std::system("ip route replace 10.0.1.10 dev pod1"), 0);
+  EXPECT_EQ(counters(kV4.lb).syns, 2);
+  EXPECT_EQ(total(HP_TOTAL_SPOOFED_SOURCES), 0);
+}
+
+// --- bounds -------------------------------------------------------------------------------------------------
+
+TEST_F(HandshakeTest, CountsStayExactWhenTheRingIsFull) {
+  load({.ring_bytes = 4096});
+  constexpr std::uint16_t kPairs = 100;
+  for (std::uint16_t pair = 0; pair < kPairs; pair++) {
+    for (std::uint16_t i = 0; i < 3; i++) {
+      const std::uint16_t port = static_cast<std::uint16_t>(1000 + pair * 3 + i);
+      see(Hook::kFromPod, "pod1", syn(kV4, port, port));
+      see(Hook::kToPod, "pod1", synack(kV4.elsewhere, static_cast<std::uint16_t>(20000 + pair), kV4.p1, port, port));
+    }
+  }
+  EXPECT_EQ(counters(kV4.lb).mismatched, kPairs * 3);
+  EXPECT_GT(total(HP_TOTAL_RING_FULL), 0);
+  const auto incidents = datapath->read_incidents();
+  ASSERT_EQ(incidents->size(), kPairs);
+  for (const IncidentCount& incident : *incidents) {
+    EXPECT_EQ(incident.count, 3);
+    EXPECT_EQ(incident.sample.load_balancer, (Endpoint{ip(kV4.lb), 443})) << "an alert can be made without the ring";
+  }
+}
+
+TEST_F(HandshakeTest, LoadBalancersBeyondTheTableAreCountedTogether) {
+  load({.prefixes = true});
+  ASSERT_TRUE(datapath->set_frontends({Frontend{.address = ip("10.128.0.0"), .prefix_length = 96 + 9}}));
+  constexpr std::uint32_t kMany = 1500;
+  for (std::uint32_t i = 0; i < kMany; i++) {
+    const std::string lb = "10.128." + std::to_string(i / 256) + "." + std::to_string(i % 256);
+    see(Hook::kFromPod, "pod1", PacketBuilder().from(kV4.p1, 40000).to(lb, 443).tcp(kSyn, i));
+  }
+  std::uint64_t syns = 0;
+  const auto all = datapath->read_load_balancers();
+  ASSERT_TRUE(all);
+  for (const LoadBalancerCounters& counted : *all) {
+    syns += counted.counters.syns;
+  }
+  EXPECT_EQ(syns, kMany);
+  EXPECT_EQ(all->size(), 1024);
+  EXPECT_GT(total(HP_TOTAL_LB_TABLE_FULL), 0);
+}
+
+}  // namespace
+}  // namespace hairpind::testing
