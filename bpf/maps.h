@@ -74,10 +74,10 @@ struct {
 	__type(value, __u32);
 } frontend_prefixes SEC(".maps");
 
-/* Addresses of the node itself. */
+/* Addresses of the node itself: with IPVS every Service's (kube-ipvs0). */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
+	__uint(max_entries, 65536);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct hp_address);
 	__type(value, __u32);

@@ -15,6 +15,8 @@
 namespace hairpind {
 namespace {
 
+constexpr std::size_t kCountersMadeAhead = 256;
+
 void (*libbpf_log)(bool, std::string_view) = nullptr;
 
 int print_libbpf(libbpf_print_level level, const char* format, va_list arguments) {
@@ -258,8 +260,15 @@ Result<void> Datapath::set_frontends(const std::set<Frontend>& frontends) {
     }
   }
   std::set<IpAddress> addresses;
+  const hp_lb_counters none{};
   for (const Frontend& frontend : frontends) {
     addresses.insert(frontend.address);
+    // Prometheus cannot see the first step of a counter that was not there before. Not at the price of a table
+    // full of load balancers that nobody here uses.
+    if (!frontend.is_prefix() && frontend.port != 0 && frontends.size() <= kCountersMadeAhead) {
+      const hp_endpoint key = endpoint_key(frontend.address, frontend.port);
+      bpf_map_update_elem(bpf_map__fd(skeleton_->maps.load_balancers), &key, &none, BPF_NOEXIST);
+    }
   }
   for (const Frontend& old : frontends_) {
     if (frontends.contains(old)) {

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <string>
+
+#include "hairpind/core/error.hpp"
+#include "hairpind/core/file_descriptor.hpp"
+
+namespace hairpind {
+
+/// The alert stream: whole lines, in order, to a file, a FIFO or stdout. Never blocks: what cannot be written now
+/// waits in a bounded queue. Not thread safe; owned by the event loop.
+class AlertSink {
+ public:
+  static constexpr std::size_t kQueueLines = 4096;
+
+  /// `path` is a file, created if missing and appended to, or "-" for stdout.
+  static Result<AlertSink> open(std::string path);
+
+  /// Queues `line` (without newline) and writes what can be written. An error says why the stream takes nothing
+  /// (disk full, reader gone); the lines stay queued. A reader that is merely slow is no error: see blocked().
+  Result<void> write(std::string line);
+  /// Tries again to write what is queued.
+  Result<void> retry();
+  /// For log rotation: opens the path anew. On failure the old file stays in use.
+  Result<void> reopen();
+
+  /// Lines wait for a slow reader: retry() soon.
+  [[nodiscard]] bool blocked() const { return blocked_; }
+  /// Lines lost because the queue was full.
+  [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
+
+ private:
+  AlertSink(std::string path, FileDescriptor fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+
+  std::string path_;
+  FileDescriptor fd_;
+  std::deque<std::string> queue_;
+  std::size_t written_ = 0;  ///< bytes of the first queued line that are out already
+  bool blocked_ = false;
+  std::uint64_t dropped_ = 0;
+};
+
+}  // namespace hairpind

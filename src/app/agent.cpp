@@ -1,0 +1,516 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent.hpp"
+
+#include <malloc.h>
+#include <spdlog/spdlog.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <utility>
+
+#include "hairpind/core/verdict.hpp"
+#include "hairpind/output/alert_json.hpp"
+
+namespace hairpind {
+namespace {
+
+constexpr std::chrono::seconds kTick{1};
+// The loop turns once a tick; ten missed ones are a stall, not a busy moment.
+constexpr std::chrono::seconds kStalled{10};
+// The kernel's table of incidents is bounded; one that has been quiet for a day starts over when it comes back.
+constexpr std::chrono::hours kIncidentIdle{24};
+// Alerts wait for a pipe's reader. Polled, since a file in its place could not be watched by epoll.
+constexpr int kSlowReaderMilliseconds = 20;
+
+timespec to_timespec(std::chrono::nanoseconds time) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time);
+  return {.tv_sec = seconds.count(), .tv_nsec = (time - seconds).count()};
+}
+
+Result<FileDescriptor> make_timer(std::chrono::nanoseconds interval) {
+  FileDescriptor timer(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+  const itimerspec spec{.it_interval = to_timespec(interval), .it_value = to_timespec(interval)};
+  if (timer.get() < 0 || timerfd_settime(timer.get(), 0, &spec, nullptr) != 0) {
+    return fail_errno("create a timer", errno);
+  }
+  return timer;
+}
+
+void drain(int fd) {
+  std::uint64_t value = 0;
+  // Level-triggered: what is left is reported again.
+  [[maybe_unused]] const auto bytes = read(fd, &value, sizeof(value));
+}
+
+LoadBalancerMetrics to_metrics(const LoadBalancerCounters& counted) {
+  const hp_lb_counters& counters = counted.counters;
+  LoadBalancerMetrics metrics;
+  metrics.load_balancer = counted.load_balancer;
+  metrics.syns = counters.syns;
+  metrics.syn_retransmits = counters.syn_retransmits;
+  metrics.answered = counters.answered;
+  metrics.mismatched = counters.mismatched;
+  metrics.refused = counters.refused;
+  metrics.unanswered = counters.unanswered;
+  metrics.translations = counters.translations;
+  for (std::uint8_t cause = HP_CAUSE_NONE + 1; cause < HP_CAUSE_COUNT; cause++) {
+    metrics.mismatches[static_cast<Cause>(cause)] = std::span(counters.mismatches)[cause];
+  }
+  return metrics;
+}
+
+}  // namespace
+
+MonotonicTime Agent::now() {
+  return std::chrono::duration_cast<MonotonicTime>(std::chrono::steady_clock::now().time_since_epoch());
+}
+
+Agent::Agent(Configuration configuration, KernelFeatures features, AlertSink sink)
+    : configuration_(std::move(configuration)),
+      features_(std::move(features)),
+      sink_(std::move(sink)),
+      tracker_({.repeat_interval = configuration_.repeat_interval}) {}
+
+Agent::~Agent() = default;
+
+Result<std::unique_ptr<Agent>> Agent::start(Configuration configuration) {
+  auto features = KernelFeatures::probe();
+  if (auto runnable = features.check_required(); !runnable) {
+    return std::unexpected(runnable.error());
+  }
+  auto sink = AlertSink::open(configuration.alerts);
+  if (!sink) {
+    return std::unexpected(sink.error());
+  }
+  std::unique_ptr<Agent> agent(new Agent(std::move(configuration), std::move(features), *std::move(sink)));
+  if (auto opened = agent->open_loop(); !opened) {
+    return std::unexpected(opened.error());
+  }
+  // Before anything is logged or attached: an address in use is a second agent, most likely.
+  if (auto listening = agent->start_http(); !listening) {
+    return std::unexpected(listening.error());
+  }
+
+  const Configuration& options = agent->configuration_;
+  std::set<std::string> hosts;
+  bool prefixes = false;
+  for (const LoadBalancerSpec& spec : options.load_balancers) {
+    if (const auto* const frontend = std::get_if<Frontend>(&spec)) {
+      agent->fixed_frontends_.insert(*frontend);
+      prefixes = prefixes || frontend->is_prefix();
+    } else {
+      hosts.insert(std::get<HostName>(spec).name);
+    }
+  }
+  auto datapath = Datapath::load(
+      {.pending_syns = options.pending_syns, .handshake_timeout = options.handshake_timeout, .prefixes = prefixes},
+      agent->features_);
+  if (!datapath) {
+    return std::unexpected(datapath.error());
+  }
+  agent->datapath_ = *std::move(datapath);
+  auto monitor = InterfaceMonitor::create();
+  if (!monitor) {
+    return std::unexpected(monitor.error());
+  }
+  agent->monitor_.emplace(*std::move(monitor));
+  for (const int fd : {agent->datapath_->event_fd(), agent->monitor_->fd()}) {
+    if (auto watched = agent->watch(fd); !watched) {
+      return std::unexpected(watched.error());
+    }
+  }
+  agent->apply_frontends();
+  agent->apply_interfaces();
+  if (!hosts.empty()) {
+    auto resolver = Resolver::start(
+        {},
+        [self = agent.get()](Resolution resolution) {
+          {
+            const std::scoped_lock lock(self->resolutions_mutex_);
+            self->resolutions_.push_back(std::move(resolution));
+          }
+          eventfd_write(self->resolved_.get(), 1);
+        },
+        [](const std::string& name, const std::string& why) {
+          spdlog::warn("load balancer {}: {}; keeping what is known, trying again", name, why);
+        });
+    if (!resolver) {
+      return std::unexpected(resolver.error());
+    }
+    agent->resolver_ = *std::move(resolver);
+    agent->resolver_->set_names(hosts);
+  }
+  if (options.load_balancers.empty()) {
+    spdlog::warn("no load balancer is configured, so there is nothing to watch for: give at least one --lb");
+  }
+  for (const FeatureStatus& status : agent->features_.all()) {
+    if (!status.present) {
+      spdlog::warn("kernel feature {} is absent: {}", status.name, status.without);
+    }
+  }
+  spdlog::info("hairpind {} on node {}: pod interfaces {}, uplinks {}, attach {}, conntrack {}", HAIRPIND_VERSION,
+               options.node_name, agent->current_.pods_attached, agent->current_.uplinks_attached,
+               to_string(Datapath::attach_mode()),
+               agent->features_.has(Feature::kConntrackKfunc) ? "kernel" : "unchecked");
+  // The kernel's type information, megabytes of it, was parsed to load; give the memory back.
+  malloc_trim(0);
+  return agent;
+}
+
+Result<void> Agent::watch(int fd) const {
+  epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+    return fail_errno("watch a file descriptor with epoll", errno);
+  }
+  return {};
+}
+
+Result<void> Agent::open_loop() {
+  sigset_t handled;
+  sigemptyset(&handled);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+    sigaddset(&handled, signal);
+  }
+  // Blocked before any thread starts, so that every thread inherits it and only the signalfd sees them.
+  pthread_sigmask(SIG_BLOCK, &handled, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+
+  epoll_ = FileDescriptor(epoll_create1(EPOLL_CLOEXEC));
+  signals_ = FileDescriptor(signalfd(-1, &handled, SFD_NONBLOCK | SFD_CLOEXEC));
+  resolved_ = FileDescriptor(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  if (epoll_.get() < 0 || signals_.get() < 0 || resolved_.get() < 0) {
+    return fail_errno("open the event loop's file descriptors", errno);
+  }
+  auto tick = make_timer(kTick);
+  auto deadline = make_timer({});
+  if (!tick || !deadline) {
+    return std::unexpected(tick ? deadline.error() : tick.error());
+  }
+  tick_timer_ = *std::move(tick);
+  deadline_timer_ = *std::move(deadline);
+  for (const int fd : {signals_.get(), resolved_.get(), tick_timer_.get(), deadline_timer_.get()}) {
+    if (auto watched = watch(fd); !watched) {
+      return watched;
+    }
+  }
+  return {};
+}
+
+Result<void> Agent::start_http() {
+  if (configuration_.listen.empty()) {
+    return {};
+  }
+  auto address = parse_listen_address(configuration_.listen);
+  if (!address) {
+    return std::unexpected(address.error());
+  }
+  auto server = HttpServer::start(address->first, address->second,
+                                  {.metrics = [this] { return render_metrics(snapshot()); },
+                                   .healthy = [this] { return healthy(); },
+                                   .ready = [this] { return ready_.load() && healthy(); }});
+  if (!server) {
+    return std::unexpected(server.error());
+  }
+  http_ = *std::move(server);
+  return {};
+}
+
+Result<void> Agent::run() {
+  last_turn_ns_ = now().count();
+  ready_ = true;
+  for (;;) {
+    std::array<epoll_event, 8> ready{};
+    const int count =
+        epoll_wait(epoll_.get(), ready.data(), ready.size(), sink_.blocked() ? kSlowReaderMilliseconds : -1);
+    if (count < 0 && errno != EINTR) {
+      return fail_errno("wait for events", errno);
+    }
+    last_turn_ns_ = now().count();
+    for (const epoll_event& event : std::span(ready).first(static_cast<std::size_t>(std::max(count, 0)))) {
+      if (event.data.fd == signals_.get()) {
+        if (!handle_signal()) {
+          return {};
+        }
+      } else if (event.data.fd == datapath_->event_fd()) {
+        handle_events();
+      } else if (event.data.fd == monitor_->fd()) {
+        handle_interfaces();
+      } else if (event.data.fd == resolved_.get()) {
+        handle_resolutions();
+      } else if (event.data.fd == tick_timer_.get()) {
+        tick();
+      } else {
+        drain(deadline_timer_.get());
+      }
+    }
+    if (sink_.blocked()) {
+      note_sink(sink_.retry());
+    }
+    flush_due_alerts();
+    arm_deadline();
+    publish();
+  }
+}
+
+bool Agent::handle_signal() {
+  signalfd_siginfo info{};
+  while (read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
+    if (info.ssi_signo != SIGHUP) {
+      spdlog::info("received SIG{}: detaching and leaving", sigabbrev_np(static_cast<int>(info.ssi_signo)));
+      return false;
+    }
+    const auto reopened = sink_.reopen();
+    if (reopened) {
+      spdlog::info("reopened the alert stream {}", configuration_.alerts);
+    } else {
+      spdlog::error("{}", reopened.error().message);
+    }
+  }
+  return true;
+}
+
+void Agent::handle_events() {
+  const auto polled = datapath_->poll([&](std::span<const std::byte> record) {
+    const auto event = decode_event(record);
+    if (!event) {
+      if (current_.records_invalid++ == 0) {
+        spdlog::warn("ring buffer: {}; ignored, counted in hairpind_events_lost_total{{reason=\"record_invalid\"}}",
+                     event.error());
+      }
+      return;
+    }
+    tracker_.on_event(*event, now());
+  });
+  if (!polled) {
+    spdlog::error("{}", polled.error().message);
+  }
+}
+
+void Agent::handle_interfaces() {
+  const auto changed = monitor_->process();
+  if (!changed) {
+    spdlog::error("{}", changed.error().message);
+    return;
+  }
+  if (*changed) {
+    apply_interfaces();
+  }
+}
+
+void Agent::apply_interfaces() {
+  const NetworkView& view = monitor_->view();
+  if (const auto set = datapath_->set_node_addresses(view.addresses); !set) {
+    spdlog::error("{}", set.error().message);
+  }
+  const auto selected =
+      select_interfaces(view, {.pod_globs = configuration_.pod_interfaces, .uplink_globs = configuration_.uplinks});
+  std::vector<std::uint32_t> gone;
+  for (const auto& [ifindex, device] : datapath_->attached()) {
+    if (!selected.contains(ifindex)) {
+      gone.push_back(ifindex);
+    }
+  }
+  for (const std::uint32_t ifindex : gone) {
+    datapath_->detach(ifindex);
+  }
+  std::erase_if(attach_failed_, [&](std::uint32_t ifindex) { return !selected.contains(ifindex); });
+  for (const auto& [ifindex, role] : selected) {
+    const NetworkInterface& interface = view.interfaces.at(ifindex);
+    attach({.ifindex = ifindex,
+            .role = role == InterfaceRole::kPod ? DeviceRole::kPod : DeviceRole::kUplink,
+            .master_ifindex = interface.master_ifindex},
+           interface.name);
+  }
+  const auto& attached = datapath_->attached();
+  current_.pods_attached = static_cast<std::uint64_t>(
+      std::ranges::count_if(attached, [](const auto& entry) { return entry.second.role == DeviceRole::kPod; }));
+  current_.uplinks_attached = attached.size() - current_.pods_attached;
+  warn_of_unmatched_globs();
+}
+
+void Agent::attach(const Device& device, const std::string& name) {
+  const auto attached = datapath_->attach(device);
+  if (attached) {
+    if (attach_failed_.erase(device.ifindex) != 0) {
+      spdlog::info("interface {}: attached after all", name);
+    }
+    return;
+  }
+  current_.attach_failures++;
+  if (attach_failed_.insert(device.ifindex).second) {
+    spdlog::warn("interface {}: {}; its pod is not watched, trying again each second", name, attached.error().message);
+  }
+}
+
+void Agent::warn_of_unmatched_globs() {
+  auto unmatched = unmatched_globs(
+      monitor_->view(), {.pod_globs = configuration_.pod_interfaces, .uplink_globs = configuration_.uplinks});
+  for (const std::string& glob : unmatched) {
+    if (std::ranges::find(unmatched_globs_, glob) == unmatched_globs_.end()) {
+      spdlog::warn("no interface matches '{}' now; waiting for one", glob);
+    }
+  }
+  unmatched_globs_ = std::move(unmatched);
+}
+
+void Agent::handle_resolutions() {
+  drain(resolved_.get());
+  std::vector<Resolution> resolutions;
+  {
+    const std::scoped_lock lock(resolutions_mutex_);
+    resolutions.swap(resolutions_);
+  }
+  for (Resolution& resolution : resolutions) {
+    spdlog::info("load balancer {}: {} addresses", resolution.name, resolution.addresses.size());
+    resolved_hosts_[resolution.name] = std::move(resolution.addresses);
+  }
+  apply_frontends();
+}
+
+void Agent::apply_frontends() {
+  std::set<Frontend> frontends = fixed_frontends_;
+  for (const LoadBalancerSpec& spec : configuration_.load_balancers) {
+    const auto* const host = std::get_if<HostName>(&spec);
+    if (host == nullptr) {
+      continue;
+    }
+    for (const IpAddress& address : resolved_hosts_[host->name]) {
+      frontends.insert(Frontend{.address = address, .port = host->port});
+    }
+  }
+  if (const auto set = datapath_->set_frontends(frontends); !set) {
+    spdlog::error("{}", set.error().message);
+  }
+}
+
+void Agent::tick() {
+  drain(tick_timer_.get());
+  const auto undecided = datapath_->sweep(now());
+  if (undecided) {
+    pending_ = *undecided;
+    sweep_failing_ = false;
+  } else if (!std::exchange(sweep_failing_, true)) {
+    spdlog::error("{}; handshakes that nobody answers are not counted", undecided.error().message);
+  }
+  handle_events();
+  if (const auto incidents = datapath_->read_incidents()) {
+    std::vector<IncidentCount> live;
+    for (const IncidentCount& incident : *incidents) {
+      if (incident.last_event.count() != 0 && now() - incident.last_event > kIncidentIdle) {
+        datapath_->forget_incident(incident.key);
+      } else {
+        live.push_back(incident);
+      }
+    }
+    tracker_.on_counts(live, now());
+  } else {
+    spdlog::error("{}", incidents.error().message);
+  }
+  if (!attach_failed_.empty()) {
+    apply_interfaces();
+  }
+  note_sink(sink_.retry());
+}
+
+void Agent::flush_due_alerts() {
+  const auto due =
+      tracker_.take_due(now(), [&](const IncidentKey& key) { return datapath_->read_incident_count(key); });
+  if (due.empty()) {
+    return;
+  }
+  const auto& interfaces = monitor_->view().interfaces;
+  const AlertContext context{.node = configuration_.node_name,
+                             .boot_to_wall = std::chrono::system_clock::now().time_since_epoch() - now(),
+                             .interface_name = [&](std::uint32_t ifindex) -> std::optional<std::string> {
+                               const auto found = interfaces.find(ifindex);
+                               return found == interfaces.end() ? std::nullopt : std::optional(found->second.name);
+                             },
+                             .drop_reason_name = [&](std::uint32_t reason) -> std::optional<std::string> {
+                               std::string name = features_.drop_reason_name(reason);
+                               return name.empty() ? std::nullopt : std::optional(std::move(name));
+                             }};
+  for (const DueAlert& alert : due) {
+    current_.alerts[alert.event]++;
+    note_sink(sink_.write(to_json(compose_alert(alert, context))));
+  }
+}
+
+void Agent::note_sink(const Result<void>& result) {
+  current_.alerts_dropped = sink_.dropped();
+  if (result) {
+    if (std::exchange(sink_failing_, false)) {
+      spdlog::info("the alert stream {} takes alerts again", configuration_.alerts);
+    }
+  } else if (!std::exchange(sink_failing_, true)) {
+    spdlog::error("{}; alerts are kept and tried again each second", result.error().message);
+  }
+}
+
+void Agent::arm_deadline() {
+  itimerspec spec{};
+  if (const auto deadline = tracker_.next_deadline()) {
+    // Zero would disarm; one that has passed fires at once.
+    spec.it_value = to_timespec(std::max(*deadline, MonotonicTime(1)));
+  }
+  timerfd_settime(deadline_timer_.get(), TFD_TIMER_ABSTIME, &spec, nullptr);
+}
+
+void Agent::publish() {
+  const std::scoped_lock lock(published_mutex_);
+  published_ = current_;
+}
+
+bool Agent::healthy() const {
+  const auto last = MonotonicTime(last_turn_ns_.load());
+  return last.count() == 0 || now() - last < kStalled;
+}
+
+MetricsSnapshot Agent::snapshot() const {
+  MetricsSnapshot snapshot;
+  {
+    const std::scoped_lock lock(published_mutex_);
+    snapshot.alerts = published_.alerts;
+    snapshot.events_lost["record_invalid"] = published_.records_invalid;
+    snapshot.events_lost["alert_dropped"] = published_.alerts_dropped;
+    const std::string mode(to_string(Datapath::attach_mode()));
+    for (const Hook hook : kAllHooks) {
+      const bool pod = hook == Hook::kFromPod || hook == Hook::kToPod;
+      snapshot.interfaces_attached.push_back({.hook = std::string(to_string(hook)),
+                                              .mode = mode,
+                                              .count = pod ? published_.pods_attached : published_.uplinks_attached});
+    }
+    snapshot.attach_failures = published_.attach_failures;
+  }
+  for (const FeatureStatus& status : features_.all()) {
+    snapshot.kernel_features[std::string(status.name)] = status.present;
+  }
+  snapshot.version = HAIRPIND_VERSION;
+  snapshot.pending_syns = pending_;
+  // The HTTP server starts first; until the programs are loaded there is nothing to read.
+  if (!ready_) {
+    return snapshot;
+  }
+  const auto totals = datapath_->read_totals();
+  snapshot.spoofed_sources = totals[HP_TOTAL_SPOOFED_SOURCES];
+  snapshot.events = totals[HP_TOTAL_EVENTS];
+  snapshot.events_lost["ring_full"] = totals[HP_TOTAL_RING_FULL];
+  snapshot.events_lost["pending_full"] = totals[HP_TOTAL_PENDING_FAILED];
+  snapshot.events_lost["incidents_full"] = totals[HP_TOTAL_INCIDENTS_FULL];
+  snapshot.events_lost["load_balancers_full"] = totals[HP_TOTAL_LB_TABLE_FULL];
+  if (const auto counted = datapath_->read_load_balancers()) {
+    for (const LoadBalancerCounters& counters : *counted) {
+      snapshot.load_balancers.push_back(to_metrics(counters));
+    }
+  }
+  std::ranges::sort(snapshot.load_balancers, {}, &LoadBalancerMetrics::load_balancer);
+  return snapshot;
+}
+
+}  // namespace hairpind

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "configuration.hpp"
+#include "hairpind/bpf/datapath.hpp"
+#include "hairpind/bpf/kernel_features.hpp"
+#include "hairpind/core/error.hpp"
+#include "hairpind/core/file_descriptor.hpp"
+#include "hairpind/core/incident_tracker.hpp"
+#include "hairpind/net/interface_monitor.hpp"
+#include "hairpind/net/resolver.hpp"
+#include "hairpind/output/alert_sink.hpp"
+#include "hairpind/output/http_server.hpp"
+#include "hairpind/output/metrics.hpp"
+
+namespace hairpind {
+
+/// The running agent: one event loop that owns all state.
+///
+/// Threads: the loop; the HTTP server's, which read the kernel's counters and what the loop publishes under
+/// `published_mutex_`; the resolver's, which hands over resolutions under `resolutions_mutex_`.
+class Agent {
+ public:
+  /// Everything that can be refused is refused here, with one line that says what and why.
+  static Result<std::unique_ptr<Agent>> start(Configuration configuration);
+  ~Agent();
+  Agent(const Agent&) = delete;
+  Agent& operator=(const Agent&) = delete;
+
+  /// Runs until SIGTERM or SIGINT; everything is detached when the Agent is destroyed.
+  Result<void> run();
+
+ private:
+  struct Published {
+    std::map<AlertEvent, std::uint64_t> alerts;
+    std::uint64_t records_invalid = 0;
+    std::uint64_t alerts_dropped = 0;
+    std::uint64_t pods_attached = 0;
+    std::uint64_t uplinks_attached = 0;
+    std::uint64_t attach_failures = 0;
+  };
+
+  explicit Agent(Configuration configuration, KernelFeatures features, AlertSink sink);
+
+  Result<void> open_loop();
+  Result<void> start_http();
+  Result<void> watch(int fd) const;
+
+  bool handle_signal();  ///< false: stop
+  void handle_events();
+  void handle_interfaces();
+  void handle_resolutions();
+  void tick();
+
+  void apply_interfaces();
+  void apply_frontends();
+  void attach(const Device& device, const std::string& name);
+  void warn_of_unmatched_globs();
+  void flush_due_alerts();
+  void arm_deadline();
+  void note_sink(const Result<void>& result);
+  void publish();
+
+  MetricsSnapshot snapshot() const;
+  bool healthy() const;
+  static MonotonicTime now();
+
+  const Configuration configuration_;
+  const KernelFeatures features_;
+  AlertSink sink_;
+  std::unique_ptr<Datapath> datapath_;
+  std::optional<InterfaceMonitor> monitor_;
+  IncidentTracker tracker_;
+
+  FileDescriptor epoll_;
+  FileDescriptor signals_;
+  FileDescriptor tick_timer_;
+  FileDescriptor deadline_timer_;
+  FileDescriptor resolved_;  ///< eventfd: resolutions_ has news
+
+  std::set<Frontend> fixed_frontends_;
+  std::map<std::string, std::set<IpAddress>> resolved_hosts_;
+  std::set<std::uint32_t> attach_failed_;     ///< logged once; tried again at each tick
+  std::vector<std::string> unmatched_globs_;  ///< warned of
+  bool sink_failing_ = false;
+  bool sweep_failing_ = false;
+  Published current_;
+
+  mutable std::mutex published_mutex_;
+  Published published_;
+  std::mutex resolutions_mutex_;
+  std::vector<Resolution> resolutions_;
+  std::atomic<bool> ready_{false};
+  std::atomic<std::int64_t> last_turn_ns_{0};
+  std::atomic<std::uint64_t> pending_{0};
+
+  // Last, so that their threads end before what they read is gone.
+  std::unique_ptr<Resolver> resolver_;
+  std::unique_ptr<HttpServer> http_;
+};
+
+}  // namespace hairpind

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "check.hpp"
+
+#include <spdlog/fmt/fmt.h>
+
+#include "hairpind/bpf/tc_link.hpp"
+
+namespace hairpind {
+
+std::string render_check(const KernelFeatures& features, const std::string& kernel_release) {
+  std::string text = fmt::format("hairpind {} on kernel {}\n\n", HAIRPIND_VERSION, kernel_release);
+  text += fmt::format("{:<18} {:<9} {}\n", "FEATURE", "STATE", "WHAT IT GIVES / WHAT IS LOST WITHOUT IT");
+  for (const FeatureStatus& status : features.all()) {
+    const std::string_view state = status.present ? "present" : status.required ? "MISSING" : "absent";
+    text += fmt::format("{:<18} {:<9} {}\n", status.name, state, status.gives);
+    if (!status.present) {
+      text += fmt::format("{:<18} {:<9} -> {}\n", "", "", status.without);
+    }
+  }
+  if (const auto runnable = features.check_required(); !runnable) {
+    return text + "\nresult: cannot run here\n";
+  }
+  text += fmt::format("\nmode: attach {}, conntrack {}, drop reasons {}, resets {}, handshake timeout {}\n",
+                      to_string(AttachMode::kTcx), features.has(Feature::kConntrackKfunc) ? "kernel" : "unchecked",
+                      features.has(Feature::kDropReasons) ? "by name" : "none",
+                      features.has(Feature::kResetTracepoint) ? "every stack" : "pods only",
+                      features.has(Feature::kSweep) ? "on" : "off");
+  return text + "result: can run\n";
+}
+
+}  // namespace hairpind

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "hairpind/bpf/kernel_features.hpp"
+
+namespace hairpind {
+
+/// The table that `hairpind check` prints: each feature, whether it is there, what is lost without it, and the
+/// mode the agent would run in.
+std::string render_check(const KernelFeatures& features, const std::string& kernel_release);
+
+}  // namespace hairpind

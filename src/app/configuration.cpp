@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "configuration.hpp"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <ranges>
+
+namespace hairpind {
+namespace {
+
+std::string default_node_name() {
+  if (const char* const name = std::getenv("NODE_NAME"); name != nullptr && *name != '\0') {
+    return name;
+  }
+  std::array<char, 256> host{};
+  return gethostname(host.data(), host.size() - 1) == 0 ? host.data() : "unknown";
+}
+
+// CLI11 reports an unknown key as "INI was not able to parse KEY", and words of its own for the rest.
+std::string explain(const CLI::Error& error) {
+  std::string text = error.what();
+  std::ranges::replace(text, '\n', ' ');
+  if (const auto* const config = dynamic_cast<const CLI::ConfigError*>(&error); config != nullptr) {
+    return "configuration file: " + text +
+           " (an unknown key?); keys are the option names without dashes in front, see 'hairpind run --help'";
+  }
+  return text + "; see 'hairpind run --help'";
+}
+
+}  // namespace
+
+Result<std::variant<Configuration, HelpText>> parse_run_options(const std::vector<std::string>& arguments) {
+  Configuration configuration;
+  configuration.node_name = default_node_name();
+  std::vector<std::string> load_balancers;
+  double handshake_timeout = 3;
+  double repeat_interval = 60;
+
+  CLI::App app{
+      "Watch this node for asymmetric hairpin connections. Alerts are JSON lines; the agent's own log goes to stderr.",
+      "hairpind run"};
+  app.set_config("--config", "", "TOML file with the options below as keys")->envname("HAIRPIND_CONFIG");
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  app.add_option("--lb", load_balancers,
+                 "Load balancer: ADDR[:PORT], [IPV6]:PORT, CIDR or HOST[:PORT]; repeatable, or separated by commas")
+      ->envname("HAIRPIND_LB")
+      ->delimiter(',');
+  app.add_option("--pod-interface", configuration.pod_interfaces,
+                 "Glob of the pods' host-side devices; repeatable; default: veth and netkit whose peer is in another "
+                 "network namespace")
+      ->envname("HAIRPIND_POD_INTERFACE")
+      ->delimiter(',');
+  app.add_option("--uplink", configuration.uplinks,
+                 "Glob of the uplinks; repeatable; default: devices with a default route")
+      ->envname("HAIRPIND_UPLINK")
+      ->delimiter(',');
+  app.add_option("--node-name", configuration.node_name,
+                 "Name of this node in alerts; default: NODE_NAME, else the host name")
+      ->envname("HAIRPIND_NODE_NAME");
+  app.add_option("--alerts", configuration.alerts, "Where alerts go: a file, reopened on SIGHUP, or - for stdout")
+      ->envname("HAIRPIND_ALERTS")
+      ->capture_default_str();
+  app.add_option("--listen", configuration.listen, "ADDR:PORT of /metrics, /healthz and /readyz; empty: off")
+      ->envname("HAIRPIND_LISTEN")
+      ->capture_default_str();
+  app.add_option("--handshake-timeout", handshake_timeout,
+                 "Seconds after which a handshake that the load balancer has not answered is settled")
+      ->envname("HAIRPIND_HANDSHAKE_TIMEOUT")
+      ->check(CLI::Range(0.1, 60.0))
+      ->capture_default_str();
+  app.add_option("--repeat-interval", repeat_interval, "Seconds between two alerts of the same incident")
+      ->envname("HAIRPIND_REPEAT_INTERVAL")
+      ->check(CLI::Range(1.0, 86400.0))
+      ->capture_default_str();
+  app.add_option("--pending-syns", configuration.pending_syns, "Size of the kernel's table of connection attempts")
+      ->envname("HAIRPIND_PENDING_SYNS")
+      ->check(CLI::Range(1024U, 4194304U))
+      ->capture_default_str();
+  app.add_option("--log-level", configuration.log_level, "debug, info, warn or error")
+      ->envname("HAIRPIND_LOG_LEVEL")
+      ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
+      ->capture_default_str();
+  app.add_option("--log-format", configuration.log_format, "text or json")
+      ->envname("HAIRPIND_LOG_FORMAT")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+
+  try {
+    // CLI11 takes the vector from its back.
+    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+    app.parse(reversed);
+  } catch (const CLI::CallForHelp&) {
+    return HelpText{app.help()};
+  } catch (const CLI::Error& error) {
+    return fail(explain(error));
+  }
+
+  for (const std::string& text : load_balancers) {
+    auto load_balancer = parse_load_balancer(text);
+    if (!load_balancer) {
+      return std::unexpected(load_balancer.error());
+    }
+    configuration.load_balancers.push_back(*std::move(load_balancer));
+  }
+  configuration.handshake_timeout = std::chrono::milliseconds(static_cast<std::int64_t>(handshake_timeout * 1000));
+  configuration.repeat_interval = std::chrono::milliseconds(static_cast<std::int64_t>(repeat_interval * 1000));
+  return configuration;
+}
+
+}  // namespace hairpind

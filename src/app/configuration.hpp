@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "hairpind/core/error.hpp"
+#include "hairpind/core/frontend.hpp"
+
+namespace hairpind {
+
+/// What `hairpind run` was told, checked. Passed down as values; nothing reads options globally.
+struct Configuration {
+  std::vector<LoadBalancerSpec> load_balancers;
+  std::vector<std::string> pod_interfaces;  ///< globs; empty = discover
+  std::vector<std::string> uplinks;         ///< globs; empty = discover
+  std::string node_name;
+  std::string alerts = "-";
+  std::string listen = "127.0.0.1:9477";  ///< empty = no HTTP
+  std::string log_level = "info";
+  std::string log_format = "text";
+  std::chrono::milliseconds handshake_timeout = std::chrono::seconds(3);
+  std::chrono::milliseconds repeat_interval = std::chrono::seconds(60);
+  std::uint32_t pending_syns = 65536;
+};
+
+/// Text for stdout, such as --help: not an error, and not a run either.
+struct HelpText {
+  std::string text;
+};
+
+/// Parses the arguments after `run` together with the environment (HAIRPIND_*) and the --config file. A flag
+/// wins over the file, the file over the environment.
+Result<std::variant<Configuration, HelpText>> parse_run_options(const std::vector<std::string>& arguments);
+
+}  // namespace hairpind

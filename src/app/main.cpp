@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <spdlog/spdlog.h>
+#include <sys/utsname.h>
+
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "agent.hpp"
+#include "check.hpp"
+#include "configuration.hpp"
+#include "logging.hpp"
+
+namespace {
+
+constexpr const char* kUsage =
+    "hairpind: catches connections to a load balancer that are answered past the load balancer\n"
+    "\n"
+    "  hairpind run [OPTIONS]   the agent ('hairpind run --help' lists the options)\n"
+    "  hairpind check           what this kernel and this process offer; exit 1 if the agent could not run\n"
+    "  hairpind version\n";
+
+// Distinct for the caller's scripts: asked wrongly, or could not do it.
+constexpr int kExitUsage = 2;
+constexpr int kExitFailure = 1;
+
+int run(const std::vector<std::string>& arguments) {
+  auto options = hairpind::parse_run_options(arguments);
+  if (!options) {
+    std::fprintf(stderr, "hairpind: %s\n", options.error().message.c_str());
+    return kExitUsage;
+  }
+  if (const auto* const help = std::get_if<hairpind::HelpText>(&*options)) {
+    std::fputs(help->text.c_str(), stdout);
+    return 0;
+  }
+  auto& configuration = std::get<hairpind::Configuration>(*options);
+  hairpind::configure_logging(configuration.log_level, configuration.log_format);
+  auto agent = hairpind::Agent::start(std::move(configuration));
+  if (!agent) {
+    spdlog::error("{}", agent.error().message);
+    return kExitFailure;
+  }
+  if (const auto ran = (*agent)->run(); !ran) {
+    spdlog::error("{}", ran.error().message);
+    return kExitFailure;
+  }
+  return 0;
+}
+
+int check() {
+  const auto features = hairpind::KernelFeatures::probe();
+  utsname kernel{};
+  uname(&kernel);
+  std::fputs(hairpind::render_check(features, kernel.release).c_str(), stdout);
+  return features.check_required() ? 0 : kExitFailure;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> arguments(argv + std::min(argc, 2), argv + argc);
+  const std::string command = argc > 1 ? argv[1] : "";
+  try {
+    if (command == "run") {
+      return run(arguments);
+    }
+    if (command == "check" && arguments.empty()) {
+      return check();
+    }
+    if ((command == "version" || command == "--version") && arguments.empty()) {
+      std::puts("hairpind " HAIRPIND_VERSION);
+      return 0;
+    }
+    if (command == "help" || command == "--help" || command == "-h") {
+      std::fputs(kUsage, stdout);
+      return 0;
+    }
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "hairpind: internal error: %s\n", error.what());
+    return kExitFailure;
+  }
+  std::fprintf(stderr, "hairpind: %s; expected run, check or version\n",
+               command.empty() ? "no command given" : ("unknown command or argument after '" + command + "'").c_str());
+  return kExitUsage;
+}

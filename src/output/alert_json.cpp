@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hairpind/output/alert_json.hpp"
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+namespace hairpind {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// RFC 3339, microseconds, UTC.
+std::string to_rfc3339(WallTime time) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+  const auto microseconds = std::chrono::floor<std::chrono::microseconds>(time - seconds).count();
+  const std::time_t calendar = seconds.time_since_epoch().count();
+  std::tm utc{};
+  gmtime_r(&calendar, &utc);
+  std::array<char, 32> text{};
+  const std::size_t length = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc);
+  std::snprintf(text.data() + length, text.size() - length, ".%06dZ", static_cast<int>(microseconds));
+  return text.data();
+}
+
+Json endpoint(const Endpoint& endpoint) {
+  return {{"ip", endpoint.address.to_string()}, {"port", endpoint.port}};
+}
+
+template <typename T>
+Json nullable(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+}  // namespace
+
+std::string to_json(const Alert& alert) {
+  Json responder = nullptr;
+  if (alert.responder) {
+    responder = endpoint(*alert.responder);
+    responder["kind"] = to_string(alert.responder_kind);
+  }
+  const Json line{
+      {"schema", "hairpind.alert/v1"},
+      {"event", to_string(alert.event)},
+      {"time", to_rfc3339(alert.time)},
+      {"node", alert.node},
+      {"incident", alert.incident},
+      {"severity", to_string(alert.severity)},
+      {"cause", to_string(alert.cause)},
+      {"count", alert.count},
+      {"message", alert.message},
+      {"hint", alert.hint},
+      {"client", endpoint(alert.client)},
+      {"load_balancer", endpoint(alert.load_balancer)},
+      {"responder", std::move(responder)},
+      {"backend", alert.backend ? endpoint(*alert.backend) : Json(nullptr)},
+      {"evidence",
+       {{"syn_isn", alert.syn_isn},
+        {"synack_ack", nullable(alert.synack_ack)},
+        // A SYN-ACK is only ever linked to its SYN by the ISN it acknowledges.
+        {"isn_match", alert.synack_ack.has_value()},
+        {"returned_syn", alert.returned_syn},
+        {"syn_interface", nullable(alert.syn_interface)},
+        {"synack_interface", nullable(alert.synack_interface)},
+        {"syn_to_synack_us", alert.syn_to_synack ? Json(alert.syn_to_synack->count()) : Json(nullptr)},
+        {"conntrack", to_string(alert.conntrack)},
+        {"conntrack_source", to_string(alert.conntrack_source)}}},
+      {"outcome",
+       {{"state", to_string(alert.outcome)},
+        {"drop_reason", nullable(alert.drop_reason)},
+        {"drop_location", nullable(alert.drop_location)}}},
+  };
+  // Node and device names come from outside: bytes that are no UTF-8 must not cost the alert.
+  return line.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace hairpind

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hairpind/output/metrics.hpp"
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include <sstream>
+#include <utility>
+
+namespace hairpind {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using Labels = std::vector<ClientMetric::Label>;
+
+MetricFamily family(MetricType type, std::string name, std::string help) {
+  MetricFamily family;
+  family.type = type;
+  family.name = std::move(name);
+  family.help = std::move(help);
+  return family;
+}
+
+// Doubles hold whole numbers up to 2^53, and the serializer writes all of their digits.
+void add(MetricFamily& family, Labels labels, std::uint64_t value) {
+  ClientMetric metric;
+  metric.label = std::move(labels);
+  if (family.type == MetricType::Counter) {
+    metric.counter.value = static_cast<double>(value);
+  } else {
+    metric.gauge.value = static_cast<double>(value);
+  }
+  family.metric.push_back(std::move(metric));
+}
+
+MetricFamily single(MetricType type, std::string name, std::string help, std::uint64_t value) {
+  MetricFamily result = family(type, std::move(name), std::move(help));
+  add(result, {}, value);
+  return result;
+}
+
+std::string label(const Endpoint& load_balancer) {
+  return load_balancer.empty() ? "other" : load_balancer.to_string();
+}
+
+void add_load_balancers(const std::vector<LoadBalancerMetrics>& load_balancers, std::vector<MetricFamily>& families) {
+  auto syns = family(MetricType::Counter, "hairpind_syns_total",
+                     "Handshake attempts (first SYNs) from this node to a load balancer.");
+  auto retransmits = family(MetricType::Counter, "hairpind_syn_retransmits_total",
+                            "SYNs to a load balancer that repeat one already seen.");
+  auto handshakes = family(MetricType::Counter, "hairpind_handshakes_total",
+                           "Handshake attempts by what the load balancer answered within the handshake timeout.");
+  auto mismatches = family(MetricType::Counter, "hairpind_mismatches_total",
+                           "Handshake attempts that something other than the load balancer answered.");
+  auto translations = family(MetricType::Counter, "hairpind_legitimate_translations_total",
+                             "Handshake attempts that this node itself translated to their backend.");
+  for (const LoadBalancerMetrics& counted : load_balancers) {
+    const ClientMetric::Label lb{"lb", label(counted.load_balancer)};
+    add(syns, {lb}, counted.syns);
+    add(retransmits, {lb}, counted.syn_retransmits);
+    add(handshakes, {lb, {"result", "answered"}}, counted.answered);
+    add(handshakes, {lb, {"result", "mismatched"}}, counted.mismatched);
+    add(handshakes, {lb, {"result", "refused"}}, counted.refused);
+    add(handshakes, {lb, {"result", "unanswered"}}, counted.unanswered);
+    for (const auto& [cause, count] : counted.mismatches) {
+      add(mismatches, {lb, {"cause", std::string(to_string(cause))}}, count);
+    }
+    add(translations, {lb}, counted.translations);
+  }
+  for (MetricFamily* const each : {&syns, &retransmits, &handshakes, &mismatches, &translations}) {
+    families.push_back(std::move(*each));
+  }
+}
+
+}  // namespace
+
+std::string render_metrics(const MetricsSnapshot& snapshot) {
+  std::vector<MetricFamily> families;
+  add_load_balancers(snapshot.load_balancers, families);
+
+  auto alerts = family(MetricType::Counter, "hairpind_alerts_total", "Alerts written, by event.");
+  for (const AlertEvent event : {AlertEvent::kAsymmetricHandshake, AlertEvent::kAsymmetricHandshakeRepeated}) {
+    const auto found = snapshot.alerts.find(event);
+    add(alerts, {{"event", std::string(to_string(event))}}, found == snapshot.alerts.end() ? 0 : found->second);
+  }
+  families.push_back(std::move(alerts));
+
+  families.push_back(single(MetricType::Counter, "hairpind_events_total",
+                            "Records the kernel side handed to the agent; none for healthy traffic.", snapshot.events));
+  auto lost = family(MetricType::Counter, "hairpind_events_lost_total",
+                     "Samples, table entries and alerts lost, by reason; counters stay exact.");
+  for (const auto& [reason, count] : snapshot.events_lost) {
+    add(lost, {{"reason", reason}}, count);
+  }
+  families.push_back(std::move(lost));
+
+  auto attached = family(MetricType::Gauge, "hairpind_interfaces_attached", "Devices that a program is attached to.");
+  for (const AttachedInterfaces& interfaces : snapshot.interfaces_attached) {
+    add(attached, {{"hook", interfaces.hook}, {"mode", interfaces.mode}}, interfaces.count);
+  }
+  families.push_back(std::move(attached));
+  families.push_back(single(MetricType::Counter, "hairpind_attach_failures_total",
+                            "Attempts to attach to a device that failed while it was there.",
+                            snapshot.attach_failures));
+  families.push_back(single(MetricType::Gauge, "hairpind_pending_syns",
+                            "Handshake attempts that wait for an answer, as of the last second.",
+                            snapshot.pending_syns));
+  families.push_back(single(MetricType::Counter, "hairpind_spoofed_sources_total",
+                            "Handshake packets that a pod sent with somebody else's source address.",
+                            snapshot.spoofed_sources));
+
+  auto build = family(MetricType::Gauge, "hairpind_build_info", "Always 1.");
+  add(build, {{"version", snapshot.version}}, 1);
+  families.push_back(std::move(build));
+  auto features = family(MetricType::Gauge, "hairpind_kernel_feature",
+                         "1 where the kernel or the process has the feature (hairpind check).");
+  for (const auto& [feature, present] : snapshot.kernel_features) {
+    add(features, {{"feature", feature}}, present ? 1 : 0);
+  }
+  families.push_back(std::move(features));
+
+  std::ostringstream text;
+  prometheus::TextSerializer{}.Serialize(text, families);
+  return text.str();
+}
+
+}  // namespace hairpind
