@@ -243,6 +243,78 @@ int to_net(struct __sk_buff *skb)
 }
 
 /*
+ * Which drops of a returned SYN end the attempt: the kernel refuses its source on this device, so
+ * that every retransmit will fare the same. Any other (a policy, a full backlog, a connection in
+ * TIME_WAIT) says nothing of the answer's way.
+ */
+static __always_inline enum hp_cause refused_source(const struct hp_attempt *attempt, __u32 reason)
+{
+	if (IS_DROP_REASON(reason, IP_RPFILTER))
+		return HP_CAUSE_HAIRPIN_RP_FILTER;
+	if (IS_DROP_REASON(reason, IP_LOCAL_SOURCE))
+		return HP_CAUSE_HAIRPIN_MARTIAN;
+	/* Before 6.14 a martian is dropped without a reason of its own. */
+	if (IS_DROP_REASON(reason, NOT_SPECIFIED) &&
+	    (attempt->flags & (HP_HOST_CLIENT | HP_SNATED)))
+		return HP_CAUSE_HAIRPIN_MARTIAN;
+	return HP_CAUSE_NONE;
+}
+
+/*
+ * Had routing decided to hand it to a pod, rather than to send it out of the node, where the load
+ * balancer's fabric may still restore its source?
+ */
+static __always_inline bool was_routed_to_pod(struct sk_buff *skb)
+{
+	/* The lowest bit says whether a reference is held (SKB_DST_NOREF). */
+	struct dst_entry *route = (struct dst_entry *)(skb->_skb_refdst & ~1UL);
+	struct hp_device *device;
+	__u32 ifindex;
+
+	if (!route)
+		return false;
+	ifindex = BPF_CORE_READ(route, dev, ifindex);
+	device = bpf_map_lookup_elem(&devices, &ifindex);
+	return device && device->role == HP_DEVICE_POD;
+}
+
+static __always_inline int on_dropped_syn(const struct segment *syn, struct ending *ending)
+{
+	struct hp_attempt_key key;
+	struct hp_attempt *attempt;
+
+	set_key(&key, &syn->source, syn->source_port, syn->sequence);
+	attempt = find_attempt(&key);
+	/* Only the one that came back: on its way out it may be dropped for any reason. */
+	if (!attempt || !(attempt->flags & HP_RETURNED) ||
+	    !is_endpoint(&attempt->returned, &syn->destination, syn->destination_port))
+		return 0;
+	ending->cause = refused_source(attempt, ending->drop_reason);
+	if (ending->cause != HP_CAUSE_NONE)
+		return conclude_misdirected(&key, attempt, ending);
+	return suspect_drop(&key, attempt, ending);
+}
+
+static __always_inline int on_dropped_synack(struct sk_buff *skb, const struct segment *synack,
+					     const struct ending *ending)
+{
+	struct hp_attempt_key key;
+	struct hp_attempt *attempt;
+
+	set_key(&key, &synack->destination, synack->destination_port, synack->acknowledgment - 1);
+	attempt = find_attempt(&key);
+	if (!attempt || is_endpoint(&attempt->lb, &synack->source, synack->source_port) ||
+	    (attempt->flags & HP_TRANSLATED))
+		return 0;
+	/* A reply that conntrack could not be asked about may be one that the node would have
+	 * translated. */
+	if (was_routed_to_pod(skb) &&
+	    ((attempt->flags & HP_RETURNED) || attempt->conntrack != HP_CONNTRACK_UNCHECKED))
+		return conclude_misdirected(&key, attempt, ending);
+	return suspect_drop(&key, attempt, ending);
+}
+
+/*
  * S4: the kernel dropped a packet, and says why (>= 5.17). Fires for every drop of every packet on
  * the machine, so that all but handshakes leave after a few loads.
  */
@@ -255,8 +327,6 @@ int BPF_PROG(kfree_skb, struct sk_buff *skb, void *location, __u32 reason)
 	    .drop_location = (__u64)location,
 	};
 	struct segment segment;
-	struct hp_attempt_key key;
-	struct hp_attempt *attempt;
 
 	if (!parse_sk_buff(skb, &segment))
 		return 0;
@@ -264,29 +334,11 @@ int BPF_PROG(kfree_skb, struct sk_buff *skb, void *location, __u32 reason)
 	 * of. */
 	if (IS_DROP_REASON(reason, OTHERHOST) || IS_DROP_REASON(reason, NO_SOCKET))
 		return 0;
-	if (is_syn(&segment)) {
-		set_key(&key, &segment.source, segment.source_port, segment.sequence);
-		attempt = find_attempt(&key);
-		/* Only the one that came back: on its way out it may be dropped for any reason. */
-		if (!attempt || !(attempt->flags & HP_RETURNED) ||
-		    !is_endpoint(&attempt->returned, &segment.destination,
-				 segment.destination_port))
-			return 0;
-		ending.syn_dropped = true;
-		return conclude_misdirected(&key, attempt, &ending);
-	}
-	if (!is_synack(&segment))
-		return 0;
-	set_key(&key, &segment.destination, segment.destination_port, segment.acknowledgment - 1);
-	attempt = find_attempt(&key);
-	if (!attempt || is_endpoint(&attempt->lb, &segment.source, segment.source_port) ||
-	    (attempt->flags & HP_TRANSLATED))
-		return 0;
-	/* A reply that conntrack could not be asked about may be one that the node would have
-	 * translated. */
-	if (!(attempt->flags & HP_RETURNED) && attempt->conntrack == HP_CONNTRACK_UNCHECKED)
-		return 0;
-	return conclude_misdirected(&key, attempt, &ending);
+	if (is_syn(&segment))
+		return on_dropped_syn(&segment, &ending);
+	if (is_synack(&segment))
+		return on_dropped_synack(skb, &segment, &ending);
+	return 0;
 }
 
 /*

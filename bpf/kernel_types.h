@@ -11,8 +11,17 @@
 
 struct sock;
 
+struct net_device {
+	int ifindex;
+};
+
+struct dst_entry {
+	struct net_device *dev;
+};
+
 struct sk_buff {
 	unsigned char *head;
+	unsigned long _skb_refdst;
 	__u16 network_header;
 	__be16 protocol;
 };
@@ -44,9 +53,11 @@ struct nf_conn {
 
 /* Numbered differently in each kernel: the values here are placeholders for those of its BTF. */
 enum skb_drop_reason {
+	SKB_DROP_REASON_NOT_SPECIFIED = 2,
 	SKB_DROP_REASON_NO_SOCKET = 3,
 	SKB_DROP_REASON_OTHERHOST = 13,
 	SKB_DROP_REASON_IP_RPFILTER = 16,
+	SKB_DROP_REASON_IP_LOCAL_SOURCE = 17,
 };
 
 #define IS_DROP_REASON(reason, name)                                                               \

@@ -8,8 +8,8 @@
 struct ending {
 	__u64 drop_location;
 	__u32 drop_reason;
-	__u8 outcome;	  /* enum hp_outcome */
-	bool syn_dropped; /* the dropped packet is the returned SYN itself */
+	__u8 outcome; /* enum hp_outcome */
+	__u8 cause;   /* enum hp_cause, where the ending alone tells it; else HP_CAUSE_NONE */
 };
 
 /*
@@ -42,19 +42,9 @@ static __always_inline void judge(struct hp_attempt *attempt, const struct hp_at
 	} else {
 		target = &attempt->returned;
 	}
-	if (ending->syn_dropped) {
-		if (IS_DROP_REASON(ending->drop_reason, IP_RPFILTER)) {
-			attempt->cause = HP_CAUSE_HAIRPIN_RP_FILTER;
-			return;
-		}
-		/*
-		 * A SYN with one of the node's own addresses as source is a martian; the reason
-		 * that says so is newer (6.14) than the check.
-		 */
-		if (attempt->flags & (HP_HOST_CLIENT | HP_SNATED)) {
-			attempt->cause = HP_CAUSE_HAIRPIN_MARTIAN;
-			return;
-		}
+	if (ending->cause != HP_CAUSE_NONE) {
+		attempt->cause = ending->cause;
+		return;
 	}
 	if (attempt->responder_kind == HP_RESPONDER_REMOTE)
 		attempt->cause = HP_CAUSE_ASYMMETRIC_REMOTE;
@@ -125,20 +115,39 @@ static __noinline int report_mismatch(const struct hp_attempt_key *key,
 	return 0;
 }
 
+static __always_inline void note_ending(struct hp_attempt *attempt, const struct ending *ending)
+{
+	if (ending->outcome == HP_OUTCOME_UNKNOWN)
+		return;
+	attempt->outcome = ending->outcome;
+	attempt->drop_reason = ending->drop_reason;
+	attempt->drop_location = ending->drop_location;
+}
+
 /* Conclusive evidence (S6), or news of an attempt already concluded. */
 static __noinline int conclude_misdirected(const struct hp_attempt_key *key,
 					   struct hp_attempt *attempt, const struct ending *ending)
 {
-	bool news = attempt->outcome == HP_OUTCOME_UNKNOWN && ending->outcome != HP_OUTCOME_UNKNOWN;
-
-	if (news) {
-		attempt->outcome = ending->outcome;
-		attempt->drop_reason = ending->drop_reason;
-		attempt->drop_location = ending->drop_location;
-	}
-	if (!(attempt->flags & HP_MISMATCHED))
+	if (!(attempt->flags & HP_MISMATCHED)) {
+		/* What ended it comes after what was only suspected to. */
+		note_ending(attempt, ending);
 		return report_mismatch(key, attempt, ending);
-	if (news && (attempt->flags & HP_EMITTED))
+	}
+	if (attempt->outcome != HP_OUTCOME_UNKNOWN || ending->outcome == HP_OUTCOME_UNKNOWN)
+		return 0;
+	note_ending(attempt, ending);
+	if (attempt->flags & HP_EMITTED)
 		emit(HP_EVENT_OUTCOME, bpf_ktime_get_ns(), key, attempt);
+	return 0;
+}
+
+/* A drop that a retransmit may survive: what became of the attempt is known if nothing better
+ * comes. */
+static __noinline int suspect_drop(const struct hp_attempt_key *key, struct hp_attempt *attempt,
+				   const struct ending *ending)
+{
+	if (attempt->flags & HP_MISMATCHED)
+		return conclude_misdirected(key, attempt, ending);
+	note_ending(attempt, ending);
 	return 0;
 }

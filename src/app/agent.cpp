@@ -159,6 +159,7 @@ Result<std::unique_ptr<Agent>> Agent::start(Configuration configuration) {
                options.node_name, agent->current_.pods_attached, agent->current_.uplinks_attached,
                to_string(Datapath::attach_mode()),
                agent->features_.has(Feature::kConntrackKfunc) ? "kernel" : "unchecked");
+  agent->publish();
   // The kernel's type information, megabytes of it, was parsed to load; give the memory back.
   malloc_trim(0);
   return agent;

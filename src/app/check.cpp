@@ -11,9 +11,12 @@ std::string render_check(const KernelFeatures& features, const std::string& kern
   std::string text = fmt::format("hairpind {} on kernel {}\n\n", HAIRPIND_VERSION, kernel_release);
   text += fmt::format("{:<18} {:<9} {}\n", "FEATURE", "STATE", "WHAT IT GIVES / WHAT IS LOST WITHOUT IT");
   for (const FeatureStatus& status : features.all()) {
-    const std::string_view state = status.present ? "present" : status.required ? "MISSING" : "absent";
+    const std::string_view state = !status.known     ? "unknown"
+                                   : status.present  ? "present"
+                                   : status.required ? "MISSING"
+                                                     : "absent";
     text += fmt::format("{:<18} {:<9} {}\n", status.name, state, status.gives);
-    if (!status.present) {
+    if (status.known && !status.present) {
       text += fmt::format("{:<18} {:<9} -> {}\n", "", "", status.without);
     }
   }

@@ -35,7 +35,7 @@ class JsonFormatter : public spdlog::formatter {
 
 // libbpf warns of each thing it tries and does without; the failure itself comes back as an error.
 void log_libbpf(bool warning, std::string_view line) {
-  spdlog::log(warning ? spdlog::level::warn : spdlog::level::debug, "libbpf: {}", line);
+  spdlog::log(warning ? spdlog::level::warn : spdlog::level::debug, "{}", line);
 }
 
 }  // namespace

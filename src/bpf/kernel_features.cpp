@@ -15,6 +15,8 @@
 namespace hairpind {
 namespace {
 
+constexpr const char* kBtfPath = "/sys/kernel/btf/vmlinux";
+
 struct BtfDeleter {
   void operator()(btf* types) const { btf__free(types); }
 };
@@ -93,7 +95,8 @@ std::map<std::uint32_t, std::string> read_drop_reasons(const btf* types) {
 }  // namespace
 
 KernelFeatures KernelFeatures::probe() {
-  const Btf types = own(btf__load_vmlinux_btf());
+  // libbpf would look in other places too, and complain of each.
+  const Btf types = access(kBtfPath, R_OK) == 0 ? own(btf__load_vmlinux_btf()) : nullptr;
   const std::uint64_t capabilities = effective_capabilities();
   const bool sys_admin = (capabilities & (1ULL << CAP_SYS_ADMIN)) != 0;
   const auto capable = [&](unsigned capability, bool or_sys_admin) {
@@ -131,6 +134,11 @@ KernelFeatures KernelFeatures::probe() {
        false, "bpf_for_each_map_elem (5.13) in a syscall program (5.14): unanswered handshakes",
        "handshakes that nobody answers are not counted"},
   };
+  for (FeatureStatus& status : result.features_) {
+    const bool looked_up = status.feature != Feature::kBtf && status.feature != Feature::kCapBpf &&
+                           status.feature != Feature::kCapNetAdmin && status.feature != Feature::kCapPerfmon;
+    status.known = types != nullptr || !looked_up;
+  }
   result.drop_reasons_ = read_drop_reasons(types.get());
   return result;
 }
@@ -155,7 +163,7 @@ bool KernelFeatures::has(Feature feature) const {
 Result<void> KernelFeatures::check_required() const {
   std::string missing;
   for (const FeatureStatus& status : features_) {
-    if (status.required && !status.present) {
+    if (status.required && status.known && !status.present) {
       missing += (missing.empty() ? "" : "; ") + std::string(status.name) + ": " + std::string(status.without);
     }
   }

@@ -31,6 +31,7 @@ struct FeatureStatus {
   bool required = false;     ///< without it the agent cannot run
   std::string_view gives;    ///< what it is for
   std::string_view without;  ///< what is lost, and what to do
+  bool known = true;         ///< false: could not be asked (no BTF to look it up in); `present` is then false
 };
 
 /// What this kernel and this process have. Loading is decided by this table alone, never by version.

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+namespace hairpind::testing {
+
+/// Validates one alert against docs/alert-v1.schema.json with a JSON Schema library, and refuses fields the schema
+/// does not list. Empty if valid, else why not.
+std::string schema_violations(const std::string& line);
+
+}  // namespace hairpind::testing

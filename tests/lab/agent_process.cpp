@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent_process.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <httplib.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "alert_schema.hpp"
+
+namespace hairpind::testing {
+
+bool eventually(const std::function<bool()>& condition, std::chrono::seconds bound) {
+  const auto deadline = std::chrono::steady_clock::now() + bound;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > deadline) {
+      return false;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  return true;
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+AgentProcess::AgentProcess(const NetworkLab& lab, std::vector<std::string> arguments) : lab_(lab) {
+  std::string directory = "/tmp/hairpind-agent-XXXXXX";
+  directory_ = mkdtemp(directory.data());
+  if (std::ranges::find(arguments, "--alerts") == arguments.end()) {
+    arguments.insert(arguments.end(), {"--alerts", alerts_path()});
+  }
+  arguments.insert(arguments.begin(), {HAIRPIND_BINARY, "run"});
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) {
+    argv.push_back(argument.data());
+  }
+  argv.push_back(nullptr);
+  const std::string network = "/run/netns/" + lab.namespace_name("node");
+  const std::string out = directory_ + "/stdout";
+  const std::string err = directory_ + "/stderr";
+  pid_ = fork();
+  if (pid_ == 0) {
+    // Only calls that are safe between fork and exec.
+    const int target = open(network.c_str(), O_RDONLY | O_CLOEXEC);
+    const int out_fd = open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    const int err_fd = open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (setns(target, CLONE_NEWNET) != 0 || dup2(out_fd, 1) < 0 || dup2(err_fd, 2) < 0) {
+      _exit(126);
+    }
+    execv(argv[0], argv.data());
+    _exit(127);
+  }
+}
+
+AgentProcess::~AgentProcess() {
+  if (pid_ > 0) {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+  std::filesystem::remove_all(directory_);
+}
+
+bool AgentProcess::wait_until_ready() const {
+  const bool ready = eventually([&] { return get("/readyz").first == 200; });
+  if (!ready) {
+    ADD_FAILURE() << "the agent did not become ready:\n" << standard_error();
+  }
+  return ready;
+}
+
+void AgentProcess::send_signal(int signal) const {
+  kill(pid_, signal);
+}
+
+std::optional<int> AgentProcess::wait_for_exit() {
+  int status = 0;
+  if (!eventually([&] { return waitpid(pid_, &status, WNOHANG) == pid_; })) {
+    return std::nullopt;
+  }
+  pid_ = -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+std::string AgentProcess::standard_error() const {
+  return read_file(directory_ + "/stderr");
+}
+
+std::string AgentProcess::standard_output() const {
+  return read_file(directory_ + "/stdout");
+}
+
+std::vector<nlohmann::json> AgentProcess::alerts() const {
+  std::vector<nlohmann::json> alerts;
+  std::istringstream lines(read_file(alerts_path()));
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_EQ(schema_violations(line), "") << line;
+    alerts.push_back(nlohmann::json::parse(line, nullptr, false));
+  }
+  return alerts;
+}
+
+std::pair<int, std::string> AgentProcess::get(const std::string& path) const {
+  std::pair<int, std::string> result{0, ""};
+  lab_.inside("node", [&] {
+    httplib::Client client("127.0.0.1", 9477);
+    if (const auto response = client.Get(path)) {
+      result = {response->status, response->body};
+    }
+  });
+  return result;
+}
+
+std::map<std::string, double> AgentProcess::metrics() const {
+  std::map<std::string, double> samples;
+  std::istringstream lines(get("/metrics").second);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t space = line.rfind(' ');
+    if (!line.starts_with('#') && space != std::string::npos) {
+      samples[line.substr(0, space)] = std::stod(line.substr(space + 1));
+    }
+  }
+  return samples;
+}
+
+double AgentProcess::metric(const std::string& series) const {
+  const auto samples = metrics();
+  const auto found = samples.find(series);
+  return found == samples.end() ? 0 : found->second;
+}
+
+double AgentProcess::metric_sum(const std::string& name) const {
+  double sum = 0;
+  for (const auto& [series, value] : metrics()) {
+    if (series == name || series.starts_with(name + "{")) {
+      sum += value;
+    }
+  }
+  return sum;
+}
+
+}  // namespace hairpind::testing

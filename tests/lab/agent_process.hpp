@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "network_lab.hpp"
+
+namespace hairpind::testing {
+
+/// Asks again and again until `condition` holds; false if it never does within a bound that no healthy machine
+/// reaches.
+bool eventually(const std::function<bool()>& condition, std::chrono::seconds bound = std::chrono::seconds(30));
+
+/// The real binary, run in the lab's node namespace. Killed, if need be, when destroyed.
+class AgentProcess {
+ public:
+  /// `arguments` follow "run"; --alerts is added, to a file, unless given.
+  AgentProcess(const NetworkLab& lab, std::vector<std::string> arguments);
+  ~AgentProcess();
+  AgentProcess(const AgentProcess&) = delete;
+  AgentProcess& operator=(const AgentProcess&) = delete;
+
+  /// Waits for /readyz; false, with the agent's log in the test's output, if it never comes.
+  [[nodiscard]] bool wait_until_ready() const;
+
+  void send_signal(int signal) const;
+  /// Waits for its end: the exit status, 128 + n for a signal, nullopt if it does not end.
+  std::optional<int> wait_for_exit();
+
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] const std::string& directory() const { return directory_; }
+  [[nodiscard]] std::string alerts_path() const { return directory_ + "/alerts.jsonl"; }
+  [[nodiscard]] std::string standard_error() const;
+  [[nodiscard]] std::string standard_output() const;
+
+  /// The alerts so far, each checked against the schema.
+  [[nodiscard]] std::vector<nlohmann::json> alerts() const;
+  /// Status and body of a GET on its HTTP address; status 0 if it does not answer.
+  [[nodiscard]] std::pair<int, std::string> get(const std::string& path) const;
+  /// One sample of /metrics by its full name with labels; 0 where there is none.
+  [[nodiscard]] double metric(const std::string& series) const;
+  /// The sum over all samples of a family.
+  [[nodiscard]] double metric_sum(const std::string& name) const;
+
+ private:
+  [[nodiscard]] std::map<std::string, double> metrics() const;
+
+  const NetworkLab& lab_;
+  std::string directory_;
+  pid_t pid_ = -1;
+};
+
+std::string read_file(const std::string& path);
+
+}  // namespace hairpind::testing

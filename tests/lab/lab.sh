@@ -1,0 +1,298 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The lab: a node with pods, a network and a load balancer, in network namespaces named PREFIX-*.
+#
+#   p1 10.0.1.10 -- veth1 |      |                                | lb 10.0.5.5  LB (nftables DNAT) |
+#   p2 10.0.1.20 -- veth2 | node | eth0 10.0.0.4 -- 10.0.0.1 net  | -- 10.0.5.1                     | -- p3 10.0.9.9
+#      nginx :8443        |      |                                |                                 |    nginx :8443
+#
+# IPv6 the same: fd00:1::10, fd00:1::20, fd00::4, fd00:5::5, fd00:9::9.
+set -euo pipefail
+
+usage() {
+  cat <<'USAGE'
+usage: lab.sh up PREFIX           build the namespaces and start the servers
+       lab.sh mode PREFIX MODE    what the load balancer and the node do; one of
+           ip-target              LB -> p2, client address kept: the hairpin
+           ip-target-conntrack    the same, with netfilter conntrack active on the node
+           node-port              LB -> node:30443 -> p2 (conntrack DNAT, no masquerade)
+           node-port-stateless    the same, translated without conntrack
+           host-target            LB -> node:8443, a server on the node itself
+           remote-direct          LB -> p3, which answers the client past the LB
+           lb-snat                legitimate: LB -> p2, with the LB's own address as source
+           remote-target          legitimate: LB -> p3, replies through the LB
+           node-dnat              legitimate: the node itself translates the LB's address (kube-proxy)
+           cluster-ip             legitimate: the node translates 10.96.0.1:443 (fd00:96::1)
+           ip-target-policy       ip-target, and a policy of the node drops the answer
+           policy-routed          legitimate: p2's replies are routed through the LB
+           policy-routed-syn-loss      the same, and the target loses each connection's first SYN
+           policy-routed-synack-loss   the same, and the node loses each connection's first SYN-ACK
+           silent                 the LB answers nothing
+           refuse                 the LB answers with RST
+       lab.sh down PREFIX         remove all of it
+USAGE
+  exit 2
+}
+
+[ $# -ge 2 ] || usage
+command=$1 prefix=$2
+state=${TMPDIR:-/tmp}/hairpind-lab-$prefix
+
+in_ns() { # in_ns NAME COMMAND...
+  local name=$1
+  shift
+  ip netns exec "$prefix-$name" "$@"
+}
+
+# link A DEVICE_A B DEVICE_B: a veth pair between two namespaces
+link() {
+  ip -n "$prefix-$1" link add "$2" type veth peer name "$4" netns "$prefix-$3"
+  ip -n "$prefix-$1" link set "$2" up
+  ip -n "$prefix-$3" link set "$4" up
+}
+
+address() { # address NAME DEVICE V4 V6
+  ip -n "$prefix-$1" addr add "$3" dev "$2"
+  ip -n "$prefix-$1" addr add "$4" dev "$2" nodad
+}
+
+route() { # route NAME V4 V6 ARGUMENTS-OF-4 -- ARGUMENTS-OF-6
+  local name=$1 v4=$2 v6=$3
+  shift 3
+  local four=()
+  while [ "$1" != -- ]; do four+=("$1"); shift; done
+  shift
+  ip -n "$prefix-$name" route replace "$v4" "${four[@]}"
+  ip -n "$prefix-$name" -6 route replace "$v6" "$@"
+}
+
+serve() { # serve NAME PORT
+  local name=$1 port=$2 directory=$state/$1
+  mkdir -p "$directory"
+  cat >"$directory/nginx.conf" <<CONF
+user root;
+worker_processes 1;
+pid $directory/nginx.pid;
+error_log $directory/error.log;
+events { worker_connections 4096; }
+http {
+  access_log off;
+  client_body_temp_path $directory; proxy_temp_path $directory; fastcgi_temp_path $directory;
+  uwsgi_temp_path $directory; scgi_temp_path $directory;
+  server { listen $port backlog=4096; listen [::]:$port backlog=4096; location / { return 200 "$name\n"; } }
+}
+CONF
+  # Not ours to keep open: a caller that waits for the end of our output must not wait for the server.
+  in_ns "$name" nginx -c "$directory/nginx.conf" >"$directory/stdout" 2>&1
+}
+
+up() {
+  mkdir -p "$state"
+  local name
+  for name in node p1 p2 p3 net lb; do
+    ip netns add "$prefix-$name"
+    in_ns "$name" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.conf.all.rp_filter=0 \
+      net.ipv4.conf.default.rp_filter=0 net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.default.send_redirects=0 \
+      net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 net.ipv4.ip_local_port_range="1024 65000"
+    ip -n "$prefix-$name" link set lo up
+  done
+
+  link node veth1 p1 eth0
+  link node veth2 p2 eth0
+  link node eth0 net node
+  link lb eth0 net lb
+  link lb p3 p3 eth0
+
+  # Pods as the AWS VPC CNI and Calico route them: one host route each, the node as gateway.
+  local pod
+  for pod in 1 2; do
+    address "p$pod" eth0 "10.0.1.${pod}0/32" "fd00:1::${pod}0/128"
+    ip -n "$prefix-node" addr add 169.254.1.1/32 dev "veth$pod"
+    ip -n "$prefix-node" addr add fe80::1/64 dev "veth$pod" nodad
+    ip -n "$prefix-p$pod" route add 169.254.1.1 dev eth0
+    route "p$pod" default default via 169.254.1.1 dev eth0 -- via fe80::1 dev eth0
+    route node "10.0.1.${pod}0" "fd00:1::${pod}0" dev "veth$pod" -- dev "veth$pod"
+  done
+  address node eth0 10.0.0.4/24 fd00::4/64
+  address net node 10.0.0.1/24 fd00::1/64
+  address net lb 10.0.5.1/24 fd00:5::1/64
+  address lb eth0 10.0.5.5/24 fd00:5::5/64
+  address lb p3 10.0.9.1/24 fd00:9::1/64
+  address p3 eth0 10.0.9.9/24 fd00:9::9/64
+  route node default default via 10.0.0.1 -- via fd00::1
+  route net 10.0.1.0/24 fd00:1::/64 via 10.0.0.4 -- via fd00::4
+  route net 10.0.9.0/24 fd00:9::/64 via 10.0.5.5 -- via fd00:5::5
+  route lb default default via 10.0.5.1 -- via fd00:5::1
+  route p3 default default via 10.0.9.1 -- via fd00:9::1
+
+  serve p2 8443
+  serve p3 8443
+  serve node 8443
+  mode ip-target
+}
+
+lb_sends_to() { # lb_sends_to V4 V6 [snat]
+  in_ns lb nft -f - <<RULES
+table inet lb {
+  chain prerouting {
+    type nat hook prerouting priority dstnat;
+    ip daddr 10.0.5.5 tcp dport 443 dnat ip to $1
+    ip6 daddr fd00:5::5 tcp dport 443 dnat ip6 to $2
+  }
+  chain postrouting {
+    type nat hook postrouting priority srcnat;
+    ${3:+ct status dnat masquerade}
+  }
+}
+RULES
+}
+
+node_dnats() { # node_dnats V4 V6 PORT: what is sent there goes to p2
+  in_ns node nft -f - <<RULES
+table inet node {
+  chain prerouting {
+    type nat hook prerouting priority dstnat;
+    ip daddr $1 tcp dport $3 dnat ip to 10.0.1.20:8443
+    ip6 daddr $2 tcp dport $3 dnat ip6 to [fd00:1::20]:8443
+  }
+}
+RULES
+}
+
+lb_answers() { # lb_answers STATEMENT
+  in_ns lb nft -f - <<RULES
+table inet lb {
+  chain input {
+    type filter hook input priority filter;
+    tcp dport 443 $1
+  }
+}
+RULES
+}
+
+drop_first() { # drop_first NAME HOOK FLAGS: the first packet of each connection with these of SYN and ACK
+  in_ns "$1" nft -f - <<RULES
+table inet loss {
+  set seen4 { type ipv4_addr . inet_service . ipv4_addr . inet_service; flags dynamic; timeout 1m; }
+  set seen6 { type ipv6_addr . inet_service . ipv6_addr . inet_service; flags dynamic; timeout 1m; }
+  chain loss {
+    type filter hook $2 priority filter;
+    tcp flags & (syn | ack) == $3 ip saddr . tcp sport . ip daddr . tcp dport != @seen4 \
+      add @seen4 { ip saddr . tcp sport . ip daddr . tcp dport } drop
+    tcp flags & (syn | ack) == $3 ip6 saddr . tcp sport . ip6 daddr . tcp dport != @seen6 \
+      add @seen6 { ip6 saddr . tcp sport . ip6 daddr . tcp dport } drop
+  }
+}
+RULES
+}
+
+route_replies_through_lb() {
+  local family
+  for family in -4 -6; do
+    ip -n "$prefix-node" $family rule add pref 100 iif veth2 lookup 100
+    ip -n "$prefix-net" $family rule add pref 100 iif node lookup 100
+  done
+  ip -n "$prefix-node" -4 route replace default via 10.0.0.1 table 100
+  ip -n "$prefix-node" -6 route replace default via fd00::1 table 100
+  ip -n "$prefix-net" -4 route replace default via 10.0.5.5 table 100
+  ip -n "$prefix-net" -6 route replace default via fd00:5::5 table 100
+}
+
+# Back to: forwards nothing, translates nothing.
+reset_mode() {
+  local name
+  for name in node lb net p2; do
+    in_ns "$name" nft flush ruleset
+    in_ns "$name" conntrack -F >"$state/conntrack" 2>&1 || true
+  done
+  local family
+  for family in -4 -6; do
+    ip -n "$prefix-node" $family rule del pref 100 2>/dev/null || true
+    ip -n "$prefix-net" $family rule del pref 100 2>/dev/null || true
+  done
+  ip -n "$prefix-p3" link del direct 2>/dev/null || true
+}
+
+mode() {
+  reset_mode
+  case $1 in
+  ip-target) lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443' ;;
+  ip-target-conntrack)
+    lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443'
+    in_ns node nft 'add table inet node; add chain inet node forward { type filter hook forward priority filter; };
+      add rule inet node forward ct state established counter'
+    ;;
+  node-port)
+    lb_sends_to 10.0.0.4:30443 '[fd00::4]:30443'
+    node_dnats 10.0.0.4 fd00::4 30443
+    ;;
+  node-port-stateless)
+    lb_sends_to 10.0.0.4:30443 '[fd00::4]:30443'
+    in_ns node nft -f - <<'RULES'
+table inet node {
+  chain prerouting {
+    type filter hook prerouting priority raw;
+    iif eth0 ip daddr 10.0.0.4 tcp dport 30443 ip daddr set 10.0.1.20 tcp dport set 8443 notrack
+    iif eth0 ip6 daddr fd00::4 tcp dport 30443 ip6 daddr set fd00:1::20 tcp dport set 8443 notrack
+  }
+  # After routing: before it, the node's own address as source would be a martian.
+  chain postrouting {
+    type filter hook postrouting priority srcnat;
+    oif veth1 ip saddr 10.0.1.20 tcp sport 8443 ip saddr set 10.0.0.4 tcp sport set 30443
+    oif veth1 ip6 saddr fd00:1::20 tcp sport 8443 ip6 saddr set fd00::4 tcp sport set 30443
+  }
+}
+RULES
+    ;;
+  host-target) lb_sends_to 10.0.0.4:8443 '[fd00::4]:8443' ;;
+  remote-direct)
+    lb_sends_to 10.0.9.9:8443 '[fd00:9::9]:8443'
+    link p3 direct net p3
+    address p3 direct 10.0.8.9/24 fd00:8::9/64
+    address net p3 10.0.8.1/24 fd00:8::1/64
+    route p3 10.0.1.0/24 fd00:1::/64 via 10.0.8.1 -- via fd00:8::1
+    ;;
+  lb-snat) lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443' snat ;;
+  remote-target) lb_sends_to 10.0.9.9:8443 '[fd00:9::9]:8443' ;;
+  node-dnat) node_dnats 10.0.5.5 fd00:5::5 443 ;;
+  cluster-ip) node_dnats 10.96.0.1 fd00:96::1 443 ;;
+  ip-target-policy)
+    lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443'
+    in_ns node nft 'add table inet node; add chain inet node forward { type filter hook forward priority filter; };
+      add rule inet node forward iif veth2 oif veth1 drop'
+    ;;
+  policy-routed | policy-routed-syn-loss | policy-routed-synack-loss)
+    lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443'
+    route_replies_through_lb
+    case $1 in
+    *-syn-loss) drop_first p2 input syn ;;
+    *-synack-loss) drop_first node forward 'syn | ack' ;;
+    esac
+    ;;
+  silent) lb_answers drop ;;
+  refuse) lb_answers 'reject with tcp reset' ;;
+  *) usage ;;
+  esac
+}
+
+down() {
+  local pidfile
+  for pidfile in "$state"/*/nginx.pid; do
+    [ ! -s "$pidfile" ] || kill "$(cat "$pidfile")" 2>/dev/null || true
+  done
+  local name
+  for name in node p1 p2 p3 net lb; do
+    ip netns del "$prefix-$name" 2>/dev/null || true
+  done
+  rm -rf "$state"
+}
+
+case $command in
+up)
+  trap 'status=$?; [ $status -eq 0 ] || down; exit $status' EXIT
+  up
+  ;;
+mode) mode "${3:-}" ;;
+down) down ;;
+*) usage ;;
+esac

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "network_lab.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <thread>
+
+#include "hairpind/core/file_descriptor.hpp"
+
+namespace hairpind::testing {
+namespace {
+
+const std::string kScript = HAIRPIND_SOURCE_DIR "/tests/lab/lab.sh";
+
+}  // namespace
+
+int run_command(const std::vector<std::string>& command) {
+  std::vector<char*> arguments;
+  for (const std::string& argument : command) {
+    arguments.push_back(const_cast<char*>(argument.c_str()));
+  }
+  arguments.push_back(nullptr);
+  pid_t pid = 0;
+  if (posix_spawnp(&pid, arguments[0], nullptr, nullptr, arguments.data(), environ) != 0) {
+    return 127;
+  }
+  int status = 0;
+  waitpid(pid, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+NetworkLab::NetworkLab() : prefix_("hpt" + std::to_string(getpid())) {
+  if (geteuid() != 0) {
+    unavailable_ = "the lab needs root for network namespaces";
+    return;
+  }
+  if (run_command({kScript, "up", prefix_}) != 0) {
+    unavailable_ = "lab.sh could not build the lab (its messages are above)";
+  }
+}
+
+NetworkLab::~NetworkLab() {
+  if (unavailable_.empty()) {
+    run_command({kScript, "down", prefix_});
+  }
+}
+
+void NetworkLab::set_mode(const std::string& mode) const {
+  ASSERT_EQ(run_command({kScript, "mode", prefix_, mode}), 0) << mode;
+}
+
+void NetworkLab::inside(const std::string& name, const std::function<void()>& work) const {
+  std::thread([&] {
+    const FileDescriptor target(open(("/run/netns/" + namespace_name(name)).c_str(), O_RDONLY | O_CLOEXEC));
+    // The thread's own namespace; it ends with the thread.
+    ASSERT_EQ(setns(target.get(), CLONE_NEWNET), 0) << name;
+    work();
+  }).join();
+}
+
+void NetworkLab::ip(const std::string& name, const std::vector<std::string>& arguments) const {
+  std::vector<std::string> command{"ip", "-n", namespace_name(name)};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  ASSERT_EQ(run_command(command), 0) << ::testing::PrintToString(command);
+}
+
+}  // namespace hairpind::testing

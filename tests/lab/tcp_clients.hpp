@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace hairpind::testing {
+
+/// Opens one connection after the other from the calling thread's namespace: connect, GET, read the answer, close.
+/// Returns how many got a complete answer.
+int complete_requests(const std::string& address, int port, int count);
+
+/// Connections being opened at once; each sends its SYN now and its retransmits later. Closed when destroyed.
+class PendingConnections {
+ public:
+  /// From the calling thread's namespace, without waiting for any of them.
+  PendingConnections(const std::string& address, int port, int count);
+  ~PendingConnections();
+  PendingConnections(const PendingConnections&) = delete;
+  PendingConnections& operator=(const PendingConnections&) = delete;
+
+  /// How many are established by now.
+  [[nodiscard]] int established() const;
+
+ private:
+  std::vector<int> sockets_;
+};
+
+}  // namespace hairpind::testing
