@@ -11,9 +11,10 @@
 namespace hairpind {
 namespace {
 
-// Enough for a scrape, two probes and a curl at once. One that is silent is let go soon.
-constexpr std::size_t kThreads = 4;
-constexpr time_t kTimeoutSeconds = 2;
+// A silent client holds a thread until its timeout: many threads and a short one, so that a handful of them does not
+// delay a probe past its own.
+constexpr std::size_t kThreads = 16;
+constexpr time_t kTimeoutSeconds = 1;
 constexpr std::size_t kRequestBytes = 4096;
 
 void answer_probe(httplib::Response& response, bool good, const char* good_word, const char* bad_word) {

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "configuration.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+namespace hairpind {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class ConfigurationTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    for (const char* const name : {"HAIRPIND_LB", "HAIRPIND_CONFIG", "HAIRPIND_LISTEN", "HAIRPIND_LOG_LEVEL",
+                                   "HAIRPIND_NODE_NAME", "NODE_NAME", "HAIRPIND_ALERTS"}) {
+      unsetenv(name);
+    }
+  }
+  void TearDown() override {
+    SetUp();
+    std::filesystem::remove(path);
+  }
+
+  void write_file(const std::string& text) const { std::ofstream(path) << text; }
+
+  static Configuration parse(const std::vector<std::string>& arguments) {
+    auto parsed = parse_run_options(arguments);
+    EXPECT_TRUE(parsed) << parsed.error().message;
+    return parsed ? std::get<Configuration>(*std::move(parsed)) : Configuration{};
+  }
+  static std::string error_of(const std::vector<std::string>& arguments) {
+    const auto parsed = parse_run_options(arguments);
+    return parsed ? "" : parsed.error().message;
+  }
+
+  std::string path = "/tmp/hairpind-configuration-" + std::to_string(getpid()) + ".toml";
+};
+
+TEST_F(ConfigurationTest, DefaultsAreTheContracts) {
+  setenv("NODE_NAME", "from-downward-api", 1);
+  const Configuration configuration = parse({});
+  EXPECT_EQ(configuration.alerts, "-");
+  EXPECT_EQ(configuration.listen, "127.0.0.1:9477");
+  EXPECT_EQ(configuration.node_name, "from-downward-api");
+  EXPECT_EQ(configuration.log_level, "info");
+  EXPECT_EQ(configuration.log_format, "text");
+  EXPECT_EQ(configuration.handshake_timeout, 3s);
+  EXPECT_EQ(configuration.repeat_interval, 60s);
+  EXPECT_TRUE(configuration.load_balancers.empty());
+}
+
+TEST_F(ConfigurationTest, FlagsRepeat) {
+  const Configuration configuration =
+      parse({"--lb", "10.0.5.5:443", "--lb", "lb.example.com", "--pod-interface", "a*", "--pod-interface", "b*",
+             "--uplink", "eth?", "--listen", "", "--handshake-timeout", "0.5", "--repeat-interval", "5"});
+  EXPECT_EQ(configuration.load_balancers.size(), 2);
+  EXPECT_THAT(configuration.pod_interfaces, ElementsAre("a*", "b*"));
+  EXPECT_THAT(configuration.uplinks, ElementsAre("eth?"));
+  EXPECT_EQ(configuration.listen, "");
+  EXPECT_EQ(configuration.handshake_timeout, 500ms);
+  EXPECT_EQ(configuration.repeat_interval, 5s);
+}
+
+TEST_F(ConfigurationTest, FlagWinsOverFileAndFileOverEnvironment) {
+  setenv("HAIRPIND_NODE_NAME", "from-environment", 1);
+  setenv("HAIRPIND_LOG_LEVEL", "error", 1);
+  setenv("HAIRPIND_ALERTS", "/environment", 1);
+  write_file("node-name = \"from-file\"\nalerts = \"/file\"\nlb = [\"10.0.5.5:443\", \"10.0.5.6\"]\n");
+  const Configuration configuration = parse({"--config", path, "--node-name", "from-flag"});
+  EXPECT_EQ(configuration.node_name, "from-flag");
+  EXPECT_EQ(configuration.alerts, "/file");
+  EXPECT_EQ(configuration.log_level, "error");
+  EXPECT_EQ(configuration.load_balancers.size(), 2);
+}
+
+TEST_F(ConfigurationTest, EnvironmentListsAreSeparatedByCommas) {
+  setenv("HAIRPIND_LB", "10.0.5.5:443,[fd00:5::5]:443,10.1.0.0/16", 1);
+  const Configuration configuration = parse({});
+  ASSERT_EQ(configuration.load_balancers.size(), 3);
+  EXPECT_EQ(std::get<Frontend>(configuration.load_balancers[1]).to_string(), "[fd00:5::5]:443");
+}
+
+TEST_F(ConfigurationTest, ErrorsNameTheValue) {
+  EXPECT_THAT(error_of({"--lb", "10.0.5"}), HasSubstr("'10.0.5'"));
+  EXPECT_THAT(error_of({"--lbs", "x"}), HasSubstr("--lbs"));
+  EXPECT_THAT(error_of({"--log-level", "loud"}), HasSubstr("loud"));
+  EXPECT_THAT(error_of({"--log-format", "xml"}), HasSubstr("xml"));
+  EXPECT_THAT(error_of({"--pending-syns", "-1"}), HasSubstr("--pending-syns"));
+  EXPECT_THAT(error_of({"--repeat-interval", "soon"}), HasSubstr("--repeat-interval"));
+  EXPECT_THAT(error_of({"--config", "/nonexistent"}), HasSubstr("/nonexistent"));
+  write_file("node-nam = \"x\"\n");
+  EXPECT_THAT(error_of({"--config", path}), HasSubstr("node-nam"));
+  for (const auto& arguments : std::vector<std::vector<std::string>>{{"--lb", ""}, {"--lbs"}, {"--config", path}}) {
+    EXPECT_THAT(error_of(arguments), ::testing::Not(HasSubstr("\n")));
+  }
+}
+
+TEST_F(ConfigurationTest, HelpListsEveryOption) {
+  const auto parsed = parse_run_options({"--help"});
+  ASSERT_TRUE(parsed);
+  const std::string& text = std::get<HelpText>(*parsed).text;
+  for (const char* const option :
+       {"--lb", "--pod-interface", "--uplink", "--node-name", "--alerts", "--listen", "--handshake-timeout",
+        "--repeat-interval", "--pending-syns", "--log-level", "--log-format", "--config"}) {
+    EXPECT_THAT(text, HasSubstr(option));
+  }
+}
+
+}  // namespace
+}  // namespace hairpind

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hairpind/core/incident_tracker.hpp"
+
+#include <gtest/gtest.h>
+
+#include "attempts.hpp"
+
+namespace hairpind {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::endpoint;
+using testing::ip_target_attempt;
+
+constexpr MonotonicTime kStart = 100s;
+
+class IncidentTrackerTest : public ::testing::Test {
+ protected:
+  void sight(const Attempt& attempt, MonotonicTime now) {
+    tracker.on_event({.kind = EventKind::kMismatch, .time = now, .attempt = attempt, .drop_symbol = ""}, now);
+  }
+  void outcome(Attempt attempt, Outcome outcome, MonotonicTime now, const std::string& symbol = "") {
+    attempt.outcome = outcome;
+    tracker.on_event({.kind = EventKind::kOutcome, .time = now, .attempt = attempt, .drop_symbol = symbol}, now);
+  }
+  void counts(std::uint64_t count, MonotonicTime now, const Attempt& sample = ip_target_attempt()) {
+    tracker.on_counts({{.key = IncidentKey::of(sample), .count = count, .last_event = now, .sample = sample}}, now);
+  }
+  std::vector<DueAlert> due(MonotonicTime now) {
+    return tracker.take_due(now, [&](const IncidentKey&) { return read; });
+  }
+
+  IncidentTracker tracker{{.outcome_wait = 200ms, .repeat_interval = 60s}};
+  std::optional<std::uint64_t> read = 1;  ///< what the kernel says when an alert is told
+};
+
+TEST_F(IncidentTrackerTest, FirstSightingWaitsBrieflyForItsOutcome) {
+  sight(ip_target_attempt(), kStart);
+  EXPECT_TRUE(due(kStart).empty());
+  EXPECT_EQ(tracker.next_deadline(), kStart + 200ms);
+  EXPECT_TRUE(due(kStart + 199ms).empty());
+  const auto alerts = due(kStart + 200ms);
+  ASSERT_EQ(alerts.size(), 1);
+  EXPECT_EQ(alerts[0].event, AlertEvent::kAsymmetricHandshake);
+  EXPECT_EQ(alerts[0].time, kStart);
+  EXPECT_EQ(alerts[0].example.outcome, Outcome::kUnknown);
+  EXPECT_FALSE(tracker.next_deadline());
+}
+
+TEST_F(IncidentTrackerTest, OutcomeEndsTheWait) {
+  sight(ip_target_attempt(), kStart);
+  outcome(ip_target_attempt(), Outcome::kDropped, kStart + 1ms, "nf_hook_slow");
+  const auto alerts = due(kStart + 1ms);
+  ASSERT_EQ(alerts.size(), 1);
+  EXPECT_EQ(alerts[0].example.outcome, Outcome::kDropped);
+  EXPECT_EQ(alerts[0].drop_symbol, "nf_hook_slow");
+  EXPECT_EQ(alerts[0].time, kStart) << "the time of the attempt, not of its outcome";
+}
+
+TEST_F(IncidentTrackerTest, AnotherAttemptsOutcomeIsNotTheExamples) {
+  sight(ip_target_attempt(40001, 1), kStart);
+  sight(ip_target_attempt(40002, 2), kStart + 1ms);
+  outcome(ip_target_attempt(40002, 2), Outcome::kResetByClient, kStart + 2ms);
+  EXPECT_TRUE(due(kStart + 2ms).empty());
+  const auto alerts = due(kStart + 200ms);
+  ASSERT_EQ(alerts.size(), 1);
+  EXPECT_EQ(alerts[0].example.client.port, 40001);
+  EXPECT_EQ(alerts[0].example.outcome, Outcome::kUnknown);
+}
+
+TEST_F(IncidentTrackerTest, RepeatsAtMostOnceAnIntervalWithTheExactCount) {
+  sight(ip_target_attempt(), kStart);
+  ASSERT_EQ(due(kStart + 200ms).size(), 1);
+  // Told at +200 ms. Nothing new: nothing to tell.
+  counts(1, kStart + 30s);
+  EXPECT_FALSE(tracker.next_deadline());
+  for (int second = 31; second < 60; second++) {
+    sight(ip_target_attempt(40000, static_cast<std::uint32_t>(second)), kStart + std::chrono::seconds(second));
+    counts(static_cast<std::uint64_t>(second), kStart + std::chrono::seconds(second));
+    EXPECT_TRUE(due(kStart + std::chrono::seconds(second)).empty());
+  }
+  read = 4711;
+  EXPECT_EQ(tracker.next_deadline(), kStart + 60s + 200ms);
+  const auto alerts = due(kStart + 60s + 200ms);
+  ASSERT_EQ(alerts.size(), 1);
+  EXPECT_EQ(alerts[0].event, AlertEvent::kAsymmetricHandshakeRepeated);
+  EXPECT_EQ(alerts[0].count, 4711);
+  EXPECT_FALSE(tracker.next_deadline());
+}
+
+TEST_F(IncidentTrackerTest, GrowingCountAloneIsToldToo) {
+  sight(ip_target_attempt(), kStart);
+  ASSERT_EQ(due(kStart + 200ms).size(), 1);
+  // The ring was full: no event, but the kernel counted on.
+  counts(9, kStart + 1s);
+  EXPECT_EQ(tracker.next_deadline(), kStart + 60s + 200ms);
+}
+
+TEST_F(IncidentTrackerTest, IncidentWhoseEventWasLostIsFoundByItsCount) {
+  counts(5, kStart);
+  read = 5;
+  const auto alerts = due(kStart + 200ms);
+  ASSERT_EQ(alerts.size(), 1);
+  EXPECT_EQ(alerts[0].event, AlertEvent::kAsymmetricHandshake);
+  EXPECT_EQ(alerts[0].count, 5);
+  EXPECT_EQ(alerts[0].example.client, ip_target_attempt().client);
+}
+
+TEST_F(IncidentTrackerTest, EventAndCountOfOneIncidentAreOneAlert) {
+  counts(1, kStart);
+  sight(ip_target_attempt(), kStart + 1ms);
+  EXPECT_EQ(due(kStart + 300ms).size(), 1);
+  counts(1, kStart + 1s);
+  EXPECT_TRUE(due(kStart + 1h).empty());
+}
+
+TEST_F(IncidentTrackerTest, EntryBeingMadeIsNotYetAnIncident) {
+  counts(0, kStart);
+  EXPECT_TRUE(due(kStart + 1h).empty());
+}
+
+TEST_F(IncidentTrackerTest, UnreadableCountFallsBackToTheNewestKnown) {
+  counts(7, kStart);
+  read = std::nullopt;
+  EXPECT_EQ(due(kStart + 200ms).at(0).count, 7);
+}
+
+TEST_F(IncidentTrackerTest, DifferentPairsAreDifferentIncidentsToldInOrder) {
+  Attempt other = ip_target_attempt();
+  other.client.address = *IpAddress::parse("10.0.1.11");
+  sight(ip_target_attempt(), kStart + 1ms);
+  sight(other, kStart);
+  const auto alerts = due(kStart + 1s);
+  ASSERT_EQ(alerts.size(), 2);
+  EXPECT_EQ(alerts[0].example.client.address, other.client.address);
+}
+
+TEST_F(IncidentTrackerTest, ForgottenIncidentStartsOver) {
+  sight(ip_target_attempt(), kStart);
+  ASSERT_EQ(due(kStart + 1s).size(), 1);
+  tracker.on_counts({}, kStart + 24h);
+  sight(ip_target_attempt(), kStart + 25h);
+  EXPECT_EQ(due(kStart + 25h + 1s).at(0).event, AlertEvent::kAsymmetricHandshake);
+}
+
+TEST(IncidentKey, IdIsStableAndNamesThePairNotTheAttempt) {
+  const IncidentKey key = IncidentKey::of(ip_target_attempt());
+  // Written down once: tickets and silences refer to it, so no version may change it.
+  EXPECT_EQ(key.id(), "b775f4d550e3d157");
+  EXPECT_EQ(IncidentKey::of(ip_target_attempt(50000, 9)).id(), key.id());
+  std::set<std::string> ids{key.id()};
+  for (auto change : std::initializer_list<void (*)(IncidentKey&)>{
+           [](IncidentKey& k) { k.client = *IpAddress::parse("10.0.1.11"); },
+           [](IncidentKey& k) { k.load_balancer.port = 80; },
+           [](IncidentKey& k) { k.load_balancer.address = *IpAddress::parse("10.0.5.6"); },
+           [](IncidentKey& k) { k.responder.port = 80; },
+           [](IncidentKey& k) { k.responder = {}; },
+           [](IncidentKey& k) { k.cause = Cause::kHairpinNodePort; },
+       }) {
+    IncidentKey changed = key;
+    change(changed);
+    EXPECT_TRUE(ids.insert(changed.id()).second);
+  }
+}
+
+}  // namespace
+}  // namespace hairpind

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hairpind/core/verdict.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "attempts.hpp"
+
+namespace hairpind {
+namespace {
+
+using testing::endpoint;
+using ::testing::HasSubstr;
+using testing::ip_target_attempt;
+using ::testing::Not;
+
+Alert compose(const Attempt& example, const std::string& drop_symbol = "") {
+  const AlertContext context{.node = "n1",
+                             .boot_to_wall = std::chrono::hours(10),
+                             .interface_name = [](std::uint32_t ifindex) -> std::optional<std::string> {
+                               return ifindex == 9 ? std::nullopt : std::optional("veth" + std::to_string(ifindex));
+                             },
+                             .drop_reason_name = [](std::uint32_t reason) -> std::optional<std::string> {
+                               return reason == 8 ? std::optional<std::string>("NETFILTER_DROP") : std::nullopt;
+                             }};
+  return compose_alert({.event = AlertEvent::kAsymmetricHandshake,
+                        .key = IncidentKey::of(example),
+                        .count = 3,
+                        .time = example.first_syn,
+                        .example = example,
+                        .drop_symbol = drop_symbol},
+                       context);
+}
+
+TEST(ComposeAlert, NamesClientLoadBalancerResponderAndEnding) {
+  Attempt attempt = ip_target_attempt();
+  attempt.outcome = Outcome::kResetByClient;
+  const Alert alert = compose(attempt);
+  EXPECT_EQ(alert.message,
+            "SYN from 10.0.1.10:37762 to load balancer 10.0.5.5:443 was answered by 10.0.1.20:8443 on the same node, "
+            "not by the load balancer; the client's kernel reset it, and the connection cannot complete");
+  EXPECT_THAT(alert.hint, HasSubstr("preserve_client_ip.enabled=false"));
+  EXPECT_EQ(alert.severity, Severity::kCritical);
+  EXPECT_EQ(alert.time, WallTime(std::chrono::hours(10) + std::chrono::seconds(1)));
+  EXPECT_EQ(alert.incident, IncidentKey::of(attempt).id());
+  EXPECT_EQ(alert.syn_interface, "veth1");
+  EXPECT_EQ(alert.synack_interface, "veth2");
+  EXPECT_EQ(alert.syn_to_synack, std::chrono::microseconds(231));
+  EXPECT_EQ(alert.synack_ack, 3788628419);
+  EXPECT_TRUE(alert.returned_syn);
+  EXPECT_EQ(alert.backend, endpoint("10.0.1.20", 8443));
+}
+
+TEST(ComposeAlert, NodePortNamesThePodBehindIt) {
+  Attempt attempt = ip_target_attempt();
+  attempt.cause = Cause::kHairpinNodePort;
+  attempt.returned = attempt.synack_delivered = endpoint("10.0.0.4", 30443);
+  attempt.responder_kind = ResponderKind::kNode;
+  const Alert alert = compose(attempt);
+  EXPECT_EQ(alert.responder, endpoint("10.0.0.4", 30443));
+  EXPECT_EQ(alert.responder_kind, ResponderKind::kNode);
+  EXPECT_EQ(alert.backend, endpoint("10.0.1.20", 8443));
+  EXPECT_THAT(alert.message, HasSubstr("10.0.0.4:30443, this node's own address (pod 10.0.1.20:8443 behind it)"));
+}
+
+TEST(ComposeAlert, WithoutSynAckThereIsNoResponder) {
+  Attempt attempt = ip_target_attempt();
+  attempt.synack_left = attempt.synack_delivered = {};
+  attempt.synack = {};
+  attempt.responder_kind = ResponderKind::kNone;
+  attempt.cause = Cause::kHairpinRpFilter;
+  attempt.outcome = Outcome::kDropped;
+  attempt.drop_reason = 8;
+  const Alert alert = compose(attempt, "ip_rcv_finish_core");
+  EXPECT_FALSE(alert.responder);
+  EXPECT_FALSE(alert.backend);
+  EXPECT_FALSE(alert.synack_ack);
+  EXPECT_FALSE(alert.synack_interface);
+  EXPECT_FALSE(alert.syn_to_synack);
+  EXPECT_EQ(alert.drop_reason, "NETFILTER_DROP");
+  EXPECT_EQ(alert.drop_location, "ip_rcv_finish_core");
+  EXPECT_THAT(alert.message, HasSubstr("came back to its own node for 10.0.1.20:8443"));
+  EXPECT_THAT(alert.message, HasSubstr("the kernel dropped the SYN (NETFILTER_DROP in ip_rcv_finish_core)"));
+}
+
+TEST(ComposeAlert, WhatIsNotKnownIsNotMadeUp) {
+  Attempt attempt = ip_target_attempt();
+  attempt.syn_ifindex = 9;
+  attempt.outcome = Outcome::kDropped;
+  attempt.drop_reason = 999;
+  const Alert alert = compose(attempt);
+  EXPECT_FALSE(alert.syn_interface);
+  EXPECT_FALSE(alert.drop_reason);
+  EXPECT_FALSE(alert.drop_location);
+  EXPECT_THAT(alert.message, HasSubstr("the kernel dropped the answer, and"));
+  attempt.outcome = Outcome::kUnknown;
+  EXPECT_THAT(compose(attempt).message, HasSubstr("what became of it was not seen"));
+}
+
+TEST(ComposeAlert, DelayedConnectionIsNoPage) {
+  Attempt attempt = ip_target_attempt();
+  attempt.outcome = Outcome::kCompleted;
+  EXPECT_EQ(compose(attempt).severity, Severity::kWarning);
+  EXPECT_THAT(compose(attempt).message, Not(HasSubstr("cannot complete")));
+}
+
+TEST(ComposeAlert, EveryCauseHasAHint) {
+  for (std::uint8_t cause = HP_CAUSE_NONE + 1; cause < HP_CAUSE_COUNT; cause++) {
+    Attempt attempt = ip_target_attempt();
+    attempt.cause = static_cast<Cause>(cause);
+    EXPECT_GT(compose(attempt).hint.size(), 50) << to_string(attempt.cause);
+    EXPECT_NE(to_string(attempt.cause), "none");
+  }
+}
+
+}  // namespace
+}  // namespace hairpind

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hairpind/output/alert_json.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "alert_schema.hpp"
+
+namespace hairpind {
+namespace {
+
+using Json = nlohmann::json;
+using testing::schema_violations;
+
+Alert full_alert() {
+  Alert alert;
+  alert.time = WallTime(std::chrono::nanoseconds(1'763'882'424'239'725'999));
+  alert.node = "n1";
+  alert.incident = "5f0c000000000000";
+  alert.cause = Cause::kHairpinIpTarget;
+  alert.count = 9007199254740991;
+  alert.message = "m";
+  alert.hint = "h";
+  alert.client = {.address = *IpAddress::parse("10.0.1.10"), .port = 37762};
+  alert.load_balancer = {.address = *IpAddress::parse("fd00:5::5"), .port = 443};
+  alert.responder = Endpoint{.address = *IpAddress::parse("10.0.1.20"), .port = 8443};
+  alert.responder_kind = ResponderKind::kLocalPod;
+  alert.backend = alert.responder;
+  alert.syn_isn = 4294967295;
+  alert.synack_ack = 0;
+  alert.returned_syn = true;
+  alert.syn_interface = "veth1";
+  alert.synack_interface = "veth2";
+  alert.syn_to_synack = std::chrono::microseconds(231);
+  alert.conntrack = Conntrack::kNotTranslated;
+  alert.conntrack_source = ConntrackSource::kKernel;
+  alert.outcome = Outcome::kDropped;
+  alert.drop_reason = "NETFILTER_DROP";
+  alert.drop_location = "nf_hook_slow";
+  return alert;
+}
+
+TEST(AlertJson, IsOneLineOfTheContract) {
+  EXPECT_EQ(
+      to_json(full_alert()),
+      R"({"schema":"hairpind.alert/v1","event":"asymmetric_handshake","time":"2025-11-23T07:20:24.239725Z","node":"n1",)"
+      R"("incident":"5f0c000000000000","severity":"critical","cause":"hairpin_ip_target","count":9007199254740991,)"
+      R"("message":"m","hint":"h","client":{"ip":"10.0.1.10","port":37762},"load_balancer":{"ip":"fd00:5::5","port":443},)"
+      R"("responder":{"ip":"10.0.1.20","port":8443,"kind":"local_pod"},"backend":{"ip":"10.0.1.20","port":8443},)"
+      R"("evidence":{"syn_isn":4294967295,"synack_ack":0,"isn_match":true,"returned_syn":true,"syn_interface":"veth1",)"
+      R"("synack_interface":"veth2","syn_to_synack_us":231,"conntrack":"not_translated","conntrack_source":"kernel"},)"
+      R"("outcome":{"state":"dropped","drop_reason":"NETFILTER_DROP","drop_location":"nf_hook_slow"}})");
+}
+
+TEST(AlertJson, EveryCombinationIsValidAgainstThePublishedSchema) {
+  for (std::uint8_t cause = HP_CAUSE_NONE + 1; cause < HP_CAUSE_COUNT; cause++) {
+    for (std::uint8_t outcome = 0; outcome < HP_OUTCOME_COUNT; outcome++) {
+      for (std::uint8_t conntrack = 0; conntrack < HP_CONNTRACK_COUNT; conntrack++) {
+        Alert alert = full_alert();
+        alert.event = AlertEvent::kAsymmetricHandshakeRepeated;
+        alert.severity = Severity::kWarning;
+        alert.cause = static_cast<Cause>(cause);
+        alert.outcome = static_cast<Outcome>(outcome);
+        alert.conntrack = static_cast<Conntrack>(conntrack);
+        EXPECT_EQ(schema_violations(to_json(alert)), "");
+      }
+    }
+  }
+}
+
+TEST(AlertJson, WhatIsUnknownIsNull) {
+  Alert alert = full_alert();
+  alert.responder.reset();
+  alert.backend.reset();
+  alert.synack_ack.reset();
+  alert.syn_interface.reset();
+  alert.synack_interface.reset();
+  alert.syn_to_synack.reset();
+  alert.drop_reason.reset();
+  alert.drop_location.reset();
+  EXPECT_EQ(schema_violations(to_json(alert)), "");
+  const Json json = Json::parse(to_json(alert));
+  EXPECT_TRUE(json["responder"].is_null());
+  EXPECT_TRUE(json["backend"].is_null());
+  EXPECT_EQ(json["evidence"]["isn_match"], false);
+  for (const char* const key : {"synack_ack", "syn_interface", "synack_interface", "syn_to_synack_us"}) {
+    EXPECT_TRUE(json["evidence"][key].is_null()) << key;
+  }
+  EXPECT_TRUE(json["outcome"]["drop_reason"].is_null());
+}
+
+TEST(AlertJson, HostileNamesStayInsideTheirString) {
+  Alert alert = full_alert();
+  alert.node = "n\"1\n\xff\xfe{}";
+  const std::string line = to_json(alert);
+  EXPECT_THAT(line, ::testing::Not(::testing::HasSubstr("\n")));
+  EXPECT_EQ(schema_violations(line), "");
+}
+
+TEST(AlertSchema, RefusesWhatIsNoAlert) {
+  Json alert = Json::parse(to_json(full_alert()));
+  EXPECT_EQ(schema_violations(alert.dump()), "");
+  EXPECT_NE(schema_violations("not json"), "");
+  for (const auto& [key, value] : alert.items()) {
+    Json without = alert;
+    without.erase(key);
+    EXPECT_NE(schema_violations(without.dump()), "") << key;
+  }
+  const auto with = [&](const char* pointer, const Json& value) {
+    Json changed = alert;
+    changed[Json::json_pointer(pointer)] = value;
+    return schema_violations(changed.dump());
+  };
+  EXPECT_NE(with("/count", 0), "");
+  EXPECT_NE(with("/cause", "gremlins"), "");
+  EXPECT_NE(with("/client/port", 65536), "");
+  EXPECT_NE(with("/responder/kind", "cat"), "");
+  EXPECT_NE(with("/evidence/conntrack", "maybe"), "");
+  EXPECT_NE(with("/time", "yesterday"), "");
+  EXPECT_NE(with("/unheard_of", 1), "");
+}
+
+}  // namespace
+}  // namespace hairpind

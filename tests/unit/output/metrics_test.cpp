@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hairpind/output/metrics.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace hairpind {
+namespace {
+
+using ::testing::HasSubstr;
+
+MetricsSnapshot snapshot() {
+  MetricsSnapshot snapshot;
+  LoadBalancerMetrics lb;
+  lb.load_balancer = {.address = *IpAddress::parse("10.0.5.5"), .port = 443};
+  lb.syns = 9007199254740991;  // 2^53 - 1: the last number before doubles skip some
+  lb.syn_retransmits = 2;
+  lb.answered = 3;
+  lb.mismatched = 123456789;
+  lb.refused = 5;
+  lb.unanswered = 6;
+  lb.translations = 7;
+  lb.mismatches[Cause::kHairpinNodePort] = 123456789;
+  LoadBalancerMetrics other;
+  other.load_balancer = {};
+  snapshot.load_balancers = {lb, other};
+  snapshot.alerts[AlertEvent::kAsymmetricHandshake] = 8;
+  snapshot.events_lost["ring_full"] = 9;
+  snapshot.interfaces_attached = {{.hook = "from_pod", .mode = "tcx", .count = 250}};
+  snapshot.attach_failures = 10;
+  snapshot.pending_syns = 11;
+  snapshot.spoofed_sources = 12;
+  snapshot.events = 13;
+  snapshot.version = "0.1.0";
+  snapshot.kernel_features = {{"tcx", true}, {"sweep", false}};
+  return snapshot;
+}
+
+TEST(RenderMetrics, NamesLabelsAndValuesAreTheContracts) {
+  const std::string text = render_metrics(snapshot());
+  for (const char* const line : {
+           "hairpind_syns_total{lb=\"10.0.5.5:443\"} 9007199254740991\n",
+           "hairpind_syns_total{lb=\"other\"} 0\n",
+           "hairpind_syn_retransmits_total{lb=\"10.0.5.5:443\"} 2\n",
+           "hairpind_handshakes_total{lb=\"10.0.5.5:443\",result=\"answered\"} 3\n",
+           "hairpind_handshakes_total{lb=\"10.0.5.5:443\",result=\"mismatched\"} 123456789\n",
+           "hairpind_handshakes_total{lb=\"10.0.5.5:443\",result=\"refused\"} 5\n",
+           "hairpind_handshakes_total{lb=\"10.0.5.5:443\",result=\"unanswered\"} 6\n",
+           "hairpind_mismatches_total{lb=\"10.0.5.5:443\",cause=\"hairpin_node_port\"} 123456789\n",
+           "hairpind_legitimate_translations_total{lb=\"10.0.5.5:443\"} 7\n",
+           "hairpind_alerts_total{event=\"asymmetric_handshake\"} 8\n",
+           "hairpind_alerts_total{event=\"asymmetric_handshake_repeated\"} 0\n",
+           "hairpind_events_lost_total{reason=\"ring_full\"} 9\n",
+           "hairpind_interfaces_attached{hook=\"from_pod\",mode=\"tcx\"} 250\n",
+           "hairpind_attach_failures_total 10\n",
+           "hairpind_pending_syns 11\n",
+           "hairpind_spoofed_sources_total 12\n",
+           "hairpind_events_total 13\n",
+           "hairpind_build_info{version=\"0.1.0\"} 1\n",
+           "hairpind_kernel_feature{feature=\"tcx\"} 1\n",
+           "hairpind_kernel_feature{feature=\"sweep\"} 0\n",
+       }) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
+}
+
+TEST(RenderMetrics, FamiliesWithoutSamplesStillSayWhatTheyAre) {
+  const std::string text = render_metrics({});
+  EXPECT_THAT(text, HasSubstr("# TYPE hairpind_mismatches_total counter\n"));
+  EXPECT_THAT(text, HasSubstr("# TYPE hairpind_pending_syns gauge\n"));
+}
+
+}  // namespace
+}  // namespace hairpind
