@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs, with apt, what building, testing and the demo need and this machine lacks. Debian 12.
+set -euo pipefail
+
+packages=(
+  # build
+  bpftool clang-19 cmake g++ libbpf-dev libc-ares-dev libcli11-dev libcpp-httplib-dev libmnl-dev libspdlog-dev
+  ninja-build nlohmann-json3-dev pkg-config prometheus-cpp-dev
+  # test
+  clang-format-19 clang-tidy-19 libclang-rt-19-dev libgmock-dev libgtest-dev libnetfilter-conntrack-dev libvalijson-dev
+  prometheus
+  # lab and demo
+  conntrack curl iproute2 jq nftables nginx-light procps tcpdump
+)
+# prometheus-cpp's CMake files ask for libcurl, which its package forgets.
+packages+=(libcurl4-openssl-dev)
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+if [ "$(id -u)" -ne 0 ]; then
+  echo "missing packages: ${missing[*]}; run as root, or install them with: sudo apt-get install ${missing[*]}" >&2
+  exit 1
+fi
+echo "installing: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+# A service that starts by itself is not what was asked for.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+  printf '#!/bin/sh\nexit 101\n' >$policy
+  chmod +x $policy
+  trap 'rm -f $policy' EXIT
+fi
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

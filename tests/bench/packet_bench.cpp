@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// Nanoseconds a packet costs, over an empty program measured in the same run. Needs root; run by scripts/bench.sh.
+#include <bpf/bpf.h>
+#include <linux/bpf.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bpf_runner.hpp"
+#include "hairpind/bpf/datapath.hpp"
+#include "packet_builder.hpp"
+
+namespace hairpind::testing {
+namespace {
+
+constexpr int kRepeat = 1'000'000;
+constexpr int kRounds = 9;
+constexpr int kSingles = 20'000;
+constexpr std::uint32_t kPendingSyns = 65536;
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::ranges::nth_element(values, middle);
+  return *middle;
+}
+
+// `return -1`, what every hairpind program amounts to.
+int load_empty_program() {
+  const std::array<bpf_insn, 2> instructions{{
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = -1},
+      {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+  }};
+  const int fd =
+      bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "empty", "GPL", instructions.data(), instructions.size(), nullptr);
+  if (fd < 0) {
+    std::fprintf(stderr, "packet_bench: cannot load the empty program; is this root?\n");
+    std::exit(1);
+  }
+  return fd;
+}
+
+/// The same packet a million times: the median of rounds, over the empty program next to it.
+double repeated(int empty, int program, const std::vector<std::uint8_t>& packet, std::uint32_t ifindex) {
+  std::vector<double> over;
+  for (int round = 0; round < kRounds; round++) {
+    const double base = run_program(empty, packet, ifindex, kRepeat).nanoseconds;
+    over.push_back(run_program(program, packet, ifindex, kRepeat).nanoseconds - base);
+  }
+  return median(over);
+}
+
+/// A new packet each time, once: the median of many, over the empty program next to it.
+double each_once(int empty, int program, const std::function<std::vector<std::uint8_t>(std::uint32_t)>& packet,
+                 std::uint32_t ifindex, const std::function<void(std::uint32_t)>& before = {}) {
+  std::vector<double> base;
+  std::vector<double> cost;
+  for (std::uint32_t i = 0; i < kSingles; i++) {
+    if (before) {
+      before(i);
+    }
+    const auto bytes = packet(i);
+    base.push_back(run_program(empty, bytes, ifindex).nanoseconds);
+    cost.push_back(run_program(program, bytes, ifindex).nanoseconds);
+  }
+  return median(cost) - median(base);
+}
+
+void print(const char* what, const char* hook, double nanoseconds, const char* budget) {
+  std::printf("%-34s %-9s %8.1f   %s\n", what, hook, nanoseconds, budget);
+  std::fflush(stdout);
+}
+
+int run() {
+  if (const std::string why_not = enter_node_namespace(); !why_not.empty()) {
+    std::fprintf(stderr, "packet_bench: %s\n", why_not.c_str());
+    return 1;
+  }
+  // Test packets end in kfree_skb: the tracepoint would be measured with each, and take them for drops.
+  const auto features = KernelFeatures::probe().without(Feature::kDropReasons).without(Feature::kResetTracepoint);
+  auto loaded = Datapath::load({.pending_syns = kPendingSyns}, features);
+  if (!loaded) {
+    std::fprintf(stderr, "packet_bench: %s\n", loaded.error().message.c_str());
+    return 1;
+  }
+  Datapath& datapath = **loaded;
+  if (!datapath.set_frontends({Frontend{.address = ip("10.0.5.5"), .port = 443}}) ||
+      !datapath.set_node_addresses({ip("10.0.0.4")})) {
+    return 1;
+  }
+  const std::uint32_t pod = ifindex_of("pod1");
+  const std::uint32_t target = ifindex_of("pod2");
+  for (const std::uint32_t each : {pod, target}) {
+    if (!datapath.attach({.ifindex = each, .role = DeviceRole::kPod})) {
+      return 1;
+    }
+  }
+  const int empty = load_empty_program();
+  const auto program = [&](Hook hook) { return datapath.program_fd(hook); };
+
+  const auto data_v4 =
+      PacketBuilder().from("10.0.1.10", 40000).to("10.0.5.5", 443).tcp(kAck, 1, 1).payload(1000).build();
+  const auto data_v6 =
+      PacketBuilder().from("fd00:1::10", 40000).to("fd00:5::5", 443).tcp(kAck, 1, 1).payload(1000).build();
+  std::vector<std::uint8_t> arp(42, 0);
+  arp[12] = 0x08;
+  arp[13] = 0x06;
+  const auto syn = [](std::uint32_t i) {
+    return PacketBuilder().from("10.0.1.10", 40000).to("10.0.5.5", 443).tcp(kSyn, i).build();
+  };
+  const auto wrong_synack = [](std::uint32_t i) {
+    return PacketBuilder().from("10.0.1.20", 8443).to("10.0.1.10", 40000).tcp(kSyn | kAck, 7, i + 1).build();
+  };
+
+  std::printf("%-34s %-9s %8s   %s\n", "packet", "hook", "ns", "budget (ns over an empty program)");
+  for (const Hook hook : kAllHooks) {
+    const std::string name(to_string(hook));
+    print("data", name.c_str(), repeated(empty, program(hook), data_v4, pod), "4");
+    print("data, IPv6", name.c_str(), repeated(empty, program(hook), data_v6, pod), "4");
+    print("ARP", name.c_str(), repeated(empty, program(hook), arp, pod), "4");
+  }
+  const auto elsewhere = PacketBuilder().from("10.0.1.10", 40000).to("10.0.9.9", 443).tcp(kSyn, 1).build();
+  print("SYN elsewhere", "from_pod", repeated(empty, program(Hook::kFromPod), elsewhere, pod), "40");
+  print("SYN elsewhere", "to_net", repeated(empty, program(Hook::kToNet), elsewhere, pod), "40");
+  const auto ordinary = PacketBuilder().from("10.0.9.9", 443).to("10.0.1.10", 40000).tcp(kSyn | kAck, 7, 1).build();
+  print("SYN-ACK, ordinary", "from_pod", repeated(empty, program(Hook::kFromPod), ordinary, pod), "40");
+  print("SYN-ACK, ordinary", "to_pod", repeated(empty, program(Hook::kToPod), ordinary, pod), "40");
+  print("SYN to a load balancer, retransmit", "from_pod", repeated(empty, program(Hook::kFromPod), syn(1), pod), "350");
+  print("SYN to a load balancer, new", "from_pod", each_once(empty, program(Hook::kFromPod), syn, pod), "350");
+  const auto attempt = [&](std::uint32_t i) { run_program(program(Hook::kFromPod), syn(i), pod); };
+  print("SYN-ACK, mismatched, leaving", "from_pod",
+        each_once(
+            empty, program(Hook::kFromPod), [&](std::uint32_t i) { return wrong_synack(i + 1'000'000); }, target,
+            [&](std::uint32_t i) { attempt(i + 1'000'000); }),
+        "");
+  print("SYN-ACK, mismatched, delivered", "to_pod",
+        each_once(
+            empty, program(Hook::kToPod), [&](std::uint32_t i) { return wrong_synack(i + 2'000'000); }, pod,
+            [&](std::uint32_t i) { attempt(i + 2'000'000); }),
+        "");
+  for (std::uint32_t i = 0; i < 2 * kPendingSyns; i++) {
+    attempt(10'000'000 + i);
+  }
+  print("SYN to a load balancer, table full", "from_pod",
+        each_once(empty, program(Hook::kFromPod), [&](std::uint32_t i) { return syn(i + 20'000'000); }, pod), "500");
+  return 0;
+}
+
+}  // namespace
+}  // namespace hairpind::testing
+
+int main() {
+  return hairpind::testing::run();
+}
