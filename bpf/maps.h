@@ -8,7 +8,7 @@
 #include "hairpind/abi.h"
 
 /* Set by the agent before load. */
-const volatile bool have_prefixes;			   /* frontend_prefixes is not empty */
+const volatile __u32 have_prefixes;			   /* frontend_prefixes is not empty */
 const volatile __u64 handshake_timeout_ns = 3000000000ULL; /* settle time (S6) */
 
 /*

@@ -43,16 +43,16 @@ struct hp_attempt_key {
 
 /* What has been seen of an attempt (hp_attempt.flags). */
 enum hp_attempt_flag {
-  HP_ALIAS = 1u << 0,            /* not an attempt: another name (`origin`) under which one is known */
-  HP_HOST_CLIENT = 1u << 1,      /* the client is the node itself: first seen leaving on the uplink */
-  HP_RETURNED = 1u << 2,         /* S2: the SYN came back in on the uplink for another destination */
-  HP_SYNACK_LEFT = 1u << 3,      /* S3: a SYN-ACK from another source than the LB left a local pod */
-  HP_SYNACK_DELIVERED = 1u << 4, /* S3: such a SYN-ACK reached the client's device or stack */
-  HP_TRANSLATED = 1u << 5,       /* S5: this node itself translated LB -> responder: legitimate */
-  HP_UNANSWERED = 1u << 6,       /* counted: nothing came within the settle time */
-  HP_MISMATCHED = 1u << 7,       /* counted: misdirected */
-  HP_EMITTED = 1u << 8,          /* an event for it went into the ring: its outcome is wanted too */
-  HP_SNATED = 1u << 9,           /* left the node under an address of the node (has an alias) */
+  HP_ALIAS = 1U << 0,            /* not an attempt: another name (`origin`) under which one is known */
+  HP_HOST_CLIENT = 1U << 1,      /* the client is the node itself: first seen leaving on the uplink */
+  HP_RETURNED = 1U << 2,         /* S2: the SYN came back in on the uplink for another destination */
+  HP_SYNACK_LEFT = 1U << 3,      /* S3: a SYN-ACK from another source than the LB left a local pod */
+  HP_SYNACK_DELIVERED = 1U << 4, /* S3: such a SYN-ACK reached the client's device or stack */
+  HP_TRANSLATED = 1U << 5,       /* S5: this node itself translated LB -> responder: legitimate */
+  HP_UNANSWERED = 1U << 6,       /* counted: nothing came within the settle time */
+  HP_MISMATCHED = 1U << 7,       /* counted: misdirected */
+  HP_EMITTED = 1U << 8,          /* an event for it went into the ring: its outcome is wanted too */
+  HP_SNATED = 1U << 9,           /* left the node under an address of the node (has an alias) */
 };
 
 /* The verdict on a misdirected attempt. Order and spelling are the `cause` label (core/verdict). */

@@ -120,7 +120,7 @@ Result<std::unique_ptr<Agent>> Agent::start(Configuration configuration) {
   if (!monitor) {
     return std::unexpected(monitor.error());
   }
-  agent->monitor_.emplace(*std::move(monitor));
+  agent->monitor_ = std::make_unique<InterfaceMonitor>(*std::move(monitor));
   for (const int fd : {agent->datapath_->event_fd(), agent->monitor_->fd()}) {
     if (auto watched = agent->watch(fd); !watched) {
       return std::unexpected(watched.error());

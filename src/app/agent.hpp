@@ -80,7 +80,7 @@ class Agent {
   const KernelFeatures features_;
   AlertSink sink_;
   std::unique_ptr<Datapath> datapath_;
-  std::optional<InterfaceMonitor> monitor_;
+  std::unique_ptr<InterfaceMonitor> monitor_;
   IncidentTracker tracker_;
 
   FileDescriptor epoll_;

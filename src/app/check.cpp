@@ -6,15 +6,25 @@
 #include "hairpind/bpf/tc_link.hpp"
 
 namespace hairpind {
+namespace {
+
+std::string_view state_word(const FeatureStatus& status) {
+  if (!status.known) {
+    return "unknown";
+  }
+  if (status.present) {
+    return "present";
+  }
+  return status.required ? "MISSING" : "absent";
+}
+
+}  // namespace
 
 std::string render_check(const KernelFeatures& features, const std::string& kernel_release) {
   std::string text = fmt::format("hairpind {} on kernel {}\n\n", HAIRPIND_VERSION, kernel_release);
   text += fmt::format("{:<18} {:<9} {}\n", "FEATURE", "STATE", "WHAT IT GIVES / WHAT IS LOST WITHOUT IT");
   for (const FeatureStatus& status : features.all()) {
-    const std::string_view state = !status.known     ? "unknown"
-                                   : status.present  ? "present"
-                                   : status.required ? "MISSING"
-                                                     : "absent";
+    const std::string_view state = state_word(status);
     text += fmt::format("{:<18} {:<9} {}\n", status.name, state, status.gives);
     if (status.known && !status.present) {
       text += fmt::format("{:<18} {:<9} -> {}\n", "", "", status.without);

@@ -146,7 +146,7 @@ Result<std::unique_ptr<Datapath>> Datapath::load(const Options& options, const K
   std::unique_ptr<Datapath> datapath(new Datapath(skeleton));
 
   skeleton->rodata->handshake_timeout_ns = static_cast<__u64>(options.handshake_timeout.count());
-  skeleton->rodata->have_prefixes = options.prefixes;
+  skeleton->rodata->have_prefixes = options.prefixes ? 1 : 0;
   bpf_map__set_max_entries(skeleton->maps.pending, options.pending_syns);
   bpf_map__set_max_entries(skeleton->maps.events, options.ring_bytes);
   bpf_program__set_autoload(skeleton->progs.kfree_skb, features.has(Feature::kDropReasons));

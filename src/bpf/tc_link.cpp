@@ -30,6 +30,7 @@ std::expected<TcLink, TcLink::AttachError> TcLink::attach(AttachMode /*mode*/, s
   bpf_link_create_opts options{};
   options.sz = sizeof(options);
   options.flags = kBpfFlagBefore;
+  // NOLINTNEXTLINE(clang-analyzer-optin.core.EnumCastOutOfRange): newer than this libbpf's enum
   const int link = bpf_link_create(program_fd, static_cast<int>(ifindex), static_cast<bpf_attach_type>(type), &options);
   if (link < 0) {
     return std::unexpected(AttachError{

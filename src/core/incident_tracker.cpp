@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <set>
 #include <span>
+#include <tuple>
 
 namespace hairpind {
 namespace {
@@ -126,7 +127,7 @@ std::vector<DueAlert> IncidentTracker::take_due(MonotonicTime now, const CountRe
     incident.last_told = now;
     incident.told_count = count;
   }
-  std::ranges::stable_sort(due, {}, &DueAlert::time);
+  std::ranges::sort(due, {}, [](const DueAlert& alert) { return std::tie(alert.time, alert.key); });
   return due;
 }
 

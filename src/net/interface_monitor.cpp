@@ -139,7 +139,7 @@ void collect_default_route(const nlmsghdr* header, NetworkState& state) {
       const auto* hop = static_cast<const rtnexthop*>(mnl_attr_get_payload(attribute));
       while (RTNH_OK(hop, left)) {
         state.default_routes.insert(static_cast<std::uint32_t>(hop->rtnh_ifindex));
-        left -= static_cast<int>(RTNH_ALIGN(hop->rtnh_len));
+        left -= RTNH_ALIGN(hop->rtnh_len);
         hop = RTNH_NEXT(hop);
       }
     }

@@ -67,7 +67,7 @@ std::uint16_t HttpServer::port() const {
 }
 
 Result<std::unique_ptr<HttpServer>> HttpServer::start(const std::string& address, std::uint16_t port,
-                                                      Handlers handlers) {
+                                                      const Handlers& handlers) {
   auto listener = std::make_unique<Listener>();
   httplib::Server& server = listener->server;
   server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };

@@ -331,7 +331,7 @@ TEST_P(HandshakeFamilyTest, TwoHandshakesFromOnePort) {
 
 TEST_P(HandshakeFamilyTest, HealthyHandshakesEmitNothing) {
   for (std::uint16_t i = 0; i < 500; i++) {
-    const std::uint16_t port = static_cast<std::uint16_t>(40000 + i);
+    const auto port = static_cast<std::uint16_t>(40000 + i);
     see(Hook::kFromPod, "pod1", syn(a(), port, i));
     see(Hook::kToNet, "eth0", syn(a(), port, i));
     see(Hook::kFromNet, "eth0", synack(a().lb, 443, a().p1, port, i));
@@ -554,7 +554,7 @@ TEST_F(HandshakeTest, CountsStayExactWhenTheRingIsFull) {
   constexpr std::uint16_t kPairs = 100;
   for (std::uint16_t pair = 0; pair < kPairs; pair++) {
     for (std::uint16_t i = 0; i < 3; i++) {
-      const std::uint16_t port = static_cast<std::uint16_t>(1000 + pair * 3 + i);
+      const auto port = static_cast<std::uint16_t>(1000 + pair * 3 + i);
       see(Hook::kFromPod, "pod1", syn(kV4, port, port));
       see(Hook::kToPod, "pod1", synack(kV4.elsewhere, static_cast<std::uint16_t>(20000 + pair), kV4.p1, port, port));
     }

@@ -134,7 +134,7 @@ std::vector<std::uint8_t> PacketBuilder::build() const {
     for (std::size_t i = 0; i < extensions_.size(); i++) {
       put8(frame, i + 1 < extensions_.size() ? extensions_[i + 1] : protocol_);
       put8(frame, 0);
-      put16(frame, extensions_[i] == kFragmentHeader ? fragment_ << 3U : 0);
+      put16(frame, extensions_[i] == kFragmentHeader ? static_cast<std::size_t>(fragment_) << 3U : 0);
       put32(frame, 0);
     }
   }

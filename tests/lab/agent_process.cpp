@@ -32,7 +32,7 @@ bool eventually(const std::function<bool()>& condition, std::chrono::seconds bou
 }
 
 std::string read_file(const std::string& path) {
-  std::ifstream file(path);
+  const std::ifstream file(path);
   std::ostringstream text;
   text << file.rdbuf();
   return text.str();
@@ -46,6 +46,7 @@ AgentProcess::AgentProcess(const NetworkLab& lab, std::vector<std::string> argum
   }
   arguments.insert(arguments.begin(), {HAIRPIND_BINARY, "run"});
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) {
     argv.push_back(argument.data());
   }

@@ -38,8 +38,8 @@ class BadInputTest : public ::testing::Test {
   static Ended run_shell(const std::string& line) {
     const std::string path = "/tmp/hairpind-bad-input-" + std::to_string(getpid());
     Ended ended;
-    ended.status = run_command({"env", "HAIRPIND=" HAIRPIND_BINARY, "timeout", "20", "ip", "netns", "exec",
-                                lab().namespace_name("node"), "sh", "-c", line + " 2>" + path + " >/dev/null"});
+    ended.status = run_command({"env", std::string("HAIRPIND=") + HAIRPIND_BINARY, "timeout", "20", "ip", "netns",
+                                "exec", lab().namespace_name("node"), "sh", "-c", line + " 2>" + path + " >/dev/null"});
     ended.standard_error = read_file(path);
     std::filesystem::remove(path);
     return ended;

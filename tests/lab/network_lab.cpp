@@ -22,6 +22,7 @@ const std::string kScript = HAIRPIND_SOURCE_DIR "/tests/lab/lab.sh";
 
 int run_command(const std::vector<std::string>& command) {
   std::vector<char*> arguments;
+  arguments.reserve(command.size() + 1);
   for (const std::string& argument : command) {
     arguments.push_back(const_cast<char*>(argument.c_str()));
   }

@@ -89,7 +89,7 @@ class Datapath {
 
   /// Settles attempts older than the handshake timeout (S6) and forgets old ones. Returns how many still wait
   /// for an answer.
-  Result<std::uint64_t> sweep(MonotonicTime now) const;
+  [[nodiscard]] Result<std::uint64_t> sweep(MonotonicTime now) const;
 
   [[nodiscard]] Result<std::vector<LoadBalancerCounters>> read_load_balancers() const;
   [[nodiscard]] Result<std::vector<IncidentCount>> read_incidents() const;

@@ -28,8 +28,8 @@ struct IpAddress {
 
   /// Accepts exactly what inet_pton(3) accepts, without brackets, zone or port.
   static std::optional<IpAddress> parse(std::string_view text);
-  /// `bytes` are 4 or 16 bytes in network order; any other length gives nullopt.
-  static std::optional<IpAddress> from_network(const void* bytes, std::size_t length);
+  /// `network` holds 4 or 16 bytes in network order; any other length gives nullopt.
+  static std::optional<IpAddress> from_network(const void* network, std::size_t length);
   static IpAddress from_abi(const hp_address& address);
   [[nodiscard]] hp_address to_abi() const;
 };

@@ -26,7 +26,8 @@ class HttpServer {
   };
 
   /// Listens when it returns; an address in use is an error. Port 0 takes a free one.
-  static Result<std::unique_ptr<HttpServer>> start(const std::string& address, std::uint16_t port, Handlers handlers);
+  static Result<std::unique_ptr<HttpServer>> start(const std::string& address, std::uint16_t port,
+                                                   const Handlers& handlers);
   /// Waits for requests in progress.
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;

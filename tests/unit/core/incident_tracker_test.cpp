@@ -9,7 +9,6 @@ namespace hairpind {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::endpoint;
 using testing::ip_target_attempt;
 
 constexpr MonotonicTime kStart = 100s;

@@ -21,8 +21,6 @@ namespace hairpind {
 namespace {
 
 using namespace std::chrono_literals;
-using ::testing::ElementsAre;
-using ::testing::UnorderedElementsAre;
 
 constexpr std::uint16_t kTypeA = 1;
 constexpr std::uint16_t kTypeAaaa = 28;
@@ -95,7 +93,7 @@ class DnsServer {
         end += message[end] + 1U;
       }
       end += 5;
-      const std::uint16_t type = static_cast<std::uint16_t>(message[end - 4] << 8 | message[end - 3]);
+      const auto type = static_cast<std::uint16_t>(message[end - 4] << 8 | message[end - 3]);
       message.resize(end);
       message[2] |= 0x80;
       message[3] = static_cast<std::uint8_t>(0x80 | answer.response_code);
@@ -161,8 +159,7 @@ class ResolverTest : public ::testing::Test {
   std::unique_ptr<Resolver> resolver;
 };
 
-constexpr Resolver::Options kFast{
-    .shortest_ttl = 20ms, .longest_ttl = 50ms, .retry = 20ms, .grace = 10min, .servers = {}};
+const Resolver::Options kFast{.shortest_ttl = 20ms, .longest_ttl = 50ms, .retry = 20ms, .grace = 10min, .servers = {}};
 
 TEST_F(ResolverTest, FindsBothFamilies) {
   server.set({.addresses = {ip("10.0.5.5"), ip("10.0.5.6"), ip("fd00:5::5")}});

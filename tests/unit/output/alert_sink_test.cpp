@@ -24,7 +24,7 @@ class AlertSinkTest : public ::testing::Test {
   void TearDown() override { std::filesystem::remove_all(directory); }
 
   static std::string read(const std::string& path) {
-    std::ifstream file(path);
+    const std::ifstream file(path);
     std::ostringstream text;
     text << file.rdbuf();
     return text.str();

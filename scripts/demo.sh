@@ -1,0 +1,171 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Shows the failure, the alert, and the fix, in network namespaces of its own. As root.
+#   scripts/demo.sh [--keep]     --keep: leave the lab and the agent up to explore
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+keep=
+case ${1:-} in
+'') ;;
+--keep) keep=yes ;;
+*)
+  echo "usage: sudo ./scripts/demo.sh [--keep]" >&2
+  exit 2
+  ;;
+esac
+if [ "$(id -u)" -ne 0 ]; then
+  echo "scripts/demo.sh: not root. The demo loads BPF programs and builds network namespaces (its own, and" \
+    "removed when it ends): run sudo ./scripts/demo.sh" >&2
+  exit 1
+fi
+
+bold='' red='' green='' dim='' plain=''
+if [ -t 1 ]; then
+  bold=$'\e[1m' red=$'\e[31m' green=$'\e[32m' dim=$'\e[2m' plain=$'\e[0m'
+fi
+title() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
+note() { printf '%s%s%s\n' "$dim" "$*" "$plain"; }
+
+prefix=hpd$$
+work=$(mktemp -d /tmp/hairpind-demo-XXXXXX)
+agent=
+cleanup() {
+  local status=$?
+  if [ -n "$keep" ] && [ $status -eq 0 ]; then
+    return
+  fi
+  if [ -n "$agent" ]; then
+    kill "$agent" 2>/dev/null || true
+    wait "$agent" 2>/dev/null || true
+  fi
+  tests/lab/lab.sh down "$prefix"
+  rm -rf "$work"
+  exit $status
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+node() { ip netns exec "$prefix-node" "$@"; }
+client() { ip netns exec "$prefix-p1" "$@"; }
+metrics() { node curl -sf http://127.0.0.1:9477/metrics | grep -v '^#' | grep '{lb="10.0.5.5:443"'; }
+wait_for() { # wait_for WHAT COMMAND...: up to 20 s
+  local what=$1
+  shift
+  for _ in $(seq 200); do
+    ! "$@" >/dev/null 2>&1 || return 0
+    sleep 0.1
+  done
+  echo "demo: waited 20 s in vain for $what; the agent's log:" >&2
+  cat "$work/agent.log" >&2
+  exit 1
+}
+connect() { # one try of the client
+  local answer status=0
+  answer=$(client curl -sS -m 2 http://10.0.5.5:443/ 2>&1) || status=$?
+  if [ $status -eq 0 ]; then
+    printf '  $ curl http://10.0.5.5:443/   %s-> %s%s\n' "$green" "answered by pod $answer" "$plain"
+  else
+    printf '  $ curl http://10.0.5.5:443/   %s-> %s%s\n' "$red" "$answer" "$plain"
+  fi
+}
+
+# Draws an alert's packets: client, target and load balancer as three columns 32 characters apart.
+ladder() { # ladder ALERT
+  local client_at target_at lb_at isn returned delay state
+  IFS=$'\t' read -r client_at target_at lb_at isn returned delay state < <(jq -r '
+    def at: "\(.ip):\(.port)";
+    [(.client | at), (.responder | at), (.load_balancer | at), .evidence.syn_isn, .evidence.returned_syn,
+     .evidence.syn_to_synack_us, .outcome.state] | @tsv' <<<"$1")
+  local bars='          |                               |                               |'
+  arrow() { # arrow LABEL WIDTH: "-- LABEL ----"
+    local line="-- $1 ------------------------------------------------------------------"
+    printf '%s' "${line:0:$2}"
+  }
+  printf '  %-32s%-32s%s\n%s\n' "client $client_at" "target $target_at" "LB $lb_at" "$bars"
+  printf '          |%s>|  out through the uplink\n' "$(arrow "SYN isn=$isn" 62)"
+  [ "$returned" != true ] ||
+    printf '          |                               |<%s|  back in: the LB kept its source\n' \
+      "$(arrow "SYN isn=$isn" 30)"
+  printf '          |<%s|                               |  %s us later, past the LB\n' \
+    "$(arrow 'SYN-ACK ack=isn+1' 30)" "$delay"
+  if [ "$state" = reset_by_client ]; then
+    printf '          |%s>|                               |  the client knows no such connection\n' "$(arrow RST 30)"
+  else
+    printf '          outcome: %s\n' "$state"
+  fi
+}
+
+title "Building"
+./scripts/install-dependencies.sh
+cmake --preset release >"$work/build.log" && cmake --build --preset release >>"$work/build.log" || {
+  tail -30 "$work/build.log" >&2
+  echo "demo: the build failed" >&2
+  exit 1
+}
+echo "build/release/hairpind"
+
+title "A node, two pods, an internal load balancer that keeps the client's address"
+tests/lab/lab.sh up "$prefix"
+cat <<'PICTURE'
+     node 10.0.0.4                                    LB 10.0.5.5:443
+    +---------------------------+                    +-----------------------------+
+    |  client pod  10.0.1.10    |                    |  target: 10.0.1.20:8443     |
+    |  target pod  10.0.1.20    |------ network -----|  rewrites the destination,  |
+    |              (nginx)      |                    |  keeps the client's address |
+    +---------------------------+                    +-----------------------------+
+PICTURE
+
+title "Starting hairpind on the node"
+ip netns exec "$prefix-node" build/release/hairpind run --lb 10.0.5.5:443 --node-name demo-node \
+  --alerts "$work/alerts.jsonl" 2>"$work/agent.log" &
+agent=$!
+wait_for "the agent" node curl -sf http://127.0.0.1:9477/readyz
+cat "$work/agent.log"
+
+title "The client connects to the load balancer"
+metrics >"$work/before"
+connect
+note "  (a timeout, no error anywhere: this is what the application's log shows)"
+
+title "What hairpind says"
+wait_for "an alert" test -s "$work/alerts.jsonl"
+alert=$(head -1 "$work/alerts.jsonl")
+jq -r --arg red "$red" --arg plain "$plain" '
+  "  \($red)\(.severity | ascii_upcase) \(.cause)\($plain)  incident \(.incident), node \(.node), \(.time)", "",
+  "  \(.message)", "", "  what to do: \(.hint)"' <<<"$alert" | fold -s -w 108 | sed 's/^\([^ ]\)/  \1/'
+echo
+ladder "$alert"
+echo
+note "  the line itself, schema docs/alert-v1.schema.json:"
+echo "$alert"
+
+title "The metrics that moved"
+metrics >"$work/after"
+diff "$work/before" "$work/after" | sed -n 's/^> /  /p' || true
+
+title "The fix: the load balancer stops preserving the client's address"
+note "  (AWS NLB: preserve_client_ip.enabled=false on the target group; here nftables masquerade)"
+tests/lab/lab.sh mode "$prefix" lb-snat
+for _ in 1 2 3 4 5; do connect; done
+lines=$(wc -l <"$work/alerts.jsonl")
+cp "$work/after" "$work/before"
+answered() { metrics | grep -qF 'hairpind_handshakes_total{lb="10.0.5.5:443",result="answered"} 5'; }
+wait_for "five answered handshakes" answered
+metrics >"$work/after"
+title "The metrics that moved since: mismatches are not among them"
+diff "$work/before" "$work/after" | sed -n 's/^> /  /p' || true
+echo "  alerts: $lines, as before"
+
+if [ -n "$keep" ]; then
+  disown "$agent"
+  title "Kept"
+  cat <<KEPT
+  the node        ip netns exec $prefix-node bash
+  the client      ip netns exec $prefix-p1 curl -m 2 http://10.0.5.5:443/
+  break it again  tests/lab/lab.sh mode $prefix ip-target       (tests/lab/lab.sh lists the modes)
+  alerts          tail -f $work/alerts.jsonl | jq .
+  metrics         ip netns exec $prefix-node curl -s http://127.0.0.1:9477/metrics
+  remove all      kill $agent; tests/lab/lab.sh down $prefix; rm -r $work
+KEPT
+fi
