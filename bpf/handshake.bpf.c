@@ -366,6 +366,7 @@ int BPF_PROG(tcp_send_reset, struct sock *sk, struct sk_buff *skb)
 struct sweep_state {
 	__u64 now_ns;
 	__u64 undecided;
+	__u64 kept;
 };
 
 struct bpf_map;
@@ -377,6 +378,7 @@ static long sweep_attempt(struct bpf_map *map, const struct hp_attempt_key *swep
 	struct ending ending = {};
 	__u64 now = state->now_ns;
 
+	state->kept++;
 	/* Seen on another CPU after `now` was read. */
 	if (attempt->last_ns > now)
 		return 0;
@@ -408,5 +410,6 @@ int sweep(struct hp_sweep *argument)
 
 	bpf_for_each_map_elem(&pending, sweep_attempt, &state, 0);
 	argument->undecided = state.undecided;
+	argument->kept = state.kept;
 	return 0;
 }

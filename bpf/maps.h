@@ -66,6 +66,8 @@ struct {
 	__type(value, struct hp_frontend);
 } frontends SEC(".maps");
 
+__u64 frontend_filter[HP_FRONTEND_FILTER_BITS / 64]; /* see abi.h */
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, 1024);

@@ -116,6 +116,8 @@ static __noinline int add_attempt(const struct hp_attempt_key *key, const struct
 		count(HP_TOTAL_PENDING_FAILED);
 		return 0;
 	}
+	/* After it is kept: an attempt that is counted and not yet there would be swept past. */
+	count(HP_TOTAL_ATTEMPTS);
 	indexed = bpf_map_lookup_elem(&isn_index, &slot);
 	if (indexed)
 		*indexed = *key;

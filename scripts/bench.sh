@@ -29,11 +29,11 @@ for _ in $(seq 100); do
   ! ip netns exec "$prefix-node" curl -sf http://127.0.0.1:9477/readyz >/dev/null || break
   sleep 0.1
 done
-ticks() { awk '{ print $14 + $15 }' "/proc/$agent/stat"; }
-before=$(ticks)
+runtime() { cat /proc/"$agent"/task/*/schedstat | awk '{ total += $1 } END { print total }'; } # nanoseconds, all threads
+before=$(runtime)
 sleep 20
-after=$(ticks)
+after=$(runtime)
 echo
-awk -v ticks=$((after - before)) -v hz="$(getconf CLK_TCK)" \
-  'BEGIN { printf "%-34s %-9s %8.2f   %s\n", "agent, idle, % of a core", "", 100 * ticks / hz / 20, "0.1" }'
+awk -v ns=$((after - before)) \
+  'BEGIN { printf "%-34s %-9s %8.3f   %s\n", "agent, idle, % of a core", "", 100 * ns / 20e9, "0.1" }'
 awk '/^VmRSS/ { printf "%-34s %-9s %8.1f   %s\n", "agent, resident, MiB", "", $2 / 1024, "20" }' "/proc/$agent/status"

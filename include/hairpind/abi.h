@@ -164,6 +164,20 @@ struct hp_frontend {
   __u32 any_port; /* port-0 entry only: every port of the address is the load balancer's */
 };
 
+/*
+ * In front of `frontends`, a set of address hashes (`frontend_filter`, in .bss): nearly every SYN is
+ * for somewhere else, and leaves after one load. A bit too many costs a lookup, one too few a
+ * detection: set before an entry is added, cleared after it is gone.
+ */
+#define HP_FRONTEND_FILTER_BITS 16384
+
+static inline __u32 hp_frontend_filter_bit(const struct hp_address* address) {
+  /* Knuth's multiplicative hash; addresses of one subnet differ in their last word. */
+  __u32 mixed = (address->word[3] ^ address->word[2] ^ address->word[1] ^ address->word[0]) * 2654435761U;
+
+  return mixed / (0xffffffffU / HP_FRONTEND_FILTER_BITS + 1);
+}
+
 /* Map `frontend_prefixes` (LPM trie). */
 struct hp_prefix_key {
   __u32 prefix_length; /* of the 128-bit form: an IPv4 /24 is 120 */
@@ -189,7 +203,8 @@ enum hp_total {
   HP_TOTAL_INCIDENTS_FULL = 3, /* a mismatch was counted by LB and cause, but not by pair */
   HP_TOTAL_LB_TABLE_FULL = 4,  /* an attempt was counted under the all-zero LB */
   HP_TOTAL_EVENTS = 5,         /* events put into the ring */
-  HP_TOTAL_COUNT = 6,
+  HP_TOTAL_ATTEMPTS = 6,       /* attempts kept: has there been any since the last sweep? */
+  HP_TOTAL_COUNT = 7,
 };
 
 enum hp_event_kind {
@@ -213,6 +228,7 @@ struct hp_event {
 struct hp_sweep {
   __u64 now_ns;
   __u64 undecided; /* out: attempts still waiting for an answer */
+  __u64 kept;      /* out: entries of `pending`, of every kind */
 };
 
 HP_STATIC_ASSERT(sizeof(struct hp_address) == 16);
@@ -226,7 +242,7 @@ HP_STATIC_ASSERT(sizeof(struct hp_frontend) == 4);
 HP_STATIC_ASSERT(sizeof(struct hp_prefix_key) == 20);
 HP_STATIC_ASSERT(sizeof(struct hp_device) == 8);
 HP_STATIC_ASSERT(sizeof(struct hp_event) == 272);
-HP_STATIC_ASSERT(sizeof(struct hp_sweep) == 16);
+HP_STATIC_ASSERT(sizeof(struct hp_sweep) == 24);
 
 #ifdef __cplusplus
 }

@@ -242,6 +242,16 @@ void Datapath::detach(std::uint32_t ifindex) {
 Result<void> Datapath::set_frontends(const std::set<Frontend>& frontends) {
   const auto has_any_port = [&](const IpAddress& address) { return frontends.contains(Frontend{.address = address}); };
   constexpr std::uint32_t kPresent = 1;
+  std::array<std::uint64_t, HP_FRONTEND_FILTER_BITS / 64> filter{};
+  for (const Frontend& frontend : frontends) {
+    const hp_address address = frontend.address.to_abi();
+    const std::uint32_t bit = hp_frontend_filter_bit(&address);
+    filter.at(bit / 64) |= std::uint64_t{1} << (bit % 64);
+  }
+  const std::span live(skeleton_->bss->frontend_filter);
+  for (std::size_t word = 0; word < filter.size(); word++) {
+    live[word] |= filter.at(word);
+  }
   // Additions first, the port's entry before the address's, which is what is looked up first.
   for (const Frontend& frontend : frontends) {
     if (frontend.is_prefix()) {
@@ -289,6 +299,7 @@ Result<void> Datapath::set_frontends(const std::set<Frontend>& frontends) {
       bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.frontends), &key);
     }
   }
+  std::ranges::copy(filter, live.begin());
   frontends_ = frontends;
   return {};
 }
@@ -336,11 +347,16 @@ Result<void> Datapath::poll(const RecordHandler& handler) {
   return {};
 }
 
-Result<std::uint64_t> Datapath::sweep(MonotonicTime now) const {
+Result<std::uint64_t> Datapath::sweep(MonotonicTime now) {
   if (!bpf_program__autoload(skeleton_->progs.sweep)) {
     return 0;
   }
-  hp_sweep argument{.now_ns = static_cast<__u64>(now.count()), .undecided = 0};
+  // Walking the empty table of an idle node is most of what the agent would cost there.
+  const std::uint64_t attempts = read_totals()[HP_TOTAL_ATTEMPTS];
+  if (swept_clean_ && attempts == swept_attempts_) {
+    return 0;
+  }
+  hp_sweep argument{.now_ns = static_cast<__u64>(now.count()), .undecided = 0, .kept = 0};
   // A syscall program's context is copied back to where it came from.
   bpf_test_run_opts options{};
   options.sz = sizeof(options);
@@ -349,6 +365,8 @@ Result<std::uint64_t> Datapath::sweep(MonotonicTime now) const {
   if (const int error = bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.sweep), &options); error != 0) {
     return fail_errno("run the BPF program 'sweep'", error);
   }
+  swept_attempts_ = attempts;
+  swept_clean_ = argument.kept == 0;
   return argument.undecided;
 }
 

@@ -90,7 +90,12 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(const std::string& address
     answer_probe(response, ready(), "ready", "not attached yet");
   });
   errno = 0;
-  const int bound = port == 0 ? server.bind_to_any_port(address) : server.bind_to_port(address, port) ? port : -1;
+  int bound = -1;
+  if (port == 0) {
+    bound = server.bind_to_any_port(address);
+  } else if (server.bind_to_port(address, port)) {
+    bound = port;
+  }
   if (bound < 0) {
     const std::string where =
         "listen on " + (address.contains(':') ? "[" + address + "]" : address) + ":" + std::to_string(port);

@@ -51,8 +51,8 @@ struct LoadBalancerCounters {
 
 /// The loaded BPF programs and their maps. Owns everything in the kernel; the destructor detaches and frees it.
 ///
-/// Threads: attach, detach, the setters and poll belong to the event loop; the read_* functions and `sweep`
-/// only make system calls and may be called from any thread.
+/// Threads: the read_* functions only make system calls and may be called from any thread; all else belongs to the
+/// event loop.
 class Datapath {
  public:
   struct Options {
@@ -89,7 +89,7 @@ class Datapath {
 
   /// Settles attempts older than the handshake timeout (S6) and forgets old ones. Returns how many still wait
   /// for an answer.
-  [[nodiscard]] Result<std::uint64_t> sweep(MonotonicTime now) const;
+  [[nodiscard]] Result<std::uint64_t> sweep(MonotonicTime now);
 
   [[nodiscard]] Result<std::vector<LoadBalancerCounters>> read_load_balancers() const;
   [[nodiscard]] Result<std::vector<IncidentCount>> read_incidents() const;
@@ -120,6 +120,8 @@ class Datapath {
   std::set<Frontend> frontends_;
   std::set<IpAddress> node_addresses_;
   const RecordHandler* handler_ = nullptr;  ///< set during poll
+  std::uint64_t swept_attempts_ = 0;        ///< HP_TOTAL_ATTEMPTS at the last sweep
+  bool swept_clean_ = true;                 ///< nothing was left by it
 };
 
 /// Routes libbpf's own messages; without it they go to stderr. Process-wide, as libbpf's callback is.
