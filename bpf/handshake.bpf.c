@@ -73,6 +73,31 @@ static __always_inline void note_delivered(struct hp_attempt *attempt,
 	attempt->flags |= HP_SYNACK_DELIVERED;
 }
 
+/*
+ * S3 at the target of a node port that hides its clients (externalTrafficPolicy Cluster): the
+ * SYN-ACK is for the node, and only its ISN says for whom. The client will be told by the node
+ * port.
+ */
+static __noinline int on_masqueraded_synack(struct __sk_buff *skb, const struct segment *synack)
+{
+	struct hp_attempt_key key;
+	struct hp_attempt *attempt = find_by_isn(synack->acknowledgment - 1, &key);
+
+	/* Not returned: the node translates for its own pods, and will undo it. */
+	if (!attempt || !(attempt->flags & HP_RETURNED) ||
+	    (attempt->flags & (HP_SYNACK_LEFT | HP_MISMATCHED)) ||
+	    !bpf_map_lookup_elem(&node_addresses, &synack->destination))
+		return 0;
+	if (source_is_forged(skb, synack)) {
+		count(HP_TOTAL_SPOOFED_SOURCES);
+		return 0;
+	}
+	note_synack(attempt, synack, skb->ifindex);
+	set_endpoint(&attempt->synack_left, &synack->source, synack->source_port);
+	attempt->flags |= HP_SYNACK_LEFT;
+	return 0;
+}
+
 /* S3 at the target, S5: only suspicion, since the reply may still be translated or routed back to
  * the LB. */
 static __noinline int on_pod_synack(struct __sk_buff *skb, const struct segment *synack)
@@ -83,7 +108,9 @@ static __noinline int on_pod_synack(struct __sk_buff *skb, const struct segment 
 
 	set_key(&key, &synack->destination, synack->destination_port, synack->acknowledgment - 1);
 	attempt = find_attempt(&key);
-	if (!attempt || is_endpoint(&attempt->lb, &synack->source, synack->source_port) ||
+	if (!attempt)
+		return on_masqueraded_synack(skb, synack);
+	if (is_endpoint(&attempt->lb, &synack->source, synack->source_port) ||
 	    (attempt->flags & (HP_SYNACK_LEFT | HP_TRANSLATED | HP_MISMATCHED)))
 		return 0;
 	if (source_is_forged(skb, synack)) {
@@ -167,8 +194,13 @@ static __noinline int on_net_leaving_syn(struct __sk_buff *skb, const struct seg
 	struct hp_attempt_key key, origin;
 	struct hp_attempt *attempt;
 
-	if (!is_frontend(&syn->destination, syn->destination_port))
+	if (!is_frontend(&syn->destination, syn->destination_port)) {
+		/* A node port passes the returned SYN on to another node. */
+		attempt = find_by_isn(syn->sequence, &origin);
+		if (attempt && (attempt->flags & HP_RETURNED))
+			attempt->flags |= HP_FORWARDED;
 		return 0;
+	}
 	set_key(&key, &syn->source, syn->source_port, syn->sequence);
 	attempt = bpf_map_lookup_elem(&pending, &key);
 	if (attempt) {
@@ -176,8 +208,9 @@ static __noinline int on_net_leaving_syn(struct __sk_buff *skb, const struct seg
 			count_retransmit(attempt);
 		return 0;
 	}
-	attempt = find_by_isn(syn, &origin);
-	if (attempt) {
+	attempt = find_by_isn(syn->sequence, &origin);
+	if (attempt && !(attempt->flags & HP_HOST_CLIENT) &&
+	    is_endpoint(&attempt->lb, &syn->destination, syn->destination_port)) {
 		attempt->flags |= HP_SNATED;
 		add_alias(&key, &origin, attempt->last_ns);
 		return 0;
@@ -285,9 +318,12 @@ static __always_inline int on_dropped_syn(const struct segment *syn, struct endi
 
 	set_key(&key, &syn->source, syn->source_port, syn->sequence);
 	attempt = find_attempt(&key);
-	/* Only the one that came back: on its way out it may be dropped for any reason. */
+	/*
+	 * Only the one that came back: on its way out it may be dropped for any reason. A node port
+	 * may have given it another destination by now.
+	 */
 	if (!attempt || !(attempt->flags & HP_RETURNED) ||
-	    !is_endpoint(&attempt->returned, &syn->destination, syn->destination_port))
+	    is_endpoint(&attempt->lb, &syn->destination, syn->destination_port))
 		return 0;
 	ending->cause = refused_source(attempt, ending->drop_reason);
 	if (ending->cause != HP_CAUSE_NONE)

@@ -141,20 +141,21 @@ static __noinline int count_retransmit(struct hp_attempt *attempt)
 	return 0;
 }
 
-/* The attempt a SYN on the uplink belongs to if the node's SNAT renamed its source. */
-static __always_inline struct hp_attempt *find_by_isn(const struct segment *syn,
-						      struct hp_attempt_key *origin)
+/*
+ * The attempt with this ISN, under whatever name its packets go now: the node's SNAT may have
+ * renamed them. Callers check what they know of the attempt.
+ */
+static __always_inline struct hp_attempt *find_by_isn(__u32 isn, struct hp_attempt_key *origin)
 {
-	__u32 slot = isn_slot(syn->sequence);
+	__u32 slot = isn_slot(isn);
 	struct hp_attempt_key *indexed = bpf_map_lookup_elem(&isn_index, &slot);
 	struct hp_attempt *attempt;
 
-	if (!indexed || indexed->isn != syn->sequence)
+	if (!indexed || indexed->isn != isn)
 		return NULL;
 	*origin = *indexed;
 	attempt = bpf_map_lookup_elem(&pending, origin);
-	if (!attempt || (attempt->flags & (HP_ALIAS | HP_HOST_CLIENT)) ||
-	    !is_endpoint(&attempt->lb, &syn->destination, syn->destination_port))
+	if (!attempt || (attempt->flags & HP_ALIAS))
 		return NULL;
 	return attempt;
 }

@@ -50,8 +50,9 @@ static __always_inline void judge(struct hp_attempt *attempt, const struct hp_at
 		attempt->cause = HP_CAUSE_ASYMMETRIC_REMOTE;
 	else if (!bpf_map_lookup_elem(&node_addresses, &target->address))
 		attempt->cause = HP_CAUSE_HAIRPIN_IP_TARGET;
-	else if ((attempt->flags & HP_SYNACK_DELIVERED) && !(attempt->flags & HP_SYNACK_LEFT))
-		attempt->cause = HP_CAUSE_HAIRPIN_HOST_TARGET; /* no pod's device saw the answer */
+	else if ((attempt->flags & HP_SYNACK_DELIVERED) &&
+		 !(attempt->flags & (HP_SYNACK_LEFT | HP_FORWARDED)))
+		attempt->cause = HP_CAUSE_HAIRPIN_HOST_TARGET; /* the node itself answered */
 	else
 		attempt->cause = HP_CAUSE_HAIRPIN_NODE_PORT;
 }

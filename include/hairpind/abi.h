@@ -53,6 +53,7 @@ enum hp_attempt_flag {
   HP_MISMATCHED = 1U << 7,       /* counted: misdirected */
   HP_EMITTED = 1U << 8,          /* an event for it went into the ring: its outcome is wanted too */
   HP_SNATED = 1U << 9,           /* left the node under an address of the node (has an alias) */
+  HP_FORWARDED = 1U << 10,       /* the returned SYN left again, for a target on another node */
 };
 
 /* The verdict on a misdirected attempt. Order and spelling are the `cause` label (core/verdict). */
@@ -173,7 +174,7 @@ struct hp_frontend {
 
 static inline __u32 hp_frontend_filter_bit(const struct hp_address* address) {
   /* Knuth's multiplicative hash; addresses of one subnet differ in their last word. */
-  __u32 mixed = (address->word[3] ^ address->word[2] ^ address->word[1] ^ address->word[0]) * 2654435761U;
+  const __u32 mixed = (address->word[3] ^ address->word[2] ^ address->word[1] ^ address->word[0]) * 2654435761U;
 
   return mixed / (0xffffffffU / HP_FRONTEND_FILTER_BITS + 1);
 }

@@ -271,6 +271,50 @@ TEST_P(HandshakeFamilyTest, NodePort) {
   EXPECT_EQ(seen[0].attempt.responder_kind, ResponderKind::kNode);
 }
 
+// externalTrafficPolicy Cluster: the target sees the node's address, and a port of its choosing.
+TEST_P(HandshakeFamilyTest, NodePortWithMasquerade) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kFromNet, "eth0", returned(a().p1, a().node, 30443));
+  see(Hook::kFromPod, "pod2", synack(a().p2, 8443, a().node, 1024));
+  see(Hook::kToPod, "pod1", synack(a().node, 30443, a().p1));
+  const auto seen = events();
+  ASSERT_EQ(seen.size(), 1);
+  EXPECT_EQ(seen[0].attempt.cause, Cause::kHairpinNodePort);
+  EXPECT_EQ(seen[0].attempt.responder(), (Endpoint{ip(a().node), 30443}));
+  EXPECT_EQ(seen[0].attempt.synack_left, (Endpoint{ip(a().p2), 8443}));
+}
+
+TEST_P(HandshakeFamilyTest, NodePortWithMasqueradeAndTargetElsewhere) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kFromNet, "eth0", returned(a().p1, a().node, 30443));
+  see(Hook::kToNet, "eth0", returned(a().node, a().elsewhere, 8443, 1024));
+  see(Hook::kToPod, "pod1", synack(a().node, 30443, a().p1));
+  const auto seen = events();
+  ASSERT_EQ(seen.size(), 1);
+  EXPECT_EQ(seen[0].attempt.cause, Cause::kHairpinNodePort);
+  EXPECT_TRUE(seen[0].attempt.synack_left.empty());
+}
+
+TEST_P(HandshakeFamilyTest, MasqueradeByTheNodeForItsOwnPodsIsLegitimate) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  // Never out on the uplink: the node translated the load balancer's address and hid the client.
+  see(Hook::kFromPod, "pod2", synack(a().p2, 8443, a().node, 1024));
+  see(Hook::kToPod, "pod1", synack(a().lb, 443, a().p1));
+  EXPECT_EQ(counters(a().lb).answered, 1);
+  EXPECT_EQ(counters(a().lb).mismatched, 0);
+  EXPECT_TRUE(events().empty());
+}
+
+TEST_P(HandshakeFamilyTest, SameIsnToAStrangerIsNoEvidence) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kFromNet, "eth0", returned(a().p1, a().node, 30443));
+  // Somebody else's handshake that happens to have the ISN: not for an address of this node.
+  see(Hook::kFromPod, "pod2", synack(a().p2, 8443, a().elsewhere, 1024));
+  see(Hook::kToPod, "pod1", synack(a().lb, 443, a().p1));
+  EXPECT_EQ(counters(a().lb).answered, 1);
+  EXPECT_TRUE(events().empty());
+}
+
 TEST_P(HandshakeFamilyTest, HostTarget) {
   see(Hook::kFromPod, "pod1", syn(a()));
   see(Hook::kFromNet, "eth0", returned(a().p1, a().node, 8443));

@@ -11,24 +11,13 @@
 #include <vector>
 
 #include "agent_process.hpp"
-#include "network_lab.hpp"
+#include "lab_test.hpp"
 
 namespace hairpind::testing {
 namespace {
 
-class BadInputTest : public ::testing::Test {
+class BadInputTest : public LabTest {
  protected:
-  static void SetUpTestSuite() { lab_slot() = std::make_unique<NetworkLab>(); }
-  static void TearDownTestSuite() { lab_slot().reset(); }
-
-  void SetUp() override {
-    if (!lab().unavailable().empty()) {
-      GTEST_SKIP() << lab().unavailable();
-    }
-  }
-
-  static const NetworkLab& lab() { return *lab_slot(); }
-
   struct Ended {
     int status = -1;
     std::string standard_error;
@@ -43,12 +32,6 @@ class BadInputTest : public ::testing::Test {
     ended.standard_error = read_file(path);
     std::filesystem::remove(path);
     return ended;
-  }
-
- private:
-  static std::unique_ptr<NetworkLab>& lab_slot() {
-    static std::unique_ptr<NetworkLab> lab;
-    return lab;
   }
 };
 

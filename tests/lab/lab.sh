@@ -17,7 +17,11 @@ usage: lab.sh up PREFIX           build the namespaces and start the servers
            ip-target-conntrack    the same, with netfilter conntrack active on the node
            node-port              LB -> node:30443 -> p2 (conntrack DNAT, no masquerade)
            node-port-stateless    the same, translated without conntrack
+           node-port-masquerade   the same, and the node hides the client behind its address
+           node-port-remote       the same, with the target on another node
            host-target            LB -> node:8443, a server on the node itself
+           snat-egress            ip-target, and pods leave the node under its address (overlay CNIs)
+           rp-filter              ip-target, strict reverse path filtering on the uplink (IPv4)
            remote-direct          LB -> p3, which answers the client past the LB
            lb-snat                legitimate: LB -> p2, with the LB's own address as source
            remote-target          legitimate: LB -> p3, replies through the LB
@@ -147,13 +151,24 @@ table inet lb {
 RULES
 }
 
-node_dnats() { # node_dnats V4 V6 PORT: what is sent there goes to p2
+node_dnats() { # node_dnats V4 V6 PORT [TARGET-V4 TARGET-V6]: what is sent there goes to p2, or to that target
   in_ns node nft -f - <<RULES
 table inet node {
   chain prerouting {
     type nat hook prerouting priority dstnat;
-    ip daddr $1 tcp dport $3 dnat ip to 10.0.1.20:8443
-    ip6 daddr $2 tcp dport $3 dnat ip6 to [fd00:1::20]:8443
+    ip daddr $1 tcp dport $3 dnat ip to ${4:-10.0.1.20}:8443
+    ip6 daddr $2 tcp dport $3 dnat ip6 to [${5:-fd00:1::20}]:8443
+  }
+}
+RULES
+}
+
+node_masquerades() { # node_masquerades MATCH...: hides sources behind the node's address
+  in_ns node nft -f - <<RULES
+table inet node {
+  chain postrouting {
+    type nat hook postrouting priority srcnat;
+    $* masquerade
   }
 }
 RULES
@@ -211,6 +226,14 @@ reset_mode() {
     ip -n "$prefix-net" $family rule del pref 100 2>/dev/null || true
   done
   ip -n "$prefix-p3" link del direct 2>/dev/null || true
+  in_ns node sysctl -qw net.ipv4.conf.eth0.rp_filter=0
+}
+
+# p3 gets a way to the node that does not pass the LB.
+connect_p3_directly() {
+  link p3 direct net p3
+  address p3 direct 10.0.8.9/24 fd00:8::9/64
+  address net p3 10.0.8.1/24 fd00:8::1/64
 }
 
 mode() {
@@ -244,12 +267,30 @@ table inet node {
 }
 RULES
     ;;
+  node-port-masquerade)
+    lb_sends_to 10.0.0.4:30443 '[fd00::4]:30443'
+    node_dnats 10.0.0.4 fd00::4 30443
+    node_masquerades ct status dnat
+    ;;
+  node-port-remote)
+    connect_p3_directly
+    lb_sends_to 10.0.0.4:30443 '[fd00::4]:30443'
+    node_dnats 10.0.0.4 fd00::4 30443 10.0.8.9 fd00:8::9
+    node_masquerades ct status dnat
+    route p3 10.0.0.0/24 fd00::/64 via 10.0.8.1 -- via fd00:8::1
+    ;;
+  snat-egress)
+    lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443'
+    node_masquerades oif eth0
+    ;;
+  rp-filter)
+    lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443'
+    in_ns node sysctl -qw net.ipv4.conf.eth0.rp_filter=1
+    ;;
   host-target) lb_sends_to 10.0.0.4:8443 '[fd00::4]:8443' ;;
   remote-direct)
     lb_sends_to 10.0.9.9:8443 '[fd00:9::9]:8443'
-    link p3 direct net p3
-    address p3 direct 10.0.8.9/24 fd00:8::9/64
-    address net p3 10.0.8.1/24 fd00:8::1/64
+    connect_p3_directly
     route p3 10.0.1.0/24 fd00:1::/64 via 10.0.8.1 -- via fd00:8::1
     ;;
   lb-snat) lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443' snat ;;

@@ -13,7 +13,7 @@
 #include <string>
 
 #include "agent_process.hpp"
-#include "network_lab.hpp"
+#include "lab_test.hpp"
 #include "tcp_clients.hpp"
 
 namespace hairpind::testing {
@@ -21,19 +21,14 @@ namespace {
 
 const std::string kFromPods = "hairpind_interfaces_attached{hook=\"from_pod\",mode=\"tcx\"}";
 
-class LifecycleTest : public ::testing::Test {
+class LifecycleTest : public LabTest {
  protected:
-  static void SetUpTestSuite() { lab_slot() = std::make_unique<NetworkLab>(); }
-  static void TearDownTestSuite() { lab_slot().reset(); }
-
   void SetUp() override {
-    if (!lab().unavailable().empty()) {
-      GTEST_SKIP() << lab().unavailable();
+    LabTest::SetUp();
+    if (!IsSkipped()) {
+      lab().set_mode("ip-target");
     }
-    lab().set_mode("ip-target");
   }
-
-  static const NetworkLab& lab() { return *lab_slot(); }
 
   static std::unique_ptr<AgentProcess> start_agent(std::vector<std::string> more = {}) {
     more.insert(more.end(), {"--lb", "10.0.5.5:443", "--handshake-timeout", "1"});
@@ -62,12 +57,6 @@ class LifecycleTest : public ::testing::Test {
       }
     });
     return total;
-  }
-
- private:
-  static std::unique_ptr<NetworkLab>& lab_slot() {
-    static std::unique_ptr<NetworkLab> lab;
-    return lab;
   }
 };
 
