@@ -5,11 +5,11 @@ set -euo pipefail
 
 packages=(
   # build
-  bpftool clang-19 cmake g++ libbpf-dev libc-ares-dev libcli11-dev libcpp-httplib-dev libmnl-dev libspdlog-dev
-  ninja-build nlohmann-json3-dev pkg-config prometheus-cpp-dev
+  bpftool clang-19 cmake g++ libbpf-dev libc-ares-dev libcli11-dev libcpp-httplib-dev libmnl-dev libspdlog-dev libssl-dev
+  libyaml-cpp-dev ninja-build nlohmann-json3-dev pkg-config prometheus-cpp-dev
   # test
   clang-format-19 clang-tidy-19 libclang-rt-19-dev libgmock-dev libgtest-dev libnetfilter-conntrack-dev libvalijson-dev
-  prometheus
+  prometheus python3-yaml
   # lab and demo
   conntrack curl iproute2 jq nftables nginx-light procps tcpdump
 )

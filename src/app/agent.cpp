@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -28,6 +29,10 @@ constexpr std::chrono::seconds kStalled{10};
 constexpr std::chrono::hours kIncidentIdle{24};
 // Alerts wait for a pipe's reader. Polled, since a file in its place could not be watched by epoll.
 constexpr int kSlowReaderMilliseconds = 20;
+// Changes of the cluster are taken in together: a rollout is hundreds of them.
+constexpr std::chrono::milliseconds kClusterBurst{100};
+// Where every pod finds its service account (Kubernetes documentation, "Accessing the API from within a Pod").
+constexpr const char* kServiceAccount = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 timespec to_timespec(std::chrono::nanoseconds time) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time);
@@ -41,6 +46,16 @@ Result<FileDescriptor> make_timer(std::chrono::nanoseconds interval) {
     return fail_errno("create a timer", errno);
   }
   return timer;
+}
+
+// Once, unless it is running already: a burst that goes on must not put it off for ever.
+void arm(int timer, std::chrono::nanoseconds after) {
+  itimerspec running{};
+  timerfd_gettime(timer, &running);
+  if (running.it_value.tv_sec == 0 && running.it_value.tv_nsec == 0) {
+    const itimerspec spec{.it_interval = {}, .it_value = to_timespec(after)};
+    timerfd_settime(timer, 0, &spec, nullptr);
+  }
 }
 
 void drain(int fd) {
@@ -99,14 +114,13 @@ Result<std::unique_ptr<Agent>> Agent::start(Configuration configuration) {
   }
 
   const Configuration& options = agent->configuration_;
-  std::set<std::string> hosts;
   bool prefixes = false;
   for (const LoadBalancerSpec& spec : options.load_balancers) {
     if (const auto* const frontend = std::get_if<Frontend>(&spec)) {
       agent->fixed_frontends_.insert(*frontend);
       prefixes = prefixes || frontend->is_prefix();
     } else {
-      hosts.insert(std::get<HostName>(spec).name);
+      agent->fixed_hosts_.insert(std::get<HostName>(spec).name);
     }
   }
   auto datapath = Datapath::load(
@@ -128,27 +142,16 @@ Result<std::unique_ptr<Agent>> Agent::start(Configuration configuration) {
   }
   agent->apply_frontends();
   agent->apply_interfaces();
-  if (!hosts.empty()) {
-    auto resolver = Resolver::start(
-        {},
-        [self = agent.get()](Resolution resolution) {
-          {
-            const std::scoped_lock lock(self->resolutions_mutex_);
-            self->resolutions_.push_back(std::move(resolution));
-          }
-          eventfd_write(self->resolved_.get(), 1);
-        },
-        [](const std::string& name, const std::string& why) {
-          spdlog::warn("load balancer {}: {}; keeping what is known, trying again", name, why);
-        });
-    if (!resolver) {
-      return std::unexpected(resolver.error());
-    }
-    agent->resolver_ = *std::move(resolver);
-    agent->resolver_->set_names(hosts);
+  if (auto started = agent->start_resolver(); !started) {
+    return std::unexpected(started.error());
   }
-  if (options.load_balancers.empty()) {
-    spdlog::warn("no load balancer is configured, so there is nothing to watch for: give at least one --lb");
+  if (auto started = agent->start_kubernetes(); !started) {
+    return std::unexpected(started.error());
+  }
+  if (options.load_balancers.empty() && !agent->cluster_watch_) {
+    spdlog::warn(
+        "no load balancer is configured and this is no Kubernetes pod, so there is nothing to watch for: "
+        "give at least one --lb, or --kubeconfig");
   }
   for (const FeatureStatus& status : agent->features_.all()) {
     if (!status.present) {
@@ -186,17 +189,23 @@ Result<void> Agent::open_loop() {
   epoll_ = FileDescriptor(epoll_create1(EPOLL_CLOEXEC));
   signals_ = FileDescriptor(signalfd(-1, &handled, SFD_NONBLOCK | SFD_CLOEXEC));
   resolved_ = FileDescriptor(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-  if (epoll_.get() < 0 || signals_.get() < 0 || resolved_.get() < 0) {
+  cluster_changed_ = FileDescriptor(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  if (epoll_.get() < 0 || signals_.get() < 0 || resolved_.get() < 0 || cluster_changed_.get() < 0) {
     return fail_errno("open the event loop's file descriptors", errno);
   }
   auto tick = make_timer(kTick);
   auto deadline = make_timer({});
-  if (!tick || !deadline) {
-    return std::unexpected(tick ? deadline.error() : tick.error());
+  auto cluster = make_timer({});
+  for (const auto* const timer : {&tick, &deadline, &cluster}) {
+    if (!*timer) {
+      return std::unexpected(timer->error());
+    }
   }
   tick_timer_ = *std::move(tick);
   deadline_timer_ = *std::move(deadline);
-  for (const int fd : {signals_.get(), resolved_.get(), tick_timer_.get(), deadline_timer_.get()}) {
+  cluster_timer_ = *std::move(cluster);
+  for (const int fd : {signals_.get(), resolved_.get(), cluster_changed_.get(), tick_timer_.get(),
+                       deadline_timer_.get(), cluster_timer_.get()}) {
     if (auto watched = watch(fd); !watched) {
       return watched;
     }
@@ -223,6 +232,59 @@ Result<void> Agent::start_http() {
   return {};
 }
 
+Result<void> Agent::start_resolver() {
+  auto resolver = Resolver::start(
+      {},
+      [this](Resolution resolution) {
+        {
+          const std::scoped_lock lock(resolutions_mutex_);
+          resolutions_.push_back(std::move(resolution));
+        }
+        eventfd_write(resolved_.get(), 1);
+      },
+      [](const std::string& name, const std::string& why) {
+        spdlog::warn("load balancer {}: {}; keeping what is known, trying again", name, why);
+      });
+  if (!resolver) {
+    return std::unexpected(resolver.error());
+  }
+  resolver_ = *std::move(resolver);
+  resolver_->set_names(fixed_hosts_);
+  return {};
+}
+
+Result<void> Agent::start_kubernetes() {
+  const bool in_pod = std::getenv("KUBERNETES_SERVICE_HOST") != nullptr;
+  if (configuration_.kubeconfig.empty() && !in_pod) {
+    return {};
+  }
+  auto access = configuration_.kubeconfig.empty() ? in_cluster_access(kServiceAccount)
+                                                  : kubeconfig_access(configuration_.kubeconfig);
+  if (!access) {
+    // Asked for by name it must work; a pod without a service account may be meant so.
+    if (!configuration_.kubeconfig.empty()) {
+      return std::unexpected(access.error());
+    }
+    spdlog::warn("{}; going on with the configured load balancers and without names", access.error().message);
+    return {};
+  }
+  auto watch = ClusterWatch::start(
+      *access, configuration_.node_name, [this] { eventfd_write(cluster_changed_.get(), 1); },
+      [](const std::string& resource, const std::string& why) {
+        if (why.empty()) {
+          spdlog::info("Kubernetes: {} are in step again", resource);
+        } else {
+          spdlog::warn("Kubernetes: {}; keeping the last view, trying again", why);
+        }
+      });
+  if (!watch) {
+    return std::unexpected(watch.error());
+  }
+  cluster_watch_ = *std::move(watch);
+  spdlog::info("Kubernetes: following {} as node {}", access->url(), configuration_.node_name);
+  return {};
+}
+
 Result<void> Agent::run() {
   last_turn_ns_ = now().count();
   ready_ = true;
@@ -245,6 +307,11 @@ Result<void> Agent::run() {
         handle_interfaces();
       } else if (event.data.fd == resolved_.get()) {
         handle_resolutions();
+      } else if (event.data.fd == cluster_changed_.get()) {
+        drain(cluster_changed_.get());
+        arm(cluster_timer_.get(), kClusterBurst);
+      } else if (event.data.fd == cluster_timer_.get()) {
+        handle_cluster();
       } else if (event.data.fd == tick_timer_.get()) {
         tick();
       } else {
@@ -369,14 +436,35 @@ void Agent::handle_resolutions() {
     resolutions.swap(resolutions_);
   }
   for (Resolution& resolution : resolutions) {
-    spdlog::info("load balancer {}: {} addresses", resolution.name, resolution.addresses.size());
+    spdlog::debug("load balancer {}: {} addresses", resolution.name, resolution.addresses.size());
+    cluster_.set_resolution(resolution.name, resolution.addresses);
     resolved_hosts_[resolution.name] = std::move(resolution.addresses);
   }
   apply_frontends();
 }
 
+void Agent::handle_cluster() {
+  drain(cluster_timer_.get());
+  const ClusterChanges changes = cluster_watch_->take_changes();
+  if (changes.empty()) {
+    return;
+  }
+  cluster_.apply(changes, std::chrono::system_clock::now());
+  if (!changes.services.empty() || !changes.removed_services.empty()) {
+    apply_hostnames();
+    apply_frontends();
+  }
+}
+
+void Agent::apply_hostnames() {
+  std::set<std::string> names = cluster_.hostnames();
+  names.insert(fixed_hosts_.begin(), fixed_hosts_.end());
+  resolver_->set_names(names);
+}
+
 void Agent::apply_frontends() {
-  std::set<Frontend> frontends = fixed_frontends_;
+  std::set<Frontend> frontends = cluster_.frontends();
+  frontends.insert(fixed_frontends_.begin(), fixed_frontends_.end());
   for (const LoadBalancerSpec& spec : configuration_.load_balancers) {
     const auto* const host = std::get_if<HostName>(&spec);
     if (host == nullptr) {
@@ -417,6 +505,7 @@ void Agent::tick() {
   if (!attach_failed_.empty()) {
     apply_interfaces();
   }
+  published_services_due_ = true;
   note_sink(sink_.retry());
 }
 
@@ -436,7 +525,8 @@ void Agent::flush_due_alerts() {
                              .drop_reason_name = [&](std::uint32_t reason) -> std::optional<std::string> {
                                std::string name = features_.drop_reason_name(reason);
                                return name.empty() ? std::nullopt : std::optional(std::move(name));
-                             }};
+                             },
+                             .cluster = cluster_watch_ ? &cluster_ : nullptr};
   for (const DueAlert& alert : due) {
     current_.alerts[alert.event]++;
     note_sink(sink_.write(to_json(compose_alert(alert, context))));
@@ -464,6 +554,17 @@ void Agent::arm_deadline() {
 }
 
 void Agent::publish() {
+  if (cluster_watch_ && published_services_due_) {
+    published_services_due_ = false;
+    current_.services.clear();
+    if (const auto counted = datapath_->read_load_balancers()) {
+      for (const LoadBalancerCounters& counters : *counted) {
+        if (const LoadBalancerRef* const ref = cluster_.load_balancer_at(counters.load_balancer)) {
+          current_.services.emplace(counters.load_balancer, ref->namespace_name + "/" + ref->service);
+        }
+      }
+    }
+  }
   const std::scoped_lock lock(published_mutex_);
   published_ = current_;
 }
@@ -475,8 +576,10 @@ bool Agent::healthy() const {
 
 MetricsSnapshot Agent::snapshot() const {
   MetricsSnapshot snapshot;
+  std::map<Endpoint, std::string> services;
   {
     const std::scoped_lock lock(published_mutex_);
+    services = published_.services;
     snapshot.alerts = published_.alerts;
     snapshot.events_lost["record_invalid"] = published_.records_invalid;
     snapshot.events_lost["alert_dropped"] = published_.alerts_dropped;
@@ -498,6 +601,9 @@ MetricsSnapshot Agent::snapshot() const {
   if (!ready_) {
     return snapshot;
   }
+  if (cluster_watch_) {
+    snapshot.kubernetes_synced = cluster_watch_->synced();
+  }
   const auto totals = datapath_->read_totals();
   snapshot.spoofed_sources = totals[HP_TOTAL_SPOOFED_SOURCES];
   snapshot.events = totals[HP_TOTAL_EVENTS];
@@ -508,6 +614,9 @@ MetricsSnapshot Agent::snapshot() const {
   if (const auto counted = datapath_->read_load_balancers()) {
     for (const LoadBalancerCounters& counters : *counted) {
       snapshot.load_balancers.push_back(to_metrics(counters));
+      if (const auto service = services.find(counters.load_balancer); service != services.end()) {
+        snapshot.load_balancers.back().service = service->second;
+      }
     }
   }
   std::ranges::sort(snapshot.load_balancers, {}, &LoadBalancerMetrics::load_balancer);

@@ -15,9 +15,11 @@
 #include "configuration.hpp"
 #include "hairpind/bpf/datapath.hpp"
 #include "hairpind/bpf/kernel_features.hpp"
+#include "hairpind/core/cluster.hpp"
 #include "hairpind/core/error.hpp"
 #include "hairpind/core/file_descriptor.hpp"
 #include "hairpind/core/incident_tracker.hpp"
+#include "hairpind/kube/cluster_watch.hpp"
 #include "hairpind/net/interface_monitor.hpp"
 #include "hairpind/net/resolver.hpp"
 #include "hairpind/output/alert_sink.hpp"
@@ -29,7 +31,8 @@ namespace hairpind {
 /// The running agent: one event loop that owns all state.
 ///
 /// Threads: the loop; the HTTP server's, which read the kernel's counters and what the loop publishes under
-/// `published_mutex_`; the resolver's, which hands over resolutions under `resolutions_mutex_`.
+/// `published_mutex_`; the resolver's, which hands over resolutions under `resolutions_mutex_`; the Kubernetes
+/// watches', which keep their changes until the loop takes them.
 class Agent {
  public:
   /// Everything that can be refused is refused here, with one line that says what and why.
@@ -49,22 +52,27 @@ class Agent {
     std::uint64_t pods_attached = 0;
     std::uint64_t uplinks_attached = 0;
     std::uint64_t attach_failures = 0;
+    std::map<Endpoint, std::string> services;  ///< "namespace/name" by load balancer, of those with counters
   };
 
   explicit Agent(Configuration configuration, KernelFeatures features, AlertSink sink);
 
   Result<void> open_loop();
   Result<void> start_http();
+  Result<void> start_kubernetes();
+  Result<void> start_resolver();
   Result<void> watch(int fd) const;
 
   bool handle_signal();  ///< false: stop
   void handle_events();
   void handle_interfaces();
   void handle_resolutions();
+  void handle_cluster();
   void tick();
 
   void apply_interfaces();
   void apply_frontends();
+  void apply_hostnames();
   void attach(const Device& device, const std::string& name);
   void warn_of_unmatched_globs();
   void flush_due_alerts();
@@ -87,13 +95,18 @@ class Agent {
   FileDescriptor signals_;
   FileDescriptor tick_timer_;
   FileDescriptor deadline_timer_;
-  FileDescriptor resolved_;  ///< eventfd: resolutions_ has news
+  FileDescriptor resolved_;         ///< eventfd: resolutions_ has news
+  FileDescriptor cluster_changed_;  ///< eventfd: cluster_watch_ has news
+  FileDescriptor cluster_timer_;    ///< gathers a burst of them
 
   std::set<Frontend> fixed_frontends_;
+  std::set<std::string> fixed_hosts_;
   std::map<std::string, std::set<IpAddress>> resolved_hosts_;
+  Cluster cluster_;
   std::set<std::uint32_t> attach_failed_;     ///< logged once; tried again at each tick
   std::vector<std::string> unmatched_globs_;  ///< warned of
   bool sink_failing_ = false;
+  bool published_services_due_ = true;
   bool sweep_failing_ = false;
   Published current_;
 
@@ -107,6 +120,7 @@ class Agent {
 
   // Last, so that their threads end before what they read is gone.
   std::unique_ptr<Resolver> resolver_;
+  std::unique_ptr<ClusterWatch> cluster_watch_;
   std::unique_ptr<HttpServer> http_;
 };
 

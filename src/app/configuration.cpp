@@ -61,6 +61,9 @@ Result<std::variant<Configuration, HelpText>> parse_run_options(const std::vecto
   app.add_option("--node-name", configuration.node_name,
                  "Name of this node in alerts; default: NODE_NAME, else the host name")
       ->envname("HAIRPIND_NODE_NAME");
+  app.add_option("--kubeconfig", configuration.kubeconfig,
+                 "Find load balancers and names through this kubeconfig; default: the pod's service account, if any")
+      ->envname("HAIRPIND_KUBECONFIG");
   app.add_option("--alerts", configuration.alerts, "Where alerts go: a file, reopened on SIGHUP, or - for stdout")
       ->envname("HAIRPIND_ALERTS")
       ->capture_default_str();

@@ -18,6 +18,7 @@ struct Configuration {
   std::vector<std::string> pod_interfaces;  ///< globs; empty = discover
   std::vector<std::string> uplinks;         ///< globs; empty = discover
   std::string node_name;
+  std::string kubeconfig;  ///< empty = the pod's service account, if this is a pod
   std::string alerts = "-";
   std::string listen = "127.0.0.1:9477";  ///< empty = no HTTP
   std::string log_level = "info";

@@ -55,6 +55,16 @@ hp_endpoint endpoint_key(const IpAddress& address, std::uint16_t port) {
   return Endpoint{.address = address, .port = port}.to_abi();
 }
 
+std::array<std::uint64_t, HP_FRONTEND_FILTER_BITS / 64> frontend_filter(const std::set<Frontend>& frontends) {
+  std::array<std::uint64_t, HP_FRONTEND_FILTER_BITS / 64> filter{};
+  for (const Frontend& frontend : frontends) {
+    const hp_address address = frontend.address.to_abi();
+    const std::uint32_t bit = hp_frontend_filter_bit(&address);
+    filter.at(bit / 64) |= std::uint64_t{1} << (bit % 64);
+  }
+  return filter;
+}
+
 hp_incident_key incident_key(const IncidentKey& key) {
   return {.client = key.client.to_abi(),
           .lb = key.load_balancer.to_abi(),
@@ -240,62 +250,66 @@ void Datapath::detach(std::uint32_t ifindex) {
 }
 
 Result<void> Datapath::set_frontends(const std::set<Frontend>& frontends) {
-  const auto has_any_port = [&](const IpAddress& address) { return frontends.contains(Frontend{.address = address}); };
   constexpr std::uint32_t kPresent = 1;
-  std::array<std::uint64_t, HP_FRONTEND_FILTER_BITS / 64> filter{};
-  for (const Frontend& frontend : frontends) {
-    const hp_address address = frontend.address.to_abi();
-    const std::uint32_t bit = hp_frontend_filter_bit(&address);
-    filter.at(bit / 64) |= std::uint64_t{1} << (bit % 64);
-  }
+  std::vector<Frontend> added;
+  std::vector<Frontend> removed;
+  std::ranges::set_difference(frontends, frontends_, std::back_inserter(added));
+  std::ranges::set_difference(frontends_, frontends, std::back_inserter(removed));
+  std::set<IpAddress> touched;
+
+  const auto filter = frontend_filter(frontends);
   const std::span live(skeleton_->bss->frontend_filter);
   for (std::size_t word = 0; word < filter.size(); word++) {
     live[word] |= filter.at(word);
   }
-  // Additions first, the port's entry before the address's, which is what is looked up first.
-  for (const Frontend& frontend : frontends) {
+  for (const Frontend& frontend : added) {
     if (frontend.is_prefix()) {
       const hp_prefix_key key = prefix_key(frontend);
-      if (auto added = update(skeleton_->maps.frontend_prefixes, &key, &kPresent, frontend.to_string()); !added) {
-        return added;
+      if (auto done = update(skeleton_->maps.frontend_prefixes, &key, &kPresent, frontend.to_string()); !done) {
+        return done;
       }
       continue;
     }
-    const hp_frontend value{.any_port = has_any_port(frontend.address) ? 1U : 0U};
-    for (const std::uint16_t port : {frontend.port, std::uint16_t{0}}) {
-      const hp_endpoint key = endpoint_key(frontend.address, port);
-      if (auto added = update(skeleton_->maps.frontends, &key, &value, frontend.to_string()); !added) {
-        return added;
-      }
+    touched.insert(frontend.address);
+    if (frontend.port == 0) {
+      continue;
     }
-  }
-  std::set<IpAddress> addresses;
-  const hp_lb_counters none{};
-  for (const Frontend& frontend : frontends) {
-    addresses.insert(frontend.address);
+    const hp_endpoint key = endpoint_key(frontend.address, frontend.port);
+    const hp_frontend value{.any_port = 0};
+    if (auto done = update(skeleton_->maps.frontends, &key, &value, frontend.to_string()); !done) {
+      return done;
+    }
     // Prometheus cannot see the first step of a counter that was not there before. Not at the price of a table
     // full of load balancers that nobody here uses.
-    if (!frontend.is_prefix() && frontend.port != 0 && frontends.size() <= kCountersMadeAhead) {
-      const hp_endpoint key = endpoint_key(frontend.address, frontend.port);
+    if (frontends.size() <= kCountersMadeAhead) {
+      const hp_lb_counters none{};
       bpf_map_update_elem(bpf_map__fd(skeleton_->maps.load_balancers), &key, &none, BPF_NOEXIST);
     }
   }
-  for (const Frontend& old : frontends_) {
-    if (frontends.contains(old)) {
+  for (const Frontend& old : removed) {
+    if (!old.is_prefix()) {
+      touched.insert(old.address);
+    }
+  }
+  // The address's own entry, which is what is looked up first: after its ports have come, before they go.
+  for (const IpAddress& address : touched) {
+    const hp_endpoint key = endpoint_key(address, 0);
+    const auto first = frontends.lower_bound(Frontend{.address = address});
+    if (first == frontends.end() || first->address != address) {
+      bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.frontends), &key);
       continue;
     }
+    const hp_frontend value{.any_port = first->port == 0 ? 1U : 0U};
+    if (auto done = update(skeleton_->maps.frontends, &key, &value, first->to_string()); !done) {
+      return done;
+    }
+  }
+  for (const Frontend& old : removed) {
     if (old.is_prefix()) {
       const hp_prefix_key key = prefix_key(old);
       bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.frontend_prefixes), &key);
-      continue;
-    }
-    // The port-0 entry goes with the last port of the address.
-    if (old.port != 0) {
+    } else if (old.port != 0) {
       const hp_endpoint key = endpoint_key(old.address, old.port);
-      bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.frontends), &key);
-    }
-    if (!addresses.contains(old.address)) {
-      const hp_endpoint key = endpoint_key(old.address, 0);
       bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.frontends), &key);
     }
   }

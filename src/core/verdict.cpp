@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hairpind/core/verdict.hpp"
 
+#include "hairpind/core/preservation.hpp"
+
 namespace hairpind {
 namespace {
 
@@ -72,13 +74,21 @@ std::string ending(const Alert& alert, bool host_client) {
   return "what became of it was not seen";
 }
 
+std::string backend_words(const Alert& alert) {
+  if (!alert.backend_pod) {
+    return "pod " + alert.backend->to_string();
+  }
+  return "pod " + alert.backend_pod->namespace_name + "/" + alert.backend_pod->name + " (" +
+         alert.backend->to_string() + ")";
+}
+
 std::string where(const Alert& alert) {
   switch (alert.responder_kind) {
     case ResponderKind::kLocalPod:
       return " on the same node";
     case ResponderKind::kNode:
       return alert.backend && alert.backend != alert.responder
-                 ? ", this node's own address (pod " + alert.backend->to_string() + " behind it),"
+                 ? ", this node's own address (" + backend_words(alert) + " behind it),"
                  : ", this node's own address,";
     case ResponderKind::kRemote:
       return " on another node";
@@ -88,16 +98,59 @@ std::string where(const Alert& alert) {
   return {};
 }
 
+std::string named(const std::optional<PodRef>& pod, const Endpoint& endpoint) {
+  if (!pod) {
+    return endpoint.to_string();
+  }
+  const std::string workload = pod->workload.empty() ? "" : " of " + pod->workload;
+  return "pod " + pod->namespace_name + "/" + pod->name + workload + " (" + endpoint.to_string() + ")";
+}
+
+std::string named(const std::optional<LoadBalancerRef>& service, const Endpoint& endpoint) {
+  if (!service) {
+    return endpoint.to_string();
+  }
+  const std::string hostname = service->hostname.empty() ? "" : service->hostname + ", ";
+  return service->namespace_name + "/" + service->service + " (" + hostname + endpoint.to_string() + ")";
+}
+
 std::string message(const Alert& alert, const Attempt& example) {
-  const std::string syn =
-      "SYN from " + alert.client.to_string() + " to load balancer " + alert.load_balancer.to_string();
+  const std::string syn = "SYN from " + named(alert.client_pod, alert.client) + " to load balancer " +
+                          named(alert.load_balancer_service, alert.load_balancer);
   if (alert.responder) {
-    return syn + " was answered by " + alert.responder->to_string() + where(alert) + ", not by the load balancer; " +
-           ending(alert, example.host_client);
+    return syn + " was answered by " + named(alert.responder_pod, *alert.responder) + where(alert) +
+           ", not by the load balancer; " + ending(alert, example.host_client);
   }
   const std::string target = example.returned.empty() ? "" : " for " + example.returned.to_string();
   return syn + " came back to its own node" + target + " with its source kept, and was never answered; " +
          ending(alert, example.host_client);
+}
+
+void add_names(Alert& alert, const Attempt& example, const AlertContext& context) {
+  if (context.cluster == nullptr) {
+    return;
+  }
+  const Cluster& cluster = *context.cluster;
+  // An address may have changed hands since: the pod that had it when the SYN was sent.
+  const WallTime sent(example.first_syn + context.boot_to_wall);
+  alert.client_pod = cluster.pod_at(alert.client, sent);
+  if (alert.responder) {
+    alert.responder_pod = cluster.pod_at(*alert.responder, sent);
+    if (alert.responder_kind == ResponderKind::kNode && !alert.responder_pod) {
+      if (const Service* const service = cluster.service_with_node_port(alert.responder->port)) {
+        alert.node_port_service = service->full_name();
+      }
+    }
+  }
+  if (alert.backend) {
+    alert.backend_pod = cluster.pod_at(*alert.backend, sent);
+  }
+  if (const LoadBalancerRef* const ref = cluster.load_balancer_at(alert.load_balancer)) {
+    alert.load_balancer_service = *ref;
+    if (const Service* const service = cluster.service(ref->namespace_name + "/" + ref->service)) {
+      alert.hint = hint_for(*service);
+    }
+  }
 }
 
 }  // namespace
@@ -143,8 +196,9 @@ Alert compose_alert(const DueAlert& due, const AlertContext& context) {
       alert.drop_location = due.drop_symbol;
     }
   }
-  alert.message = message(alert, example);
   alert.hint = hint(due.key.cause);
+  add_names(alert, example, context);
+  alert.message = message(alert, example);
   return alert;
 }
 

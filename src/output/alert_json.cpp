@@ -30,6 +30,30 @@ Json endpoint(const Endpoint& endpoint) {
   return {{"ip", endpoint.address.to_string()}, {"port", endpoint.port}};
 }
 
+Json peer(const Endpoint& at, const std::optional<PodRef>& pod) {
+  Json json = endpoint(at);
+  if (pod) {
+    json["pod"] = pod->name;
+    json["namespace"] = pod->namespace_name;
+    if (!pod->workload.empty()) {
+      json["workload"] = pod->workload;
+    }
+  }
+  return json;
+}
+
+Json load_balancer(const Alert& alert) {
+  Json json = endpoint(alert.load_balancer);
+  if (const auto& ref = alert.load_balancer_service) {
+    json["service"] = ref->service;
+    json["namespace"] = ref->namespace_name;
+    if (!ref->hostname.empty()) {
+      json["hostname"] = ref->hostname;
+    }
+  }
+  return json;
+}
+
 template <typename T>
 Json nullable(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
@@ -40,8 +64,11 @@ Json nullable(const std::optional<T>& value) {
 std::string to_json(const Alert& alert) {
   Json responder = nullptr;
   if (alert.responder) {
-    responder = endpoint(*alert.responder);
+    responder = peer(*alert.responder, alert.responder_pod);
     responder["kind"] = to_string(alert.responder_kind);
+    if (alert.node_port_service) {
+      responder["node_port_of"] = *alert.node_port_service;
+    }
   }
   const Json line{
       {"schema", "hairpind.alert/v1"},
@@ -54,10 +81,10 @@ std::string to_json(const Alert& alert) {
       {"count", alert.count},
       {"message", alert.message},
       {"hint", alert.hint},
-      {"client", endpoint(alert.client)},
-      {"load_balancer", endpoint(alert.load_balancer)},
+      {"client", peer(alert.client, alert.client_pod)},
+      {"load_balancer", load_balancer(alert)},
       {"responder", std::move(responder)},
-      {"backend", alert.backend ? endpoint(*alert.backend) : Json(nullptr)},
+      {"backend", alert.backend ? peer(*alert.backend, alert.backend_pod) : Json(nullptr)},
       {"evidence",
        {{"syn_isn", alert.syn_isn},
         {"synack_ack", nullable(alert.synack_ack)},

@@ -45,6 +45,19 @@ std::string label(const Endpoint& load_balancer) {
   return load_balancer.empty() ? "other" : load_balancer.to_string();
 }
 
+Labels labels_of(const LoadBalancerMetrics& counted) {
+  Labels labels{{"lb", label(counted.load_balancer)}};
+  if (!counted.service.empty()) {
+    labels.push_back({"lb_service", counted.service});
+  }
+  return labels;
+}
+
+Labels with(Labels labels, ClientMetric::Label more) {
+  labels.push_back(std::move(more));
+  return labels;
+}
+
 void add_load_balancers(const std::vector<LoadBalancerMetrics>& load_balancers, std::vector<MetricFamily>& families) {
   auto syns = family(MetricType::Counter, "hairpind_syns_total",
                      "Handshake attempts (first SYNs) from this node to a load balancer.");
@@ -57,17 +70,17 @@ void add_load_balancers(const std::vector<LoadBalancerMetrics>& load_balancers, 
   auto translations = family(MetricType::Counter, "hairpind_legitimate_translations_total",
                              "Handshake attempts that this node itself translated to their backend.");
   for (const LoadBalancerMetrics& counted : load_balancers) {
-    const ClientMetric::Label lb{"lb", label(counted.load_balancer)};
-    add(syns, {lb}, counted.syns);
-    add(retransmits, {lb}, counted.syn_retransmits);
-    add(handshakes, {lb, {"result", "answered"}}, counted.answered);
-    add(handshakes, {lb, {"result", "mismatched"}}, counted.mismatched);
-    add(handshakes, {lb, {"result", "refused"}}, counted.refused);
-    add(handshakes, {lb, {"result", "unanswered"}}, counted.unanswered);
+    const Labels lb = labels_of(counted);
+    add(syns, lb, counted.syns);
+    add(retransmits, lb, counted.syn_retransmits);
+    add(handshakes, with(lb, {"result", "answered"}), counted.answered);
+    add(handshakes, with(lb, {"result", "mismatched"}), counted.mismatched);
+    add(handshakes, with(lb, {"result", "refused"}), counted.refused);
+    add(handshakes, with(lb, {"result", "unanswered"}), counted.unanswered);
     for (const auto& [cause, count] : counted.mismatches) {
-      add(mismatches, {lb, {"cause", std::string(to_string(cause))}}, count);
+      add(mismatches, with(lb, {"cause", std::string(to_string(cause))}), count);
     }
-    add(translations, {lb}, counted.translations);
+    add(translations, lb, counted.translations);
   }
   for (MetricFamily* const each : {&syns, &retransmits, &handshakes, &mismatches, &translations}) {
     families.push_back(std::move(*each));
@@ -120,6 +133,12 @@ std::string render_metrics(const MetricsSnapshot& snapshot) {
     add(features, {{"feature", feature}}, present ? 1 : 0);
   }
   families.push_back(std::move(features));
+
+  if (snapshot.kubernetes_synced) {
+    families.push_back(single(MetricType::Gauge, "hairpind_kubernetes_synced",
+                              "1 while the agent's view of pods, Services and its node is in step with the API server.",
+                              *snapshot.kubernetes_synced ? 1 : 0));
+  }
 
   std::ostringstream text;
   prometheus::TextSerializer{}.Serialize(text, families);

@@ -7,10 +7,20 @@
 #include <string>
 
 #include "hairpind/core/event.hpp"
+#include "hairpind/core/kubernetes.hpp"
 
 namespace hairpind {
 
 using WallTime = std::chrono::sys_time<std::chrono::nanoseconds>;
+
+/// Which Service a load balancer's address belongs to.
+struct LoadBalancerRef {
+  std::string namespace_name;
+  std::string service;
+  std::string hostname;  ///< empty where the address is published itself
+
+  auto operator<=>(const LoadBalancerRef&) const = default;
+};
 
 enum class AlertEvent : std::uint8_t { kAsymmetricHandshake, kAsymmetricHandshakeRepeated };
 enum class Severity : std::uint8_t { kWarning, kCritical };
@@ -35,6 +45,12 @@ struct Alert {
   std::optional<Endpoint> responder;  ///< as the client sees it; absent where no SYN-ACK exists
   ResponderKind responder_kind = ResponderKind::kNone;
   std::optional<Endpoint> backend;  ///< the pod behind the responder, where it was seen
+
+  std::optional<PodRef> client_pod;
+  std::optional<PodRef> responder_pod;
+  std::optional<PodRef> backend_pod;
+  std::optional<LoadBalancerRef> load_balancer_service;
+  std::optional<std::string> node_port_service;  ///< "namespace/name" of the Service whose node port answered
 
   std::uint32_t syn_isn = 0;
   std::optional<std::uint32_t> synack_ack;

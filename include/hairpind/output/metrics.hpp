@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ namespace hairpind {
 /// what did not fit into the kernel's table.
 struct LoadBalancerMetrics {
   Endpoint load_balancer;
+  std::string service;  ///< "namespace/name"; empty where not known
   std::uint64_t syns = 0;
   std::uint64_t syn_retransmits = 0;
   std::uint64_t answered = 0;
@@ -44,6 +46,7 @@ struct MetricsSnapshot {
   std::uint64_t events = 0;
   std::string version;
   std::map<std::string, bool> kernel_features;
+  std::optional<bool> kubernetes_synced;  ///< nullopt: no Kubernetes
 };
 
 /// Prometheus text format 0.0.4. The metrics are listed in README.md.

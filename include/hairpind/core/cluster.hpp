@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "hairpind/core/address.hpp"
+#include "hairpind/core/alert.hpp"
+#include "hairpind/core/frontend.hpp"
+#include "hairpind/core/kubernetes.hpp"
+
+namespace hairpind {
+
+/// What changed in the cluster since the last look: values, in the order that makes the last one count.
+struct ClusterChanges {
+  std::vector<Pod> pods{};                      ///< new or changed, of this node
+  std::vector<PodRef> removed_pods{};           ///< by namespace and name
+  std::vector<Service> services{};              ///< new or changed, of type LoadBalancer
+  std::vector<std::string> removed_services{};  ///< Service::full_name()
+  std::optional<std::set<IpAddress>> node_addresses{};
+
+  [[nodiscard]] bool empty() const {
+    return pods.empty() && removed_pods.empty() && services.empty() && removed_services.empty() && !node_addresses;
+  }
+};
+
+/// The cluster as this node sees it: names for addresses, load balancers to watch for.
+///
+/// Pure: time comes in as arguments. Not thread safe; owned by the event loop.
+class Cluster {
+ public:
+  /// A pod that is gone keeps its name for so long: its last connections are still being told of.
+  static constexpr std::chrono::seconds kGrace{60};
+
+  void apply(const ClusterChanges& changes, WallTime now);
+  /// The addresses of one host name, as DNS has them now.
+  void set_resolution(const std::string& hostname, const std::set<IpAddress>& addresses);
+
+  /// The pod that had this address when the SYN was sent; on the node's own address, the host-network pod that
+  /// declares the port.
+  [[nodiscard]] std::optional<PodRef> pod_at(const Endpoint& endpoint, WallTime time) const;
+  [[nodiscard]] const LoadBalancerRef* load_balancer_at(const Endpoint& endpoint) const;
+  /// The Service with this node port.
+  [[nodiscard]] const Service* service_with_node_port(std::uint16_t node_port) const;
+  [[nodiscard]] const Service* service(const std::string& full_name) const;
+  /// Every load balancer found, by address and port.
+  [[nodiscard]] std::set<Frontend> frontends() const;
+  /// Every host name that a Service publishes.
+  [[nodiscard]] std::set<std::string> hostnames() const;
+  /// A ready pod of this node that the Service selects, other than `client`.
+  [[nodiscard]] bool has_local_backend(const Service& service, const PodRef& client) const;
+
+ private:
+  struct Tenancy {
+    PodRef pod;
+    WallTime since;
+    std::optional<WallTime> until;  ///< gone since; kept for kGrace
+  };
+  struct KnownPod {
+    Pod pod;
+    WallTime since;
+  };
+
+  void upsert_pod(const Pod& pod, WallTime now);
+  void remove_pod(const PodRef& ref, WallTime now);
+  void leave(const IpAddress& address, const PodRef& ref, WallTime now);
+  void forget_gone(WallTime now);
+  void index(const Service& service);
+  void unindex(const Service& service);
+  void add_frontends(const Service& service, const IpAddress& address, const std::string& hostname);
+
+  std::map<std::pair<std::string, std::string>, KnownPod> pods_;  ///< by namespace and name
+  std::map<IpAddress, std::vector<Tenancy>> tenancies_;           ///< newest last
+  bool seen_pods_ = false;
+  std::set<IpAddress> node_addresses_;
+  std::map<std::string, Service> services_;                         ///< by full name
+  std::map<Endpoint, std::set<LoadBalancerRef>> load_balancers_;    ///< two Services may share an address
+  std::map<std::uint16_t, std::set<std::string>> node_ports_;       ///< -> full names
+  std::map<std::string, std::set<std::string>> hostname_services_;  ///< -> full names
+  std::map<std::string, std::set<IpAddress>> resolutions_;
+};
+
+}  // namespace hairpind

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "hairpind/core/address.hpp"
+
+namespace hairpind {
+
+/// Who a pod is, for a person: the names that alerts carry.
+struct PodRef {
+  std::string namespace_name;
+  std::string name;
+  std::string workload;  ///< "Deployment/web", "DaemonSet/agent"; empty for a bare pod
+
+  auto operator<=>(const PodRef&) const = default;
+};
+
+/// The part of a v1 Pod that hairpind uses.
+struct Pod {
+  std::string uid;
+  PodRef ref;
+  bool host_network = false;
+  bool finished = false;  ///< phase Succeeded or Failed: its address may be another pod's by now
+  bool ready = false;     ///< condition Ready
+  std::map<std::string, std::string> labels;
+  std::vector<IpAddress> addresses;      ///< status.podIPs
+  std::vector<std::uint16_t> tcp_ports;  ///< declared container ports, TCP
+  std::string node_name;
+
+  bool operator==(const Pod&) const = default;
+};
+
+/// One port of a v1 Service.
+struct ServicePort {
+  std::string name;
+  std::string protocol = "TCP";  ///< TCP, UDP, SCTP
+  std::uint16_t port = 0;
+  std::uint16_t node_port = 0;  ///< 0 = none allocated
+
+  bool operator==(const ServicePort&) const = default;
+};
+
+/// One entry of status.loadBalancer.ingress[]: an address or a host name.
+struct ServiceIngress {
+  std::string ip;
+  std::string hostname;
+  std::string ip_mode;  ///< "VIP" (what an empty one means, KEP-1860) or "Proxy"
+
+  bool operator==(const ServiceIngress&) const = default;
+};
+
+/// The part of a v1 Service that hairpind uses.
+struct Service {
+  std::string uid;
+  std::string namespace_name;
+  std::string name;
+  std::string type;                 ///< ClusterIP, NodePort, LoadBalancer, ExternalName
+  std::string load_balancer_class;  ///< spec.loadBalancerClass
+  std::string external_traffic_policy;
+  std::map<std::string, std::string> annotations;
+  std::map<std::string, std::string> selector;
+  std::vector<ServicePort> ports;
+  std::vector<ServiceIngress> ingress;
+
+  bool operator==(const Service&) const = default;
+
+  /// "namespace/name"
+  [[nodiscard]] std::string full_name() const { return namespace_name + "/" + name; }
+};
+
+}  // namespace hairpind

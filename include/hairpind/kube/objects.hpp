@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <set>
+
+#include "hairpind/core/address.hpp"
+#include "hairpind/core/kubernetes.hpp"
+
+namespace hairpind {
+
+/// What hairpind uses of a v1 object. Unknown fields are ignored, fields of the wrong type count as absent; nullopt
+/// for what has no name and so is no object at all.
+std::optional<Pod> parse_pod(const nlohmann::json& object);
+std::optional<Service> parse_service(const nlohmann::json& object);
+/// status.addresses[] of a v1 Node that are addresses.
+std::set<IpAddress> parse_node_addresses(const nlohmann::json& object);
+
+}  // namespace hairpind

@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Builds the container image from build/release/hairpind, without a registry, a container engine or the network.
+#   scripts/image.sh [NAME]       NAME: localhost/hairpind:VERSION (default), ...
+#                                 Leaves the image in build/hairpind-oci.tar too, for 'ctr -n k8s.io images import',
+#                                 'podman load -i' or 'skopeo copy oci-archive:... docker://...'
+#   scripts/image.sh --root DIR   only puts the image's files into DIR (deploy/Dockerfile)
+# STORAGE_ROOT=DIR keeps buildah's storage: podman --root DIR/root --runroot DIR/run --storage-driver vfs run NAME
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+binary=build/release/hairpind
+archive=build/hairpind-oci.tar
+limit=25000000 # every node of the cluster pulls it
+version=$(sed -n 's/^project(hairpind VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
+
+usage() {
+  sed -n '3,8s/^# \{0,1\}//p' scripts/image.sh >&2
+  exit 2
+}
+
+fail() {
+  echo "scripts/image.sh: $*" >&2
+  exit 1
+}
+
+build_binary() {
+  [ ! -x "$binary" ] || return 0
+  cmake --preset release
+  cmake --build --preset release --target hairpind
+}
+
+# The binary, the loader and the libraries that it names, each where the loader looks for it without an ld.so.cache.
+fill_root() { # fill_root DIRECTORY
+  local root=$1 libraries library package
+  mkdir -p "$root"
+  strip -o "$root/hairpind" "$binary"
+  libraries=$(ldd "$binary")
+  ! grep 'not found' <<<"$libraries" >&2 || fail "a library of $binary is missing; run scripts/install-dependencies.sh"
+  # "NAME => PATH (ADDRESS)", and the loader's "PATH (ADDRESS)"; the vdso has no path.
+  libraries=$(awk '$2 == "=>" { print $3; next } $1 ~ "^/" { print $1 }' <<<"$libraries")
+  for library in $libraries; do
+    # -L: the file that a versioned link leads to, under the link's name.
+    cp -L --parents "$library" "$root"
+    # Their licences ask that copyright notices go along.
+    package=$(dpkg-query -S "$(realpath "$library")" "$library" 2>/dev/null | head -n 1 | cut -d: -f1) || true
+    if [ -n "$package" ] && [ -e "/usr/share/doc/$package/copyright" ]; then
+      cp -L --parents "/usr/share/doc/$package/copyright" "$root"
+    else
+      echo "no copyright file for $library" >&2
+    fi
+  done
+  cp -L LICENSE "$root/LICENSE"
+  chmod -R u=rwX,go=rX "$root"
+}
+
+# Does the binary start with nothing but these files? The loader would find what is missing in the host's folders.
+check_root() { # check_root DIRECTORY
+  local enter=(chroot)
+  [ "$(id -u)" -eq 0 ] || enter=(unshare --user --map-root-user chroot)
+  "${enter[@]}" "$1" /hairpind version || fail "the binary does not start in the image's root; a file is missing"
+}
+
+install_buildah() {
+  command -v buildah >/dev/null && return
+  [ "$(id -u)" -eq 0 ] || fail "buildah is missing; run as root, or install it with: sudo apt-get install buildah"
+  echo "installing: buildah"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends buildah >/dev/null
+}
+
+build_image() { # build_image NAME
+  local name=$1 container size storage=${STORAGE_ROOT:-$work/storage}
+  mkdir -p "$storage"
+  # What is built here comes from no registry, so nothing has a signature to ask for.
+  echo '{"default": [{"type": "insecureAcceptAnything"}]}' >"$work/policy.json"
+  # Storage of its own: the machine's may belong to a container engine, or be on what overlayfs refuses.
+  image() {
+    local command=$1
+    shift
+    buildah --root "$storage/root" --runroot "$storage/run" --storage-driver vfs "$command" "$@"
+  }
+
+  container=$(image from --signature-policy "$work/policy.json" scratch)
+  image copy --quiet --chown 0:0 "$container" "$work/root" / >/dev/null
+  image config --user 0 --entrypoint '["/hairpind"]' --cmd run \
+    --label org.opencontainers.image.title=hairpind \
+    --label "org.opencontainers.image.version=$version" \
+    --label org.opencontainers.image.licenses=Apache-2.0 \
+    --label "org.opencontainers.image.description=Catches asymmetric hairpin connections on a Kubernetes node" \
+    "$container"
+  # The same files make the same image: no build date, unless the caller names one.
+  image commit --quiet --rm --format oci --timestamp "${SOURCE_DATE_EPOCH:-0}" \
+    --signature-policy "$work/policy.json" "$container" "$name"
+  # push adds to an archive that is there.
+  rm -f "$archive"
+  image push --quiet --signature-policy "$work/policy.json" "$name" "oci-archive:$archive:$name"
+
+  size=$(du -sb --apparent-size "$work/root" | cut -f1)
+  echo "$name: $(megabytes "$size") unpacked, $(megabytes "$(stat -c %s "$archive")") packed in $archive"
+  if [ "$size" -gt "$limit" ]; then
+    echo "the largest files:" >&2
+    find "$work/root" -type f -printf '%s %P\n' | sort -rn | sed 8q >&2
+    fail "the image is larger than $(megabytes "$limit")"
+  fi
+}
+
+megabytes() { # megabytes BYTES
+  awk -v bytes="$1" 'BEGIN { printf "%.1f MB", bytes / 1e6 }'
+}
+
+case ${1:-} in
+--root)
+  [ $# -eq 2 ] || usage
+  build_binary
+  fill_root "$2"
+  check_root "$2"
+  ;;
+-*) usage ;;
+*)
+  [ $# -le 1 ] || usage
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  build_binary
+  fill_root "$work/root"
+  check_root "$work/root"
+  install_buildah
+  build_image "${1:-localhost/hairpind:$version}"
+  ;;
+esac

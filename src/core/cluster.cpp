@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hairpind/core/cluster.hpp"
+
+#include <algorithm>
+#include <ranges>
+
+namespace hairpind {
+namespace {
+
+LoadBalancerRef ref_of(const Service& service, const std::string& hostname) {
+  return {.namespace_name = service.namespace_name, .service = service.name, .hostname = hostname};
+}
+
+template <typename Map, typename Key, typename Value>
+void erase_from(Map& map, const Key& key, const Value& value) {
+  if (const auto found = map.find(key); found != map.end()) {
+    found->second.erase(value);
+    if (found->second.empty()) {
+      map.erase(found);
+    }
+  }
+}
+
+}  // namespace
+
+void Cluster::apply(const ClusterChanges& changes, WallTime now) {
+  for (const PodRef& ref : changes.removed_pods) {
+    remove_pod(ref, now);
+  }
+  for (const Pod& pod : changes.pods) {
+    upsert_pod(pod, now);
+  }
+  seen_pods_ = seen_pods_ || !changes.pods.empty();
+  forget_gone(now);
+  for (const std::string& name : changes.removed_services) {
+    if (const auto found = services_.find(name); found != services_.end()) {
+      unindex(found->second);
+      services_.erase(found);
+    }
+  }
+  for (const Service& service : changes.services) {
+    const auto [position, is_new] = services_.try_emplace(service.full_name());
+    if (!is_new) {
+      if (position->second == service) {
+        continue;
+      }
+      unindex(position->second);
+    }
+    position->second = service;
+    index(service);
+  }
+  if (changes.node_addresses) {
+    node_addresses_ = *changes.node_addresses;
+  }
+}
+
+void Cluster::upsert_pod(const Pod& pod, WallTime now) {
+  const std::pair key{pod.ref.namespace_name, pod.ref.name};
+  const auto known = pods_.find(key);
+  // A pod of the same name may be another one: a StatefulSet's, restarted.
+  const bool same = known != pods_.end() && known->second.pod.uid == pod.uid;
+  if (known != pods_.end() && !same) {
+    remove_pod(pod.ref, now);
+  }
+  // What was there before the agent has been there all along.
+  const WallTime since = same ? known->second.since : seen_pods_ ? now : WallTime();
+  const std::vector<IpAddress> before = same ? known->second.pod.addresses : std::vector<IpAddress>();
+  // A finished pod's address is free; one on the host network has none of its own.
+  const bool holds = !pod.finished && !pod.host_network;
+  for (const IpAddress& address : before) {
+    if (!holds || std::ranges::find(pod.addresses, address) == pod.addresses.end()) {
+      leave(address, pod.ref, now);
+    }
+  }
+  for (const IpAddress& address : pod.addresses) {
+    auto& tenancies = tenancies_[address];
+    const bool listed = std::ranges::any_of(
+        tenancies, [&](const Tenancy& tenancy) { return tenancy.pod == pod.ref && !tenancy.until; });
+    if (holds && !listed) {
+      tenancies.push_back({.pod = pod.ref, .since = before.empty() ? since : now, .until = std::nullopt});
+    }
+    if (tenancies.empty()) {
+      tenancies_.erase(address);
+    }
+  }
+  pods_.insert_or_assign(key, KnownPod{.pod = pod, .since = since});
+}
+
+void Cluster::remove_pod(const PodRef& ref, WallTime now) {
+  const auto known = pods_.find({ref.namespace_name, ref.name});
+  if (known == pods_.end()) {
+    return;
+  }
+  for (const IpAddress& address : known->second.pod.addresses) {
+    leave(address, known->second.pod.ref, now);
+  }
+  pods_.erase(known);
+}
+
+void Cluster::leave(const IpAddress& address, const PodRef& ref, WallTime now) {
+  if (const auto found = tenancies_.find(address); found != tenancies_.end()) {
+    for (Tenancy& tenancy : found->second) {
+      if (tenancy.pod == ref && !tenancy.until) {
+        tenancy.until = now;
+      }
+    }
+  }
+}
+
+void Cluster::forget_gone(WallTime now) {
+  for (auto entry = tenancies_.begin(); entry != tenancies_.end();) {
+    std::erase_if(entry->second,
+                  [&](const Tenancy& tenancy) { return tenancy.until && now - *tenancy.until > kGrace; });
+    entry = entry->second.empty() ? tenancies_.erase(entry) : std::next(entry);
+  }
+}
+
+std::optional<PodRef> Cluster::pod_at(const Endpoint& endpoint, WallTime time) const {
+  if (node_addresses_.contains(endpoint.address)) {
+    for (const auto& [key, known] : pods_) {
+      if (known.pod.host_network && !known.pod.finished &&
+          std::ranges::find(known.pod.tcp_ports, endpoint.port) != known.pod.tcp_ports.end()) {
+        return known.pod.ref;
+      }
+    }
+    return std::nullopt;
+  }
+  const auto found = tenancies_.find(endpoint.address);
+  if (found == tenancies_.end()) {
+    return std::nullopt;
+  }
+  // The newest that was there already; a SYN may come before the API server has told of its pod.
+  for (const Tenancy& tenancy : found->second | std::views::reverse) {
+    if (tenancy.since <= time) {
+      return tenancy.pod;
+    }
+  }
+  return found->second.front().pod;
+}
+
+void Cluster::index(const Service& service) {
+  for (const ServicePort& port : service.ports) {
+    if (port.node_port != 0) {
+      node_ports_[port.node_port].insert(service.full_name());
+    }
+  }
+  for (const ServiceIngress& ingress : service.ingress) {
+    if (const auto address = IpAddress::parse(ingress.ip)) {
+      add_frontends(service, *address, "");
+    }
+    if (!ingress.hostname.empty()) {
+      hostname_services_[ingress.hostname].insert(service.full_name());
+      for (const IpAddress& address : resolutions_[ingress.hostname]) {
+        add_frontends(service, address, ingress.hostname);
+      }
+    }
+  }
+}
+
+void Cluster::unindex(const Service& service) {
+  for (const ServicePort& port : service.ports) {
+    erase_from(node_ports_, port.node_port, service.full_name());
+  }
+  const auto remove_frontends = [&](const IpAddress& address, const std::string& hostname) {
+    for (const ServicePort& port : service.ports) {
+      erase_from(load_balancers_, Endpoint{.address = address, .port = port.port}, ref_of(service, hostname));
+    }
+  };
+  for (const ServiceIngress& ingress : service.ingress) {
+    if (const auto address = IpAddress::parse(ingress.ip)) {
+      remove_frontends(*address, "");
+    }
+    if (!ingress.hostname.empty()) {
+      for (const IpAddress& address : resolutions_[ingress.hostname]) {
+        remove_frontends(address, ingress.hostname);
+      }
+      erase_from(hostname_services_, ingress.hostname, service.full_name());
+    }
+  }
+}
+
+void Cluster::add_frontends(const Service& service, const IpAddress& address, const std::string& hostname) {
+  for (const ServicePort& port : service.ports) {
+    if (port.protocol == "TCP") {
+      load_balancers_[{.address = address, .port = port.port}].insert(ref_of(service, hostname));
+    }
+  }
+}
+
+void Cluster::set_resolution(const std::string& hostname, const std::set<IpAddress>& addresses) {
+  std::vector<const Service*> affected;
+  if (const auto found = hostname_services_.find(hostname); found != hostname_services_.end()) {
+    for (const std::string& name : found->second) {
+      affected.push_back(&services_.at(name));
+    }
+  }
+  for (const Service* const service : affected) {
+    unindex(*service);
+  }
+  resolutions_[hostname] = addresses;
+  for (const Service* const service : affected) {
+    index(*service);
+  }
+}
+
+const LoadBalancerRef* Cluster::load_balancer_at(const Endpoint& endpoint) const {
+  const auto found = load_balancers_.find(endpoint);
+  return found == load_balancers_.end() ? nullptr : &*found->second.begin();
+}
+
+const Service* Cluster::service_with_node_port(std::uint16_t node_port) const {
+  const auto found = node_ports_.find(node_port);
+  return found == node_ports_.end() ? nullptr : service(*found->second.begin());
+}
+
+const Service* Cluster::service(const std::string& full_name) const {
+  const auto found = services_.find(full_name);
+  return found == services_.end() ? nullptr : &found->second;
+}
+
+std::set<Frontend> Cluster::frontends() const {
+  std::set<Frontend> frontends;
+  for (const auto& [endpoint, refs] : load_balancers_) {
+    frontends.insert(frontends.end(), Frontend{.address = endpoint.address, .port = endpoint.port});
+  }
+  return frontends;
+}
+
+std::set<std::string> Cluster::hostnames() const {
+  std::set<std::string> names;
+  for (const auto& [hostname, services] : hostname_services_) {
+    names.insert(names.end(), hostname);
+  }
+  return names;
+}
+
+bool Cluster::has_local_backend(const Service& service, const PodRef& client) const {
+  if (service.selector.empty()) {
+    return false;
+  }
+  return std::ranges::any_of(pods_, [&](const auto& entry) {
+    const Pod& pod = entry.second.pod;
+    return pod.ready && !pod.finished && pod.ref != client && pod.ref.namespace_name == service.namespace_name &&
+           std::ranges::all_of(service.selector, [&](const auto& label) {
+             const auto found = pod.labels.find(label.first);
+             return found != pod.labels.end() && found->second == label.second;
+           });
+  });
+}
+
+}  // namespace hairpind

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hairpind/core/cluster.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "attempts.hpp"
+
+namespace hairpind {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+using testing::endpoint;
+using ::testing::IsEmpty;
+
+const WallTime kStart{1000h};
+
+Pod pod(const std::string& name, const std::string& address, const std::string& uid = "") {
+  Pod result;
+  result.uid = uid.empty() ? name : uid;
+  result.ref = {.namespace_name = "shop", .name = name, .workload = "Deployment/" + name};
+  result.ready = true;
+  result.labels = {{"app", name}};
+  result.addresses = {*IpAddress::parse(address)};
+  return result;
+}
+
+Service service(const std::string& name, const std::string& hostname, const std::string& ip = "") {
+  Service result;
+  result.namespace_name = "shop";
+  result.name = name;
+  result.type = "LoadBalancer";
+  result.ports = {{.name = "https", .protocol = "TCP", .port = 443, .node_port = 30443},
+                  {.name = "quic", .protocol = "UDP", .port = 444, .node_port = 30444}};
+  result.ingress = {{.ip = ip, .hostname = hostname, .ip_mode = ""}};
+  result.selector = {{"app", "api"}};
+  return result;
+}
+
+std::string name_at(const Cluster& cluster, const char* address, WallTime time, std::uint16_t port = 1) {
+  const auto found = cluster.pod_at(endpoint(address, port), time);
+  return found ? found->name : "";
+}
+
+TEST(Cluster, NamesPodsByAddress) {
+  Cluster cluster;
+  Pod web = pod("web", "10.0.1.10");
+  web.addresses.push_back(*IpAddress::parse("fd00:1::10"));
+  cluster.apply({.pods = {web, pod("api", "10.0.1.20")}}, kStart);
+  EXPECT_EQ(cluster.pod_at(endpoint("10.0.1.10", 1), kStart), web.ref);
+  EXPECT_EQ(name_at(cluster, "fd00:1::10", kStart), "web");
+  EXPECT_EQ(name_at(cluster, "10.0.1.20", kStart), "api");
+  EXPECT_EQ(name_at(cluster, "10.0.1.30", kStart), "");
+}
+
+TEST(Cluster, PodsOfTheFirstListWereThereAllAlong) {
+  Cluster cluster;
+  cluster.apply({.pods = {pod("web", "10.0.1.10")}}, kStart);
+  EXPECT_EQ(name_at(cluster, "10.0.1.10", kStart - 1h), "web");
+}
+
+TEST(Cluster, APodThatIsGoneKeepsItsNameForTheGrace) {
+  Cluster cluster;
+  cluster.apply({.pods = {pod("web", "10.0.1.10")}}, kStart);
+  cluster.apply({.removed_pods = {pod("web", "10.0.1.10").ref}}, kStart + 10s);
+  EXPECT_EQ(name_at(cluster, "10.0.1.10", kStart + 9s), "web");
+  cluster.apply({.pods = {pod("other", "10.0.1.99")}}, kStart + 10s + Cluster::kGrace);
+  EXPECT_EQ(name_at(cluster, "10.0.1.10", kStart + 9s), "web");
+  cluster.apply({.pods = {pod("other", "10.0.1.98")}}, kStart + 11s + Cluster::kGrace);
+  EXPECT_EQ(name_at(cluster, "10.0.1.10", kStart + 9s), "");
+}
+
+TEST(Cluster, AReusedAddressIsJudgedByTheTimeOfTheSyn) {
+  Cluster cluster;
+  cluster.apply({.pods = {pod("old", "10.0.1.10")}}, kStart);
+  cluster.apply({.removed_pods = {pod("old", "10.0.1.10").ref}}, kStart + 10s);
+  cluster.apply({.pods = {pod("new", "10.0.1.10")}}, kStart + 20s);
+  EXPECT_EQ(name_at(cluster, "10.0.1.10", kStart + 5s), "old");
+  EXPECT_EQ(name_at(cluster, "10.0.1.10", kStart + 15s), "old");
+  EXPECT_EQ(name_at(cluster, "10.0.1.10", kStart + 20s), "new");
+}
+
+TEST(Cluster, ASynMayComeBeforeItsPodIsTold) {
+  Cluster cluster;
+  cluster.apply({.pods = {pod("first", "10.0.1.10")}}, kStart);
+  cluster.apply({.pods = {pod("late", "10.0.1.11")}}, kStart + 20s);
+  EXPECT_EQ(name_at(cluster, "10.0.1.11", kStart + 19s), "late");
+}
+
+TEST(Cluster, ARestartedStatefulPodIsAnotherPod) {
+  Cluster cluster;
+  cluster.apply({.pods = {pod("db-0", "10.0.1.10", "a")}}, kStart);
+  cluster.apply({.pods = {pod("db-0", "10.0.1.11", "b")}}, kStart + 10s);
+  EXPECT_EQ(name_at(cluster, "10.0.1.11", kStart + 10s), "db-0");
+  cluster.apply({.pods = {pod("web", "10.0.1.10")}}, kStart + 20s);
+  EXPECT_EQ(name_at(cluster, "10.0.1.10", kStart + 21s), "web");
+}
+
+TEST(Cluster, AFinishedPodGivesItsAddressBack) {
+  Cluster cluster;
+  cluster.apply({.pods = {pod("job", "10.0.1.10")}}, kStart);
+  Pod finished = pod("job", "10.0.1.10");
+  finished.finished = true;
+  cluster.apply({.pods = {finished}}, kStart + 10s);
+  cluster.apply({.pods = {pod("web", "10.0.1.10")}}, kStart + 20s);
+  EXPECT_EQ(name_at(cluster, "10.0.1.10", kStart + 21s), "web");
+}
+
+TEST(Cluster, HostNetworkPodsAreFoundByTheNodesAddressAndTheirPort) {
+  Cluster cluster;
+  Pod proxy = pod("proxy", "10.0.0.4");
+  proxy.host_network = true;
+  proxy.tcp_ports = {8443};
+  cluster.apply({.pods = {proxy}, .node_addresses = std::set{*IpAddress::parse("10.0.0.4")}}, kStart);
+  EXPECT_EQ(name_at(cluster, "10.0.0.4", kStart, 8443), "proxy");
+  EXPECT_EQ(name_at(cluster, "10.0.0.4", kStart, 9999), "");
+}
+
+TEST(Cluster, LoadBalancersByAddressAndByName) {
+  Cluster cluster;
+  cluster.apply({.services = {service("api", "", "10.0.5.5"), service("web", "lb.example.com")}}, kStart);
+  EXPECT_THAT(cluster.hostnames(), ElementsAre("lb.example.com"));
+  EXPECT_THAT(cluster.frontends(), ElementsAre(Frontend{.address = *IpAddress::parse("10.0.5.5"), .port = 443}))
+      << "UDP ports are no business of ours";
+  cluster.set_resolution("lb.example.com", {*IpAddress::parse("10.0.5.6")});
+  EXPECT_EQ(cluster.frontends().size(), 2);
+  const auto* const ref = cluster.load_balancer_at(endpoint("10.0.5.6", 443));
+  ASSERT_NE(ref, nullptr);
+  EXPECT_EQ(*ref, (LoadBalancerRef{.namespace_name = "shop", .service = "web", .hostname = "lb.example.com"}));
+  EXPECT_EQ(cluster.load_balancer_at(endpoint("10.0.5.5", 443))->hostname, "");
+  EXPECT_EQ(cluster.load_balancer_at(endpoint("10.0.5.5", 80)), nullptr);
+}
+
+TEST(Cluster, AServiceThatChangesOrGoesLeavesNothingBehind) {
+  Cluster cluster;
+  cluster.apply({.services = {service("web", "lb.example.com")}}, kStart);
+  cluster.set_resolution("lb.example.com", {*IpAddress::parse("10.0.5.6")});
+  ASSERT_EQ(cluster.frontends().size(), 1);
+  Service changed = service("web", "", "10.0.5.7");
+  changed.ports[0].node_port = 31000;
+  cluster.apply({.services = {changed}}, kStart);
+  EXPECT_THAT(cluster.frontends(), ElementsAre(Frontend{.address = *IpAddress::parse("10.0.5.7"), .port = 443}));
+  EXPECT_THAT(cluster.hostnames(), IsEmpty());
+  EXPECT_EQ(cluster.service_with_node_port(30443), nullptr);
+  EXPECT_EQ(cluster.service_with_node_port(31000)->name, "web");
+  cluster.apply({.removed_services = {"shop/web"}}, kStart);
+  EXPECT_THAT(cluster.frontends(), IsEmpty());
+  EXPECT_EQ(cluster.service("shop/web"), nullptr);
+  EXPECT_EQ(cluster.service_with_node_port(31000), nullptr);
+}
+
+TEST(Cluster, LocalBackendsAreReadyPodsOfTheServiceOtherThanTheClient) {
+  Cluster cluster;
+  const Service api = service("api", "", "10.0.5.5");
+  const PodRef client = pod("web", "10.0.1.10").ref;
+  cluster.apply({.pods = {pod("web", "10.0.1.10"), pod("api", "10.0.1.20")}, .services = {api}}, kStart);
+  EXPECT_TRUE(cluster.has_local_backend(api, client));
+  EXPECT_FALSE(cluster.has_local_backend(api, pod("api", "10.0.1.20").ref));
+  Pod starting = pod("api", "10.0.1.20");
+  starting.ready = false;
+  cluster.apply({.pods = {starting}}, kStart);
+  EXPECT_FALSE(cluster.has_local_backend(api, client));
+}
+
+}  // namespace
+}  // namespace hairpind
