@@ -100,6 +100,18 @@ static __always_inline void add_alias(const struct hp_attempt_key *alias,
 		count(HP_TOTAL_PENDING_FAILED);
 }
 
+static __always_inline void note_caller(const struct hp_address *client,
+					const struct hp_endpoint *lb, __u64 now)
+{
+	struct hp_caller_key key = {.client = *client, .lb = *lb};
+	__u64 *last = bpf_map_lookup_elem(&callers, &key);
+
+	if (last)
+		*last = now;
+	else
+		bpf_map_update_elem(&callers, &key, &now, BPF_ANY);
+}
+
 /* S1: the first SYN of an attempt. */
 static __noinline int add_attempt(const struct hp_attempt_key *key, const struct segment *syn,
 				  __u32 ifindex, __u32 flags)
@@ -112,6 +124,7 @@ static __noinline int add_attempt(const struct hp_attempt_key *key, const struct
 	attempt.last_ns = attempt.first_ns;
 	set_endpoint(&attempt.lb, &syn->destination, syn->destination_port);
 	COUNT_LB(&attempt.lb, syns);
+	note_caller(&key->client, &attempt.lb, attempt.first_ns);
 	if (bpf_map_update_elem(&pending, key, &attempt, BPF_ANY)) {
 		count(HP_TOTAL_PENDING_FAILED);
 		return 0;

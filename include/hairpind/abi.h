@@ -160,6 +160,12 @@ struct hp_lb_counters {
   __u64 mismatches[HP_CAUSE_COUNT]; /* misdirected attempts by enum hp_cause */
 };
 
+/* Map `callers`: which local clients call which load balancer, to the time of the newest SYN. */
+struct hp_caller_key {
+  struct hp_address client;
+  struct hp_endpoint lb;
+};
+
 /* Map `frontends`: what counts as a load balancer. Keyed by endpoint; port 0 holds the address. */
 struct hp_frontend {
   __u32 any_port; /* port-0 entry only: every port of the address is the load balancer's */
@@ -238,6 +244,7 @@ HP_STATIC_ASSERT(sizeof(struct hp_attempt_key) == 24);
 HP_STATIC_ASSERT(sizeof(struct hp_attempt) == 168);
 HP_STATIC_ASSERT(sizeof(struct hp_incident_key) == 60);
 HP_STATIC_ASSERT(sizeof(struct hp_incident) == 208);
+HP_STATIC_ASSERT(sizeof(struct hp_caller_key) == 36);
 HP_STATIC_ASSERT(sizeof(struct hp_lb_counters) == 120);
 HP_STATIC_ASSERT(sizeof(struct hp_frontend) == 4);
 HP_STATIC_ASSERT(sizeof(struct hp_prefix_key) == 20);

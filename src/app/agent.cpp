@@ -16,6 +16,8 @@
 #include <cstring>
 #include <utility>
 
+#include "hairpind/core/exposure.hpp"
+#include "hairpind/core/preservation.hpp"
 #include "hairpind/core/verdict.hpp"
 #include "hairpind/output/alert_json.hpp"
 
@@ -31,6 +33,10 @@ constexpr std::chrono::hours kIncidentIdle{24};
 constexpr int kSlowReaderMilliseconds = 20;
 // Changes of the cluster are taken in together: a rollout is hundreds of them.
 constexpr std::chrono::milliseconds kClusterBurst{100};
+constexpr std::chrono::seconds kExposureInterval{10};
+// A client that has not called for so long may have been told not to.
+constexpr std::chrono::hours kCallerIdle{1};
+constexpr std::size_t kExposedServices = 200;
 // Where every pod finds its service account (Kubernetes documentation, "Accessing the API from within a Pod").
 constexpr const char* kServiceAccount = "/var/run/secrets/kubernetes.io/serviceaccount";
 
@@ -506,7 +512,53 @@ void Agent::tick() {
     apply_interfaces();
   }
   published_services_due_ = true;
+  if (cluster_watch_ && now() >= next_exposure_look_) {
+    next_exposure_look_ = now() + kExposureInterval;
+    look_for_exposures();
+  }
   note_sink(sink_.retry());
+}
+
+void Agent::look_for_exposures() {
+  const auto callers = datapath_->read_callers();
+  const auto incidents = datapath_->read_incidents();
+  if (!callers || !incidents) {
+    return;
+  }
+  std::vector<Call> calls;
+  for (const Caller& caller : *callers) {
+    if (now() - caller.last < kCallerIdle) {
+      calls.push_back({.client = caller.client, .load_balancer = caller.load_balancer});
+    }
+  }
+  std::set<std::string> seen_preserving;
+  for (const IncidentCount& incident : *incidents) {
+    const LoadBalancerRef* const ref = cluster_.load_balancer_at(incident.key.load_balancer);
+    if (ref != nullptr && !incident.sample.returned.empty()) {
+      seen_preserving.insert(ref->namespace_name + "/" + ref->service);
+    }
+  }
+  const auto wall = std::chrono::system_clock::now();
+  current_.exposed_pairs.clear();
+  for (const auto& [name, exposure] : find_exposures(cluster_, calls, wall)) {
+    const bool room = current_.exposed_pairs.size() < kExposedServices;
+    current_.exposed_pairs[room ? name : "other"] += exposure.pairs;
+    const Service& service = *cluster_.service(name);
+    const Assessment assessment = assess(service);
+    std::string preserved;
+    if (seen_preserving.contains(name)) {
+      preserved = "a SYN was seen coming back with its source kept";
+    } else if (assessment.risk == Risk::kAtRisk) {
+      preserved = assessment.reason;
+    } else {
+      continue;
+    }
+    if (exposure_told_.insert(name).second) {
+      current_.alerts[AlertEvent::kHairpinExposure]++;
+      note_sink(
+          sink_.write(to_json(compose_exposure_alert(service, exposure, preserved, configuration_.node_name, wall))));
+    }
+  }
 }
 
 void Agent::flush_due_alerts() {
@@ -580,6 +632,7 @@ MetricsSnapshot Agent::snapshot() const {
   {
     const std::scoped_lock lock(published_mutex_);
     services = published_.services;
+    snapshot.exposed_pairs = published_.exposed_pairs;
     snapshot.alerts = published_.alerts;
     snapshot.events_lost["record_invalid"] = published_.records_invalid;
     snapshot.events_lost["alert_dropped"] = published_.alerts_dropped;

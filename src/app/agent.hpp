@@ -52,6 +52,7 @@ class Agent {
     std::uint64_t pods_attached = 0;
     std::uint64_t uplinks_attached = 0;
     std::uint64_t attach_failures = 0;
+    std::map<std::string, std::uint64_t> exposed_pairs;
     std::map<Endpoint, std::string> services;  ///< "namespace/name" by load balancer, of those with counters
   };
 
@@ -73,6 +74,7 @@ class Agent {
   void apply_interfaces();
   void apply_frontends();
   void apply_hostnames();
+  void look_for_exposures();
   void attach(const Device& device, const std::string& name);
   void warn_of_unmatched_globs();
   void flush_due_alerts();
@@ -107,6 +109,8 @@ class Agent {
   std::vector<std::string> unmatched_globs_;  ///< warned of
   bool sink_failing_ = false;
   bool published_services_due_ = true;
+  MonotonicTime next_exposure_look_{};
+  std::set<std::string> exposure_told_;  ///< Services that have been warned of
   bool sweep_failing_ = false;
   Published current_;
 

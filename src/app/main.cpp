@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "agent.hpp"
+#include "audit.hpp"
 #include "check.hpp"
 #include "configuration.hpp"
 #include "logging.hpp"
@@ -20,6 +21,7 @@ constexpr const char* kUsage =
     "\n"
     "  hairpind run [OPTIONS]   the agent ('hairpind run --help' lists the options)\n"
     "  hairpind check           what this kernel and this process offer; exit 1 if the agent could not run\n"
+    "  hairpind audit [OPTIONS] which Services will fail one day, read from a cluster or from manifests\n"
     "  hairpind version\n";
 
 // Distinct for the caller's scripts: asked wrongly, or could not do it.
@@ -67,6 +69,9 @@ int main(int argc, char** argv) {
     if (command == "run") {
       return run(arguments);
     }
+    if (command == "audit") {
+      return hairpind::run_audit(arguments);
+    }
     if (command == "check" && arguments.empty()) {
       return check();
     }
@@ -82,7 +87,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "hairpind: internal error: %s\n", error.what());
     return kExitFailure;
   }
-  std::fprintf(stderr, "hairpind: %s; expected run, check or version\n",
+  std::fprintf(stderr, "hairpind: %s; expected run, check, audit or version\n",
                command.empty() ? "no command given" : ("unknown command or argument after '" + command + "'").c_str());
   return kExitUsage;
 }

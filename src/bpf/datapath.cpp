@@ -419,6 +419,20 @@ Result<std::vector<IncidentCount>> Datapath::read_incidents() const {
   return result;
 }
 
+Result<std::vector<Caller>> Datapath::read_callers() const {
+  std::vector<Caller> result;
+  auto read = for_each<hp_caller_key, std::uint64_t>(
+      skeleton_->maps.callers, [&](const hp_caller_key& key, const std::uint64_t& last) {
+        result.push_back({.client = IpAddress::from_abi(key.client),
+                          .load_balancer = Endpoint::from_abi(key.lb),
+                          .last = MonotonicTime(static_cast<std::int64_t>(last))});
+      });
+  if (!read) {
+    return std::unexpected(read.error());
+  }
+  return result;
+}
+
 std::optional<std::uint64_t> Datapath::read_incident_count(const IncidentKey& key) const {
   const hp_incident_key raw = incident_key(key);
   hp_incident incident{};

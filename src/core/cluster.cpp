@@ -23,6 +23,14 @@ void erase_from(Map& map, const Key& key, const Value& value) {
 
 }  // namespace
 
+bool Service::selects(const Pod& pod) const {
+  return !selector.empty() && pod.ref.namespace_name == namespace_name &&
+         std::ranges::all_of(selector, [&](const auto& label) {
+           const auto found = pod.labels.find(label.first);
+           return found != pod.labels.end() && found->second == label.second;
+         });
+}
+
 void Cluster::apply(const ClusterChanges& changes, WallTime now) {
   for (const PodRef& ref : changes.removed_pods) {
     remove_pod(ref, now);
@@ -235,16 +243,9 @@ std::set<std::string> Cluster::hostnames() const {
 }
 
 bool Cluster::has_local_backend(const Service& service, const PodRef& client) const {
-  if (service.selector.empty()) {
-    return false;
-  }
   return std::ranges::any_of(pods_, [&](const auto& entry) {
     const Pod& pod = entry.second.pod;
-    return pod.ready && !pod.finished && pod.ref != client && pod.ref.namespace_name == service.namespace_name &&
-           std::ranges::all_of(service.selector, [&](const auto& label) {
-             const auto found = pod.labels.find(label.first);
-             return found != pod.labels.end() && found->second == label.second;
-           });
+    return pod.ready && !pod.finished && pod.ref != client && service.selects(pod);
   });
 }
 

@@ -203,7 +203,15 @@ Alert compose_alert(const DueAlert& due, const AlertContext& context) {
 }
 
 std::string_view to_string(AlertEvent event) {
-  return event == AlertEvent::kAsymmetricHandshake ? "asymmetric_handshake" : "asymmetric_handshake_repeated";
+  switch (event) {
+    case AlertEvent::kAsymmetricHandshake:
+      return "asymmetric_handshake";
+    case AlertEvent::kAsymmetricHandshakeRepeated:
+      return "asymmetric_handshake_repeated";
+    case AlertEvent::kHairpinExposure:
+      break;
+  }
+  return "hairpin_exposure";
 }
 
 std::string_view to_string(Severity severity) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "hairpind/kube/api_client.hpp"
+#include "hairpind/kube/collection.hpp"
 #include "hairpind/kube/objects.hpp"
 #include "hairpind/kube/resource_watch.hpp"
 
@@ -137,11 +138,7 @@ struct ClusterWatch::State {
   }
 
   static std::string key_of(const Json& object) {
-    const auto part = [&](const char* pointer) {
-      const Json::json_pointer at(pointer);
-      return object.contains(at) && object[at].is_string() ? object[at].get<std::string>() : std::string();
-    };
-    return part("/metadata/namespace") + "/" + part("/metadata/name");
+    return text_at(object, "/metadata/namespace") + "/" + text_at(object, "/metadata/name");
   }
 
   void set_state(std::size_t resource, bool synced, const std::string& why) {
@@ -205,8 +202,8 @@ Result<std::unique_ptr<ClusterWatch>> ClusterWatch::start(const ClusterAccess& a
   }
   for (std::size_t resource = 0; resource < kResources.size(); resource++) {
     ResourceWatch::Options options;
-    options.path = std::string("/api/v1/") + kResources.at(resource);
-    options.field_selector = selectors.at(resource);
+    options.collection = {.path = std::string("/api/v1/") + kResources.at(resource),
+                          .field_selector = selectors.at(resource)};
     state->watches.push_back(
         std::make_unique<ResourceWatch>(options, std::move(clients.at(resource)), state->handlers(resource)));
   }

@@ -14,26 +14,6 @@ using Json = nlohmann::json;
 // that is much larger is no object, and memory is not for the server to fill.
 constexpr std::size_t kLongestLine = 16U << 20U;
 
-// RFC 3986, 2.3.
-std::string percent_encoded(std::string_view text) {
-  constexpr std::string_view kDigits = "0123456789ABCDEF";
-  std::string encoded;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (std::isalnum(byte) != 0 || c == '-' || c == '.' || c == '_' || c == '~') {
-      encoded += c;
-    } else {
-      encoded += {'%', kDigits[byte >> 4U], kDigits[byte & 0xfU]};
-    }
-  }
-  return encoded;
-}
-
-std::string text_at(const Json& object, const char* pointer) {
-  const Json::json_pointer at(pointer);
-  return object.is_object() && object.contains(at) && object[at].is_string() ? object[at].get<std::string>() : "";
-}
-
 }  // namespace
 
 ResourceWatch::ResourceWatch(Options options, std::unique_ptr<ApiClient> client, Handlers handlers)
@@ -51,27 +31,6 @@ ResourceWatch::~ResourceWatch() {
   stop_requested_.notify_all();
   client_->stop();
   thread_.join();
-}
-
-std::string ResourceWatch::list_path(const std::string& continuation) const {
-  std::string path = options_.path + "?limit=" + std::to_string(options_.page_size);
-  if (!options_.field_selector.empty()) {
-    path += "&fieldSelector=" + percent_encoded(options_.field_selector);
-  }
-  if (!continuation.empty()) {
-    path += "&continue=" + percent_encoded(continuation);
-  }
-  return path;
-}
-
-std::string ResourceWatch::watch_path() const {
-  // Shorter than any proxy's patience; the server ends the watch, and it goes on from where it was.
-  std::string path = options_.path + "?watch=1&allowWatchBookmarks=true&timeoutSeconds=290&resourceVersion=" +
-                     percent_encoded(resource_version_);
-  if (!options_.field_selector.empty()) {
-    path += "&fieldSelector=" + percent_encoded(options_.field_selector);
-  }
-  return path;
 }
 
 void ResourceWatch::run() {
@@ -97,17 +56,13 @@ void ResourceWatch::run() {
   }
 }
 
-void ResourceWatch::failed(const std::string& why, const ApiClient::Response* response) {
-  std::string text = options_.path + ": " + why;
-  if (response != nullptr) {
-    asked_to_wait_ = response->retry_after;
-    const std::string message = text_at(Json::parse(response->body, nullptr, false), "/message");
-    text += " (HTTP " + std::to_string(response->status) + (message.empty() ? "" : ": " + message) + ")";
-    if (response->status == 403) {
-      text += "; the ClusterRole must allow it, see deploy/daemonset.yaml";
-    }
-  }
-  handlers_.state(false, text);
+void ResourceWatch::failed(const ApiRefusal& refusal) {
+  asked_to_wait_ = refusal.retry_after;
+  handlers_.state(false, refusal.why);
+}
+
+void ResourceWatch::failed(const std::string& why) {
+  failed({.why = options_.collection.path + ": " + why, .retry_after = std::nullopt});
 }
 
 void ResourceWatch::wait_before_retry() {
@@ -124,54 +79,34 @@ void ResourceWatch::wait_before_retry() {
 }
 
 bool ResourceWatch::list() {
-  std::string continuation;
-  bool first = true;
-  do {
-    auto response = client_->get(list_path(continuation));
-    if (!response) {
-      failed(response.error().message);
-      return false;
-    }
-    if (response->status != 200) {
-      // 410: the list grew too old between two pages; it begins anew.
-      failed("cannot list", &*response);
-      return false;
-    }
-    const Json page = Json::parse(response->body, nullptr, false);
-    response->body.clear();
-    const std::string version = text_at(page, "/metadata/resourceVersion");
-    if (page.is_discarded() || !page.contains("items") || version.empty()) {
-      failed("the answer is no list");
-      return false;
-    }
-    continuation = text_at(page, "/metadata/continue");
-    const Json& items = page["items"];
-    static const std::vector<Json> kNone;
-    // An empty list may be null.
-    handlers_.listed(items.is_array() ? items.get_ref<const Json::array_t&>() : kNone, first, continuation.empty());
-    resource_version_ = version;
-    first = false;
-  } while (!continuation.empty());
+  auto version = list_collection(*client_, options_.collection, options_.page_size, handlers_.listed);
+  if (!version) {
+    failed(version.error());
+    return false;
+  }
+  resource_version_ = *std::move(version);
   return true;
 }
 
 ResourceWatch::Ended ResourceWatch::watch() {
   std::string pending;
   std::optional<Ended> ended;
-  const auto response = client_->stream(watch_path(), options_.silence, [&](std::string_view piece) {
-    pending += piece;
-    std::size_t start = 0;
-    for (std::size_t end = pending.find('\n'); end != std::string::npos && !ended; end = pending.find('\n', start)) {
-      ended = handle_line(std::string_view(pending).substr(start, end - start));
-      start = end + 1;
-    }
-    pending.erase(0, start);
-    if (pending.size() > kLongestLine) {
-      failed("an object larger than " + std::to_string(kLongestLine >> 20U) + " MiB");
-      ended = Ended::kExpired;
-    }
-    return !ended;
-  });
+  const auto response = client_->stream(
+      watch_path(options_.collection, resource_version_), options_.silence, [&](std::string_view piece) {
+        pending += piece;
+        std::size_t start = 0;
+        for (std::size_t end = pending.find('\n'); end != std::string::npos && !ended;
+             end = pending.find('\n', start)) {
+          ended = handle_line(std::string_view(pending).substr(start, end - start));
+          start = end + 1;
+        }
+        pending.erase(0, start);
+        if (pending.size() > kLongestLine) {
+          failed("an object larger than " + std::to_string(kLongestLine >> 20U) + " MiB");
+          ended = Ended::kExpired;
+        }
+        return !ended;
+      });
   if (ended) {
     return *ended;
   }
@@ -183,7 +118,7 @@ ResourceWatch::Ended ResourceWatch::watch() {
     return Ended::kExpired;
   }
   if (response->status != 200) {
-    failed("cannot watch", &*response);
+    failed(refusal(options_.collection, "watch", *response));
     return Ended::kFailed;
   }
   return Ended::kClosed;

@@ -26,8 +26,9 @@ std::string to_rfc3339(WallTime time) {
   return text.data();
 }
 
+// Port 0: no connection in particular.
 Json endpoint(const Endpoint& endpoint) {
-  return {{"ip", endpoint.address.to_string()}, {"port", endpoint.port}};
+  return {{"ip", endpoint.address.to_string()}, {"port", endpoint.port == 0 ? Json(nullptr) : Json(endpoint.port)}};
 }
 
 Json peer(const Endpoint& at, const std::optional<PodRef>& pod) {
@@ -59,9 +60,30 @@ Json nullable(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
 
+Json evidence(const Alert& alert) {
+  return {{"syn_isn", alert.syn_isn},
+          {"synack_ack", nullable(alert.synack_ack)},
+          // A SYN-ACK is only ever linked to its SYN by the ISN it acknowledges.
+          {"isn_match", alert.synack_ack.has_value()},
+          {"returned_syn", alert.returned_syn},
+          {"syn_interface", nullable(alert.syn_interface)},
+          {"synack_interface", nullable(alert.synack_interface)},
+          {"syn_to_synack_us", alert.syn_to_synack ? Json(alert.syn_to_synack->count()) : Json(nullptr)},
+          {"conntrack", to_string(alert.conntrack)},
+          {"conntrack_source", to_string(alert.conntrack_source)}};
+}
+
+Json outcome(const Alert& alert) {
+  return {{"state", to_string(alert.outcome)},
+          {"drop_reason", nullable(alert.drop_reason)},
+          {"drop_location", nullable(alert.drop_location)}};
+}
+
 }  // namespace
 
 std::string to_json(const Alert& alert) {
+  // An exposure tells of what may happen: there is no handshake yet.
+  const bool handshake = alert.event != AlertEvent::kHairpinExposure;
   Json responder = nullptr;
   if (alert.responder) {
     responder = peer(*alert.responder, alert.responder_pod);
@@ -77,7 +99,7 @@ std::string to_json(const Alert& alert) {
       {"node", alert.node},
       {"incident", alert.incident},
       {"severity", to_string(alert.severity)},
-      {"cause", to_string(alert.cause)},
+      {"cause", handshake ? Json(to_string(alert.cause)) : Json(nullptr)},
       {"count", alert.count},
       {"message", alert.message},
       {"hint", alert.hint},
@@ -85,21 +107,8 @@ std::string to_json(const Alert& alert) {
       {"load_balancer", load_balancer(alert)},
       {"responder", std::move(responder)},
       {"backend", alert.backend ? peer(*alert.backend, alert.backend_pod) : Json(nullptr)},
-      {"evidence",
-       {{"syn_isn", alert.syn_isn},
-        {"synack_ack", nullable(alert.synack_ack)},
-        // A SYN-ACK is only ever linked to its SYN by the ISN it acknowledges.
-        {"isn_match", alert.synack_ack.has_value()},
-        {"returned_syn", alert.returned_syn},
-        {"syn_interface", nullable(alert.syn_interface)},
-        {"synack_interface", nullable(alert.synack_interface)},
-        {"syn_to_synack_us", alert.syn_to_synack ? Json(alert.syn_to_synack->count()) : Json(nullptr)},
-        {"conntrack", to_string(alert.conntrack)},
-        {"conntrack_source", to_string(alert.conntrack_source)}}},
-      {"outcome",
-       {{"state", to_string(alert.outcome)},
-        {"drop_reason", nullable(alert.drop_reason)},
-        {"drop_location", nullable(alert.drop_location)}}},
+      {"evidence", handshake ? evidence(alert) : Json(nullptr)},
+      {"outcome", handshake ? outcome(alert) : Json(nullptr)},
   };
   // Node and device names come from outside: bytes that are no UTF-8 must not cost the alert.
   return line.dump(-1, ' ', false, Json::error_handler_t::replace);

@@ -94,7 +94,8 @@ std::string render_metrics(const MetricsSnapshot& snapshot) {
   add_load_balancers(snapshot.load_balancers, families);
 
   auto alerts = family(MetricType::Counter, "hairpind_alerts_total", "Alerts written, by event.");
-  for (const AlertEvent event : {AlertEvent::kAsymmetricHandshake, AlertEvent::kAsymmetricHandshakeRepeated}) {
+  for (const AlertEvent event :
+       {AlertEvent::kAsymmetricHandshake, AlertEvent::kAsymmetricHandshakeRepeated, AlertEvent::kHairpinExposure}) {
     const auto found = snapshot.alerts.find(event);
     add(alerts, {{"event", std::string(to_string(event))}}, found == snapshot.alerts.end() ? 0 : found->second);
   }
@@ -138,6 +139,12 @@ std::string render_metrics(const MetricsSnapshot& snapshot) {
     families.push_back(single(MetricType::Gauge, "hairpind_kubernetes_synced",
                               "1 while the agent's view of pods, Services and its node is in step with the API server.",
                               *snapshot.kubernetes_synced ? 1 : 0));
+    auto exposed = family(MetricType::Gauge, "hairpind_exposed_pairs",
+                          "Local pods that call a load balancer with a ready backend on this node.");
+    for (const auto& [service, pairs] : snapshot.exposed_pairs) {
+      add(exposed, {{"lb_service", service}}, pairs);
+    }
+    families.push_back(std::move(exposed));
   }
 
   std::ostringstream text;

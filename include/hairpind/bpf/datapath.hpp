@@ -49,6 +49,13 @@ struct LoadBalancerCounters {
   hp_lb_counters counters{};
 };
 
+/// A local client that has sent a SYN to a load balancer.
+struct Caller {
+  IpAddress client;
+  Endpoint load_balancer;
+  MonotonicTime last{};
+};
+
 /// The loaded BPF programs and their maps. Owns everything in the kernel; the destructor detaches and frees it.
 ///
 /// Threads: the read_* functions only make system calls and may be called from any thread; all else belongs to the
@@ -96,6 +103,8 @@ class Datapath {
   [[nodiscard]] std::optional<std::uint64_t> read_incident_count(const IncidentKey& key) const;
   /// A restart of the count: for incidents long idle, so that the table never fills for good.
   void forget_incident(const IncidentKey& key) const;
+  /// Which local clients have called which load balancer since the agent started.
+  [[nodiscard]] Result<std::vector<Caller>> read_callers() const;
   /// Sums over the CPUs, by enum hp_total.
   [[nodiscard]] std::array<std::uint64_t, HP_TOTAL_COUNT> read_totals() const;
 

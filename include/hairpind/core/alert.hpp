@@ -22,7 +22,7 @@ struct LoadBalancerRef {
   auto operator<=>(const LoadBalancerRef&) const = default;
 };
 
-enum class AlertEvent : std::uint8_t { kAsymmetricHandshake, kAsymmetricHandshakeRepeated };
+enum class AlertEvent : std::uint8_t { kAsymmetricHandshake, kAsymmetricHandshakeRepeated, kHairpinExposure };
 enum class Severity : std::uint8_t { kWarning, kCritical };
 
 std::string_view to_string(AlertEvent event);

@@ -70,6 +70,8 @@ struct Service {
 
   /// "namespace/name"
   [[nodiscard]] std::string full_name() const { return namespace_name + "/" + name; }
+  /// Is the pod one of this Service's backends? A Service without a selector selects none.
+  [[nodiscard]] bool selects(const Pod& pod) const;
 };
 
 }  // namespace hairpind

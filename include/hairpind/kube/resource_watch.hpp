@@ -17,6 +17,7 @@
 
 #include "hairpind/core/error.hpp"
 #include "hairpind/kube/api_client.hpp"
+#include "hairpind/kube/collection.hpp"
 
 namespace hairpind {
 
@@ -34,8 +35,7 @@ class ResourceWatch {
     std::function<void(bool synced, const std::string& why)> state;
   };
   struct Options {
-    std::string path;            ///< "/api/v1/pods"
-    std::string field_selector;  ///< "spec.nodeName=n1", or empty
+    Collection collection;
     int page_size = 500;
     std::chrono::milliseconds first_backoff{500};
     std::chrono::milliseconds longest_backoff{30000};
@@ -55,10 +55,9 @@ class ResourceWatch {
   bool list();
   Ended watch();
   std::optional<Ended> handle_line(std::string_view line);
-  void failed(const std::string& why, const ApiClient::Response* response = nullptr);
+  void failed(const ApiRefusal& refusal);
+  void failed(const std::string& why);
   void wait_before_retry();
-  [[nodiscard]] std::string list_path(const std::string& continuation) const;
-  [[nodiscard]] std::string watch_path() const;
 
   const Options options_;
   const std::unique_ptr<ApiClient> client_;

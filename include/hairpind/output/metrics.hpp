@@ -46,7 +46,8 @@ struct MetricsSnapshot {
   std::uint64_t events = 0;
   std::string version;
   std::map<std::string, bool> kernel_features;
-  std::optional<bool> kubernetes_synced;  ///< nullopt: no Kubernetes
+  std::optional<bool> kubernetes_synced;               ///< nullopt: no Kubernetes
+  std::map<std::string, std::uint64_t> exposed_pairs;  ///< by Service, "namespace/name" or "other"
 };
 
 /// Prometheus text format 0.0.4. The metrics are listed in README.md.

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hairpind/core/exposure.hpp"
+
+#include "hairpind/core/incident_tracker.hpp"
+#include "hairpind/core/preservation.hpp"
+
+namespace hairpind {
+
+std::map<std::string, Exposure> find_exposures(const Cluster& cluster, const std::vector<Call>& calls, WallTime now) {
+  std::map<std::string, Exposure> exposures;
+  for (const Call& call : calls) {
+    const LoadBalancerRef* const ref = cluster.load_balancer_at(call.load_balancer);
+    const Service* const service = ref == nullptr ? nullptr : cluster.service(ref->namespace_name + "/" + ref->service);
+    if (service == nullptr) {
+      continue;
+    }
+    const auto client = cluster.pod_at({.address = call.client, .port = 0}, now);
+    if (!client || !cluster.has_local_backend(*service, *client)) {
+      continue;
+    }
+    Exposure& exposure = exposures[service->full_name()];
+    if (exposure.pairs++ == 0) {
+      exposure.example = call;
+      exposure.client = *client;
+    }
+  }
+  return exposures;
+}
+
+Alert compose_exposure_alert(const Service& service, const Exposure& exposure, const std::string& preserved,
+                             const std::string& node, WallTime now) {
+  Alert alert;
+  alert.event = AlertEvent::kHairpinExposure;
+  alert.time = now;
+  alert.node = node;
+  // One for each Service and node: of this Service, whichever client is the example.
+  alert.incident =
+      IncidentKey{.client = {}, .load_balancer = exposure.example.load_balancer, .responder = {}, .cause = Cause::kNone}
+          .id();
+  alert.severity = Severity::kWarning;
+  alert.count = exposure.pairs;
+  alert.client = {.address = exposure.example.client, .port = 0};
+  alert.client_pod = exposure.client;
+  alert.load_balancer = exposure.example.load_balancer;
+  alert.load_balancer_service =
+      LoadBalancerRef{.namespace_name = service.namespace_name, .service = service.name, .hostname = ""};
+  alert.message = "pod " + exposure.client.namespace_name + "/" + exposure.client.name + " calls load balancer " +
+                  service.full_name() + " (" + exposure.example.load_balancer.to_string() +
+                  ") and a ready backend of it runs on the same node; the load balancer keeps the client's address (" +
+                  preserved + "), so each connection it sends to that backend will fail";
+  alert.hint = hint_for(service);
+  return alert;
+}
+
+}  // namespace hairpind
