@@ -48,6 +48,7 @@ static __noinline int on_pod_syn(struct __sk_buff *skb, const struct segment *sy
 		return 0;
 	}
 	add_attempt(&key, syn, skb->ifindex, 0);
+	note_caller(syn);
 	if (syn->payload_length)
 		add_fast_open_alias(&key, syn->payload_length);
 	return 0;
@@ -216,8 +217,10 @@ static __noinline int on_net_leaving_syn(struct __sk_buff *skb, const struct seg
 		return 0;
 	}
 	/* What is forwarded for somebody else is not this node's to judge. */
-	if (bpf_map_lookup_elem(&node_addresses, &syn->source))
+	if (bpf_map_lookup_elem(&node_addresses, &syn->source)) {
 		add_attempt(&key, syn, skb->ifindex, HP_HOST_CLIENT);
+		note_caller(syn);
+	}
 	return 0;
 }
 

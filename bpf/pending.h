@@ -100,16 +100,20 @@ static __always_inline void add_alias(const struct hp_attempt_key *alias,
 		count(HP_TOTAL_PENDING_FAILED);
 }
 
-static __always_inline void note_caller(const struct hp_address *client,
-					const struct hp_endpoint *lb, __u64 now)
+/* Not from add_attempt: both frames together would not fit into the verifier's 512 bytes. */
+static __noinline int note_caller(const struct segment *syn)
 {
-	struct hp_caller_key key = {.client = *client, .lb = *lb};
-	__u64 *last = bpf_map_lookup_elem(&callers, &key);
+	struct hp_caller_key key = {.client = syn->source};
+	__u64 now = bpf_ktime_get_ns();
+	__u64 *last;
 
+	set_endpoint(&key.lb, &syn->destination, syn->destination_port);
+	last = bpf_map_lookup_elem(&callers, &key);
 	if (last)
 		*last = now;
 	else
 		bpf_map_update_elem(&callers, &key, &now, BPF_ANY);
+	return 0;
 }
 
 /* S1: the first SYN of an attempt. */
@@ -124,7 +128,6 @@ static __noinline int add_attempt(const struct hp_attempt_key *key, const struct
 	attempt.last_ns = attempt.first_ns;
 	set_endpoint(&attempt.lb, &syn->destination, syn->destination_port);
 	COUNT_LB(&attempt.lb, syns);
-	note_caller(&key->client, &attempt.lb, attempt.first_ns);
 	if (bpf_map_update_elem(&pending, key, &attempt, BPF_ANY)) {
 		count(HP_TOTAL_PENDING_FAILED);
 		return 0;
