@@ -9,6 +9,11 @@ target_link_options(hairpind_flags INTERFACE -Wl,-z,relro,-z,now)
 if(HAIRPIND_SANITIZE)
   target_compile_options(hairpind_flags INTERFACE -fsanitize=${HAIRPIND_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(hairpind_flags INTERFACE -fsanitize=${HAIRPIND_SANITIZE})
+  if(HAIRPIND_SANITIZE MATCHES "address" AND CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    # Coverage counters for tests/fuzz; without a fuzzer they count for nobody.
+    target_compile_options(hairpind_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=fuzzer-no-link>)
+    target_link_options(hairpind_flags INTERFACE -fsanitize=fuzzer-no-link)
+  endif()
 else()
   # Needs an optimized build, and hides from the sanitizers what they look for.
   target_compile_options(hairpind_flags INTERFACE $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=2>)

@@ -139,10 +139,12 @@ Result<std::unique_ptr<ApiClient>> ApiClient::create(ClusterAccess access) {
 
 Result<ApiClient::Response> ApiClient::get(const std::string& path) {
   std::string body;
-  auto response = stream(path, kAnswerTimeout, [&](std::string_view piece) {
-    body += piece;
-    return true;
-  });
+  auto response = stream(
+      path, kAnswerTimeout, [] {},
+      [&](std::string_view piece) {
+        body += piece;
+        return true;
+      });
   if (response && response->status == 200) {
     response->body = std::move(body);
   }
@@ -150,7 +152,7 @@ Result<ApiClient::Response> ApiClient::get(const std::string& path) {
 }
 
 Result<ApiClient::Response> ApiClient::stream(const std::string& path, std::chrono::seconds silence,
-                                              const OnPiece& on_piece) {
+                                              const std::function<void()>& on_open, const OnPiece& on_piece) {
   auto headers = connection_->headers();
   if (!headers) {
     return std::unexpected(headers.error());
@@ -165,6 +167,9 @@ Result<ApiClient::Response> ApiClient::stream(const std::string& path, std::chro
       [&](const httplib::Response& head) {
         response.status = head.status;
         response.retry_after = retry_after(head);
+        if (response.status == 200) {
+          on_open();
+        }
         return true;
       },
       [&](const char* data, std::size_t length) {

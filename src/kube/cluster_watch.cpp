@@ -156,29 +156,40 @@ struct ClusterWatch::State {
   }
 
   ResourceWatch::Handlers handlers(std::size_t resource) {
-    ResourceWatch::Handlers result;
+    using Objects = std::vector<Json>;
+    ResourceWatch::Handlers take;
     if (resource == 0) {
-      result.listed = [this](const std::vector<Json>& objects, bool first, bool last) {
-        list_pods(objects, first, last);
-      };
-      result.upserted = [this](const Json& object) { upsert_pod(object); };
-      result.deleted = [this](const Json& object) { remove_pod(key_of(object)); };
+      take.listed = [this](const Objects& objects, bool first, bool last) { list_pods(objects, first, last); };
+      take.upserted = [this](const Json& object) { upsert_pod(object); };
+      take.deleted = [this](const Json& object) { remove_pod(key_of(object)); };
     } else if (resource == 1) {
-      result.listed = [this](const std::vector<Json>& objects, bool first, bool last) {
-        list_services(objects, first, last);
-      };
-      result.upserted = [this](const Json& object) { upsert_service(object); };
-      result.deleted = [this](const Json& object) { remove_service(key_of(object)); };
+      take.listed = [this](const Objects& objects, bool first, bool last) { list_services(objects, first, last); };
+      take.upserted = [this](const Json& object) { upsert_service(object); };
+      take.deleted = [this](const Json& object) { remove_service(key_of(object)); };
     } else {
-      result.listed = [this](const std::vector<Json>& objects, bool, bool) {
+      take.listed = [this](const Objects& objects, bool, bool) {
         std::ranges::for_each(objects, [this](const Json& object) { see_node(object); });
       };
-      result.upserted = [this](const Json& object) { see_node(object); };
+      take.upserted = [this](const Json& object) { see_node(object); };
       // A node that is gone takes its agent with it.
-      result.deleted = [](const Json&) {};
+      take.deleted = [](const Json&) {};
     }
-    result.state = [this, resource](bool synced, const std::string& why) { set_state(resource, synced, why); };
-    return result;
+    return {.listed =
+                [this, take](const Objects& objects, bool first, bool last) {
+                  take.listed(objects, first, last);
+                  on_change();
+                },
+            .upserted =
+                [this, take](const Json& object) {
+                  take.upserted(object);
+                  on_change();
+                },
+            .deleted =
+                [this, take](const Json& object) {
+                  take.deleted(object);
+                  on_change();
+                },
+            .state = [this, resource](bool synced, const std::string& why) { set_state(resource, synced, why); }};
   }
 };
 

@@ -66,6 +66,25 @@ Json to_json(const YAML::Node& node, int depth = 0) {
   return node.IsScalar() ? scalar(node) : Json(nullptr);
 }
 
+// At each line that begins with "---", as kubectl does. YAML::LoadAll would never return from some input that is no
+// YAML (yaml-cpp 0.7).
+std::vector<std::string> split_documents(const std::string& text) {
+  std::vector<std::string> documents(1);
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("---")) {
+      documents.emplace_back();
+      line.erase(0, 3);
+    }
+    documents.back() += line + "\n";
+  }
+  // What stands before the first separator is a document only if there is something.
+  if (documents.size() > 1 && documents.front().find_first_not_of(" \t\r\n") == std::string::npos) {
+    documents.erase(documents.begin());
+  }
+  return documents;
+}
+
 void take_object(const Json& object, const std::string& where, Manifests& into) {
   if (object.is_null()) {
     return;  // between two "---"
@@ -111,15 +130,7 @@ void read_file(const std::string& path, Manifests& into) {
   }
   std::ostringstream text;
   text << file.rdbuf();
-  try {
-    int document = 0;
-    // JSON is YAML.
-    for (const YAML::Node& node : YAML::LoadAll(text.str())) {
-      take_object(to_json(node), path + ", document " + std::to_string(++document), into);
-    }
-  } catch (const YAML::Exception& error) {
-    into.errors.push_back("cannot parse '" + path + "': " + error.what());
-  }
+  read_manifest(text.str(), path, into);
 }
 
 std::set<std::string> files_below(const std::string& directory, Manifests& into) {
@@ -138,6 +149,19 @@ std::set<std::string> files_below(const std::string& directory, Manifests& into)
 }
 
 }  // namespace
+
+void read_manifest(const std::string& text, const std::string& name, Manifests& into) {
+  int number = 0;
+  for (const std::string& document : split_documents(text)) {
+    const std::string where = name + ", document " + std::to_string(++number);
+    try {
+      // JSON is YAML.
+      take_object(to_json(YAML::Load(document)), where, into);
+    } catch (const YAML::Exception& error) {
+      into.errors.push_back("cannot parse " + where + ": " + error.what());
+    }
+  }
+}
 
 Manifests read_manifests(const std::vector<std::string>& paths) {
   Manifests manifests;

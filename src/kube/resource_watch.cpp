@@ -43,7 +43,6 @@ void ResourceWatch::run() {
       wait_before_retry();
       continue;
     }
-    handlers_.state(true, "");
     Ended ended = Ended::kClosed;
     while (ended != Ended::kExpired && !stopping()) {
       const auto begun = std::chrono::steady_clock::now();
@@ -92,7 +91,8 @@ ResourceWatch::Ended ResourceWatch::watch() {
   std::string pending;
   std::optional<Ended> ended;
   const auto response = client_->stream(
-      watch_path(options_.collection, resource_version_), options_.silence, [&](std::string_view piece) {
+      watch_path(options_.collection, resource_version_), options_.silence, [this] { handlers_.state(true, ""); },
+      [&](std::string_view piece) {
         pending += piece;
         std::size_t start = 0;
         for (std::size_t end = pending.find('\n'); end != std::string::npos && !ended;
@@ -150,7 +150,6 @@ std::optional<ResourceWatch::Ended> ResourceWatch::handle_line(std::string_view 
   }
   // A server that sends events is well again.
   backoff_ = options_.first_backoff;
-  handlers_.state(true, "");
   return std::nullopt;
 }
 

@@ -31,8 +31,10 @@ class ApiClient {
 
   /// Any HTTP status is a response; an error is a server that cannot be reached or trusted, or goes silent.
   Result<Response> get(const std::string& path);
-  /// The same with the body of a 200 in pieces; `silence` is how long the server may send nothing.
-  Result<Response> stream(const std::string& path, std::chrono::seconds silence, const OnPiece& on_piece);
+  /// The same with the body of a 200 in pieces; `silence` is how long the server may send nothing, `on_open` is called
+  /// when it has agreed, before the first piece.
+  Result<Response> stream(const std::string& path, std::chrono::seconds silence, const std::function<void()>& on_open,
+                          const OnPiece& on_piece);
   /// Ends the request in progress and all later ones with an error.
   void stop();
 

@@ -15,6 +15,9 @@ struct Manifests {
   std::vector<std::string> errors;  ///< files that could not be read or parsed
 };
 
+/// Takes the Services out of one file's text; `name` is what notes and errors call it.
+void read_manifest(const std::string& text, const std::string& name, Manifests& into);
+
 /// Reads YAML and JSON files, several documents in one, Lists taken apart; of a directory, all *.yaml, *.yml and
 /// *.json below it. Whatever cannot be read is noted, and the rest read on.
 Manifests read_manifests(const std::vector<std::string>& paths);

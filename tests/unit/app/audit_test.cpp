@@ -88,7 +88,7 @@ TEST_F(AuditTest, YamlIsTheSameReport) {
   const Json json = Json::parse(run({"-f", kManifests, "-o", "json"}).out);
   ASSERT_EQ(parsed["services"].size(), json["services"].size());
   for (std::size_t i = 0; i < json["services"].size(); i++) {
-    EXPECT_EQ(parsed["services"][i]["reason"].as<std::string>(), json["services"][i]["reason"]);
+    EXPECT_EQ(parsed["services"][i]["reason"].as<std::string>(), json["services"][i]["reason"].get<std::string>());
   }
 }
 

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Fuzzes the parsers of what comes from outside, from the corpus in tests/fuzz/corpus.
+#   scripts/fuzz.sh [SECONDS]     for each target; default 60
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+seconds=${1:-60}
+cmake --preset asan-ubsan >/dev/null
+cmake --build --preset asan-ubsan --target fuzz_objects fuzz_manifests fuzz_events
+found=$(mktemp -d /tmp/hairpind-fuzz-XXXXXX)
+trap 'rm -rf "$found"' EXIT
+for target in objects manifests events; do
+  echo "fuzz_$target: $seconds s"
+  mkdir -p "$found/$target"
+  # What is found goes to a folder of its own; what crashes stays in build/.
+  build/asan-ubsan/tests/fuzz/fuzz_$target -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=65536 \
+    -verbosity=0 -artifact_prefix=build/asan-ubsan/crash- "$found/$target" "tests/fuzz/corpus/$target" || {
+    echo "fuzz_$target failed: see build/asan-ubsan/crash-*" >&2
+    exit 1
+  }
+done

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent in a cluster: load balancers found, pods and Services named, API servers that fail. Needs root.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "agent_process.hpp"
+#include "api_server.hpp"
+#include "lab_test.hpp"
+#include "tcp_clients.hpp"
+
+namespace hairpind::testing {
+namespace {
+
+using Json = nlohmann::json;
+using ::testing::HasSubstr;
+
+Json pod(const std::string& name, const std::string& app, const char* v4, const char* v6) {
+  return {
+      {"apiVersion", "v1"},
+      {"kind", "Pod"},
+      {"metadata",
+       {{"namespace", "shop"},
+        {"name", name},
+        {"labels", {{"app", app}, {"pod-template-hash", "7d9f"}}},
+        {"ownerReferences", Json::array({{{"kind", "ReplicaSet"}, {"name", app + "-7d9f"}, {"controller", true}}})}}},
+      {"spec", {{"nodeName", "n1"}, {"containers", Json::array({{{"name", "c"}}})}}},
+      {"status",
+       {{"phase", "Running"},
+        {"podIP", v4},
+        {"podIPs", Json::array({{{"ip", v4}}, {{"ip", v6}}})},
+        {"conditions", Json::array({{{"type", "Ready"}, {"status", "True"}}})}}}};
+}
+
+Json service(const std::string& name, const std::string& ip) {
+  return {{"apiVersion", "v1"},
+          {"kind", "Service"},
+          {"metadata", {{"namespace", "shop"}, {"name", name}}},
+          {"spec",
+           {{"type", "LoadBalancer"},
+            {"loadBalancerClass", "service.k8s.aws/nlb"},
+            {"selector", {{"app", "api"}}},
+            {"ports", Json::array({{{"port", 443}, {"nodePort", 30443}}})}}},
+          {"status", {{"loadBalancer", {{"ingress", Json::array({{{"ip", ip}, {"ipMode", "Proxy"}}})}}}}}};
+}
+
+class KubernetesTest : public LabTest {
+ protected:
+  void SetUp() override {
+    LabTest::SetUp();
+    if (IsSkipped()) {
+      return;
+    }
+    lab().set_mode("ip-target");
+    lab().inside("node", [this] { server = std::make_unique<ApiServer>(); });
+    server->upsert("nodes",
+                   {{"apiVersion", "v1"},
+                    {"kind", "Node"},
+                    {"metadata", {{"name", "n1"}}},
+                    {"status", {{"addresses", Json::array({{{"type", "InternalIP"}, {"address", "10.0.0.4"}}})}}}});
+    server->upsert("pods", pod("web-7d9f-abcde", "web", "10.0.1.10", "fd00:1::10"));
+    server->upsert("pods", pod("api-7d9f-fghij", "api", "10.0.1.20", "fd00:1::20"));
+    server->upsert("services", service("api", "10.0.5.5"));
+    server->upsert("services", {{"apiVersion", "v1"},
+                                {"kind", "Service"},
+                                {"metadata", {{"namespace", "shop"}, {"name", "inside"}}},
+                                {"spec", {{"type", "ClusterIP"}, {"ports", Json::array({{{"port", 80}}})}}}});
+  }
+
+  void start_agent(const std::string& config = "") {
+    const std::string path = "/tmp/hairpind-kubeconfig-" + std::to_string(getpid());
+    std::ofstream(path) << (config.empty() ? kubeconfig(*server) : config);
+    agent = std::make_unique<AgentProcess>(
+        lab(), std::vector<std::string>{"--kubeconfig", path, "--node-name", "n1", "--handshake-timeout", "1"});
+    ASSERT_TRUE(agent->wait_until_ready());
+    std::filesystem::remove(path);
+  }
+
+  bool becomes_synced() const {
+    return eventually([&] { return agent->metric("hairpind_kubernetes_synced") == 1; });
+  }
+
+  /// The agent watches for this load balancer: its counters are there before its first SYN.
+  bool watches_for(const std::string& lb) const {
+    return eventually([&] {
+      return agent->get("/metrics").second.find("hairpind_syns_total{lb=\"" + lb + "\"") != std::string::npos;
+    });
+  }
+
+  void fail_connections(int count, const char* lb = "10.0.5.5") const {
+    lab().inside("p1", [&] { const PendingConnections connections(lb, 443, count); });
+  }
+
+  double mismatches() const { return agent->metric_sum("hairpind_mismatches_total"); }
+
+  Json first_alert(const std::string& event) const {
+    Json found;
+    EXPECT_TRUE(eventually([&] {
+      for (const Json& alert : agent->alerts()) {
+        if (alert["event"] == event) {
+          found = alert;
+          return true;
+        }
+      }
+      return false;
+    })) << event
+        << "\n"
+        << agent->standard_error();
+    return found;
+  }
+
+  std::unique_ptr<ApiServer> server;
+  std::unique_ptr<AgentProcess> agent;
+};
+
+TEST_F(KubernetesTest, FindsTheLoadBalancerAndNamesEveryone) {
+  start_agent();
+  ASSERT_TRUE(becomes_synced()) << agent->standard_error();
+  ASSERT_TRUE(watches_for("10.0.5.5:443"));
+  fail_connections(3);
+  const Json alert = first_alert("asymmetric_handshake");
+  EXPECT_EQ(alert["client"]["pod"], "web-7d9f-abcde");
+  EXPECT_EQ(alert["client"]["namespace"], "shop");
+  EXPECT_EQ(alert["client"]["workload"], "Deployment/web");
+  EXPECT_EQ(alert["load_balancer"]["service"], "api");
+  EXPECT_EQ(alert["load_balancer"]["namespace"], "shop");
+  EXPECT_EQ(alert["responder"]["pod"], "api-7d9f-fghij");
+  EXPECT_EQ(alert["backend"]["workload"], "Deployment/api");
+  EXPECT_THAT(alert["message"].get<std::string>(), HasSubstr("pod shop/web-7d9f-abcde of Deployment/web"));
+  EXPECT_THAT(alert["hint"].get<std::string>(), HasSubstr("shop/api"));
+  EXPECT_THAT(alert["hint"].get<std::string>(),
+              HasSubstr("service.beta.kubernetes.io/aws-load-balancer-target-group-attributes"));
+  EXPECT_TRUE(eventually([&] {
+    return agent->metric(
+               "hairpind_mismatches_total{lb=\"10.0.5.5:443\",lb_service=\"shop/api\",cause=\"hairpin_ip_"
+               "target\"}") == 3;
+  })) << agent->get("/metrics").second;
+}
+
+TEST_F(KubernetesTest, NodePortsAreNamedAfterTheirService) {
+  lab().set_mode("node-port");
+  start_agent();
+  ASSERT_TRUE(becomes_synced());
+  ASSERT_TRUE(watches_for("10.0.5.5:443"));
+  fail_connections(1);
+  const Json alert = first_alert("asymmetric_handshake");
+  EXPECT_EQ(alert["responder"]["node_port_of"], "shop/api");
+  EXPECT_EQ(alert["backend"]["pod"], "api-7d9f-fghij");
+}
+
+TEST_F(KubernetesTest, ServicesThatComeAndGoAreFollowed) {
+  server->remove("services", "shop", "api");
+  start_agent();
+  ASSERT_TRUE(becomes_synced());
+  fail_connections(1);
+  EXPECT_EQ(agent->metric_sum("hairpind_syns_total"), 0);
+  server->upsert("services", service("api", "10.0.5.5"));
+  ASSERT_TRUE(watches_for("10.0.5.5:443"));
+  fail_connections(2);
+  EXPECT_TRUE(eventually([&] { return mismatches() == 2; }));
+  server->remove("services", "shop", "api");
+  // Gone when a SYN is not counted any more.
+  EXPECT_TRUE(eventually([&] {
+    const double before = agent->metric_sum("hairpind_syns_total");
+    fail_connections(1);
+    return agent->metric_sum("hairpind_syns_total") == before;
+  }));
+}
+
+TEST_F(KubernetesTest, ExposureIsToldBeforeAnythingFails) {
+  lab().set_mode("lb-snat");
+  start_agent();
+  ASSERT_TRUE(becomes_synced());
+  ASSERT_TRUE(watches_for("10.0.5.5:443"));
+  lab().inside("p1", [&] { EXPECT_EQ(complete_requests("10.0.5.5", 443, 3), 3); });
+  const Json alert = first_alert("hairpin_exposure");
+  EXPECT_EQ(alert["severity"], "warning");
+  EXPECT_EQ(alert["client"]["pod"], "web-7d9f-abcde");
+  EXPECT_EQ(alert["load_balancer"]["service"], "api");
+  EXPECT_TRUE(alert["cause"].is_null());
+  EXPECT_EQ(agent->metric("hairpind_exposed_pairs{lb_service=\"shop/api\"}"), 1);
+  EXPECT_EQ(mismatches(), 0);
+}
+
+TEST_F(KubernetesTest, AnOutageStopsNeitherDetectionNorNames) {
+  start_agent();
+  ASSERT_TRUE(becomes_synced());
+  ASSERT_TRUE(watches_for("10.0.5.5:443"));
+  server->set_faults({.drop_connections = true});
+  server->close_watches();
+  EXPECT_TRUE(eventually([&] { return agent->metric("hairpind_kubernetes_synced") == 0; }));
+  fail_connections(5);
+  EXPECT_TRUE(eventually([&] { return mismatches() == 5; }));
+  EXPECT_EQ(first_alert("asymmetric_handshake")["client"]["pod"], "web-7d9f-abcde");
+  EXPECT_EQ(agent->get("/healthz").first, 200);
+  server->set_faults({});
+  EXPECT_TRUE(becomes_synced()) << agent->standard_error();
+  const std::string log = agent->standard_error();
+  EXPECT_THAT(log, HasSubstr("keeping the last view"));
+  EXPECT_THAT(log, HasSubstr("in step again"));
+  // One line a collection, however often it was tried.
+  std::size_t warnings = 0;
+  for (std::size_t at = log.find("keeping the last view"); at != std::string::npos;
+       at = log.find("keeping the last view", at + 1)) {
+    warnings++;
+  }
+  EXPECT_LE(warnings, 3);
+}
+
+struct Fault {
+  const char* name;
+  void (*cause)(ApiServer&);
+};
+
+class KubernetesFaultTest : public KubernetesTest, public ::testing::WithParamInterface<Fault> {};
+
+TEST_P(KubernetesFaultTest, WhatChangesMeanwhileIsFoundAfterwards) {
+  start_agent();
+  ASSERT_TRUE(becomes_synced());
+  ASSERT_TRUE(watches_for("10.0.5.5:443"));
+  GetParam().cause(*server);
+  server->upsert("services", service("late", "10.0.5.7"));
+  server->close_watches();
+  EXPECT_TRUE(watches_for("10.0.5.7:443")) << agent->standard_error();
+  EXPECT_TRUE(becomes_synced()) << agent->standard_error();
+}
+
+constexpr Fault kFaults[] = {
+    {"watch_closed", [](ApiServer&) {}},
+    {"history_gone", [](ApiServer& server) { server.compact(); }},
+    {"error_event", [](ApiServer& server) { server.send_error_event(); }},
+    {"garbage", [](ApiServer& server) { server.send_line("{\"type\": 7"); }},
+    {"lines_cut_anywhere", [](ApiServer& server) { server.set_faults({.cut_watch_lines = true}); }},
+    {"small_pages",
+     [](ApiServer& server) {
+       server.set_faults({.page_size = 1});
+       server.compact();
+     }},
+    {"too_many_requests", [](ApiServer& server) { server.fail_next(3, 429, 1); }},
+    {"server_error", [](ApiServer& server) { server.fail_next(5, 500); }},
+    {"unauthorized_for_a_while", [](ApiServer& server) { server.fail_next(4, 401); }},
+};
+INSTANTIATE_TEST_SUITE_P(Lab, KubernetesFaultTest, ::testing::ValuesIn(kFaults),
+                         [](const auto& fault) { return std::string(fault.param.name); });
+
+TEST_F(KubernetesTest, LeavesPromptlyWhileTheServerIsSilent) {
+  server->set_faults({.stall_requests = true});
+  start_agent();
+  EXPECT_TRUE(eventually([&] { return !server->requests().empty(); }));
+  agent->send_signal(SIGTERM);
+  EXPECT_EQ(agent->wait_for_exit(), 0) << agent->standard_error();
+}
+
+TEST_F(KubernetesTest, TenThousandServicesFitIntoTheMemoryLimit) {
+  for (int i = 0; i < 10000; i++) {
+    server->upsert("services", service("s" + std::to_string(i),
+                                       "10.64." + std::to_string(i / 250) + "." + std::to_string(i % 250 + 1)));
+  }
+  for (int i = 0; i < 250; i++) {
+    const std::string v4 = "10.0.2." + std::to_string(i + 1);
+    const std::string v6 = "fd00:2::" + std::to_string(i + 1);
+    server->upsert("pods", pod("p" + std::to_string(i), "web", v4.c_str(), v6.c_str()));
+  }
+  start_agent();
+  ASSERT_TRUE(becomes_synced()) << agent->standard_error();
+  // Changes go on while connections fail.
+  for (int round = 0; round < 20; round++) {
+    for (int i = 0; i < 100; i++) {
+      Json changed = service("s" + std::to_string(i), "10.64.0." + std::to_string(i + 1));
+      changed["metadata"]["annotations"] = {{"round", std::to_string(round)}};
+      server->upsert("services", changed);
+    }
+    fail_connections(1);
+  }
+  EXPECT_TRUE(eventually([&] { return mismatches() == 20; })) << agent->get("/metrics").second;
+  EXPECT_EQ(first_alert("asymmetric_handshake")["load_balancer"]["service"], "api");
+  std::istringstream status(read_file("/proc/" + std::to_string(agent->pid()) + "/status"));
+  long peak = 0;
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmHWM:")) {
+      peak = std::stol(line.substr(6));
+    }
+  }
+  RecordProperty("peak_kib", std::to_string(peak));
+  EXPECT_GT(peak, 0);
+  EXPECT_LT(peak, 48 * 1024) << "KiB";
+}
+
+TEST_F(KubernetesTest, AMissingRightIsNamedOnce) {
+  server->set_permissions({"list pods", "watch pods", "list nodes", "watch nodes"});
+  start_agent();
+  EXPECT_TRUE(eventually([&] { return agent->standard_error().find("services is forbidden") != std::string::npos; }));
+  EXPECT_THAT(agent->standard_error(), HasSubstr("cannot list resource \"services\""));
+  EXPECT_THAT(agent->standard_error(), HasSubstr("ClusterRole"));
+  EXPECT_EQ(agent->metric("hairpind_kubernetes_synced"), 0);
+  server->set_permissions({"all"});
+}
+
+TEST_F(KubernetesTest, AForeignCaIsRefused) {
+  start_agent(kubeconfig(*server, Credential::kToken, server->certificates().other_ca));
+  EXPECT_TRUE(eventually([&] {
+    return agent->standard_error().find("not signed by the expected CA") != std::string::npos;
+  })) << agent->standard_error();
+  EXPECT_THAT(server->requests(), ::testing::IsEmpty());
+}
+
+TEST_F(KubernetesTest, AClientCertificateIsAsGoodAsAToken) {
+  start_agent(kubeconfig(*server, Credential::kClientCertificate));
+  EXPECT_TRUE(becomes_synced()) << agent->standard_error();
+}
+
+TEST_F(KubernetesTest, AsksForNothingThatTheManifestDoesNotGrant) {
+  start_agent();
+  ASSERT_TRUE(becomes_synced());
+  EXPECT_TRUE(eventually([&] { return server->open_watches() == 3; }));
+  const auto requests = server->requests();
+  EXPECT_EQ(std::set<std::string>(requests.begin(), requests.end()),
+            (std::set<std::string>{"list pods", "watch pods", "list services", "watch services", "list nodes",
+                                   "watch nodes"}));
+  // tests/deploy/deploy_test.sh holds the ClusterRole to the same three resources.
+  EXPECT_THAT(read_file(HAIRPIND_SOURCE_DIR "/deploy/daemonset.yaml"), HasSubstr("[pods, services, nodes]"));
+}
+
+}  // namespace
+}  // namespace hairpind::testing
