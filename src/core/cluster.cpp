@@ -71,7 +71,10 @@ void Cluster::upsert_pod(const Pod& pod, WallTime now) {
     remove_pod(pod.ref, now);
   }
   // What was there before the agent has been there all along.
-  const WallTime since = same ? known->second.since : seen_pods_ ? now : WallTime();
+  WallTime since = seen_pods_ ? now : WallTime();
+  if (same) {
+    since = known->second.since;
+  }
   const std::vector<IpAddress> before = same ? known->second.pod.addresses : std::vector<IpAddress>();
   // A finished pod's address is free; one on the host network has none of its own.
   const bool holds = !pod.finished && !pod.host_network;

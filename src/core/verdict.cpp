@@ -74,12 +74,11 @@ std::string ending(const Alert& alert, bool host_client) {
   return "what became of it was not seen";
 }
 
-std::string backend_words(const Alert& alert) {
-  if (!alert.backend_pod) {
-    return "pod " + alert.backend->to_string();
+std::string backend_words(const Endpoint& backend, const std::optional<PodRef>& pod) {
+  if (!pod) {
+    return "pod " + backend.to_string();
   }
-  return "pod " + alert.backend_pod->namespace_name + "/" + alert.backend_pod->name + " (" +
-         alert.backend->to_string() + ")";
+  return "pod " + pod->namespace_name + "/" + pod->name + " (" + backend.to_string() + ")";
 }
 
 std::string where(const Alert& alert) {
@@ -88,7 +87,7 @@ std::string where(const Alert& alert) {
       return " on the same node";
     case ResponderKind::kNode:
       return alert.backend && alert.backend != alert.responder
-                 ? ", this node's own address (" + backend_words(alert) + " behind it),"
+                 ? ", this node's own address (" + backend_words(*alert.backend, alert.backend_pod) + " behind it),"
                  : ", this node's own address,";
     case ResponderKind::kRemote:
       return " on another node";

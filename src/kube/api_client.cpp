@@ -82,7 +82,7 @@ struct ApiClient::Connection {
   std::unique_ptr<httplib::SSLClient> client;
   std::atomic<bool> stopped{false};
 
-  Result<httplib::Headers> headers() const {
+  [[nodiscard]] Result<httplib::Headers> headers() const {
     httplib::Headers headers{{"Accept", "application/json"}, {"User-Agent", "hairpind"}};
     std::string token = access.token;
     if (!access.token_file.empty()) {
@@ -180,7 +180,8 @@ Result<ApiClient::Response> ApiClient::stream(const std::string& path, std::chro
         return true;
       });
   // Ended by on_piece: what came is an answer.
-  if (!result && !(result.error() == httplib::Error::Canceled && response.status == 200)) {
+  const bool ended_here = result.error() == httplib::Error::Canceled && response.status == 200;
+  if (!result && !ended_here) {
     return fail("API server " + connection_->access.url() + ": " + explain(result.error()));
   }
   return response;

@@ -96,10 +96,10 @@ YAML::Node named(const YAML::Node& list, const std::string& name, const char* wh
 /// A certificate or key, given inline as KEY-data or by file as KEY; empty if neither.
 Result<std::string> inline_or_file(const YAML::Node& node, const std::string& key,
                                    const std::filesystem::path& directory) {
-  if (const std::string data = node[key + "-data"].as<std::string>(""); !data.empty()) {
+  if (const auto data = node[key + "-data"].as<std::string>(""); !data.empty()) {
     return decode_base64(data, "'" + key + "-data'");
   }
-  if (const std::string file = node[key].as<std::string>(""); !file.empty()) {
+  if (const auto file = node[key].as<std::string>(""); !file.empty()) {
     return read_file((directory / file).string());
   }
   return std::string();
@@ -111,13 +111,13 @@ Result<ClusterAccess> read_kubeconfig(const std::string& path, const std::string
   if (!config.IsMap()) {
     return fail("it is no kubeconfig (expected apiVersion: v1, kind: Config)");
   }
-  const std::string current = config["current-context"].as<std::string>("");
+  const auto current = config["current-context"].as<std::string>("");
   const YAML::Node context = named(config["contexts"], current, "context");
   if (!context.IsDefined()) {
     return fail("current-context '" + current + "' is not among its contexts");
   }
-  const std::string cluster_name = context["cluster"].as<std::string>("");
-  const std::string user_name = context["user"].as<std::string>("");
+  const auto cluster_name = context["cluster"].as<std::string>("");
+  const auto user_name = context["user"].as<std::string>("");
   const YAML::Node cluster = named(config["clusters"], cluster_name, "cluster");
   if (!cluster.IsDefined()) {
     return fail("cluster '" + cluster_name + "' is not among its clusters");
@@ -136,7 +136,7 @@ Result<ClusterAccess> read_kubeconfig(const std::string& path, const std::string
   }
   access.verify = !cluster["insecure-skip-tls-verify"].as<bool>(false);
   access.token = user["token"].as<std::string>("");
-  if (const std::string file = user["tokenFile"].as<std::string>(""); !file.empty()) {
+  if (const auto file = user["tokenFile"].as<std::string>(""); !file.empty()) {
     access.token_file = (directory / file).string();
     if (auto readable = read_file(access.token_file); !readable) {
       return std::unexpected(readable.error());

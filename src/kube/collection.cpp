@@ -85,9 +85,9 @@ std::expected<std::string, ApiRefusal> list_collection(
     }
     continuation = text_at(page, "/metadata/continue");
     const Json& items = page["items"];
-    static const std::vector<Json> kNone;
+    static const std::vector<Json> none;
     // An empty list may be null.
-    on_page(items.is_array() ? items.get_ref<const Json::array_t&>() : kNone, first, continuation.empty());
+    on_page(items.is_array() ? items.get_ref<const Json::array_t&>() : none, first, continuation.empty());
     first = false;
     if (continuation.empty()) {
       return version;

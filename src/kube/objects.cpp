@@ -11,9 +11,9 @@ namespace {
 using Json = nlohmann::json;
 
 const Json& member(const Json& object, const char* key) {
-  static const Json kNone;
+  static const Json none;
   const auto found = object.is_object() ? object.find(key) : object.end();
-  return found == object.end() ? kNone : *found;
+  return found == object.end() ? none : *found;
 }
 
 std::string text(const Json& object, const char* key) {

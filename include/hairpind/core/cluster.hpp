@@ -18,11 +18,13 @@ namespace hairpind {
 
 /// What changed in the cluster since the last look: values, in the order that makes the last one count.
 struct ClusterChanges {
+  // NOLINTBEGIN(readability-redundant-member-init): g++ warns of designated initializers that leave them out
   std::vector<Pod> pods{};                      ///< new or changed, of this node
   std::vector<PodRef> removed_pods{};           ///< by namespace and name
   std::vector<Service> services{};              ///< new or changed, of type LoadBalancer
   std::vector<std::string> removed_services{};  ///< Service::full_name()
   std::optional<std::set<IpAddress>> node_addresses{};
+  // NOLINTEND(readability-redundant-member-init)
 
   [[nodiscard]] bool empty() const {
     return pods.empty() && removed_pods.empty() && services.empty() && removed_services.empty() && !node_addresses;
