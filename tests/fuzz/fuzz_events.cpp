@@ -7,6 +7,9 @@
 
 // NOLINTNEXTLINE(readability-identifier-naming): libFuzzer's name
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  (void)hairpind::decode_event(std::as_bytes(std::span(data, size)));
+  const auto event = hairpind::decode_event(std::as_bytes(std::span(data, size)));
+  if (event && event->drop_symbol.size() > HP_SYMBOL_LENGTH) {
+    __builtin_trap();
+  }
   return 0;
 }
