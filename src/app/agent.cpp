@@ -459,6 +459,8 @@ void Agent::handle_cluster() {
   if (!changes.services.empty() || !changes.removed_services.empty()) {
     apply_hostnames();
     apply_frontends();
+    // A series must not begin without the label of its Service.
+    published_services_due_ = true;
   }
 }
 

@@ -292,6 +292,35 @@ TEST_F(KubernetesTest, TenThousandServicesFitIntoTheMemoryLimit) {
   EXPECT_LT(peak, 48 * 1024) << "KiB";
 }
 
+TEST_F(KubernetesTest, AuditReadsTheCluster) {
+  const std::string directory = "/tmp/hairpind-audit-" + std::to_string(getpid());
+  std::filesystem::create_directory(directory);
+  std::ofstream(directory + "/config") << kubeconfig(*server);
+  const auto audit = [&] {
+    int status = -1;
+    lab().inside("node", [&] {
+      status = run_command({"sh", "-c",
+                            std::string(HAIRPIND_BINARY) + " audit -o json --kubeconfig " + directory + "/config >" +
+                                directory + "/out 2>" + directory + "/err"});
+    });
+    return status;
+  };
+  server->set_faults({.page_size = 1});
+  EXPECT_EQ(audit(), 1) << read_file(directory + "/err");
+  const Json report = Json::parse(read_file(directory + "/out"));
+  ASSERT_EQ(report["services"].size(), 1) << report;
+  EXPECT_EQ(report["services"][0]["name"], "api");
+  EXPECT_EQ(report["services"][0]["verdict"], "at_risk");
+  EXPECT_EQ(report["services"][0]["exposed_nodes"], 1);
+  server->set_permissions({"list services"});
+  EXPECT_EQ(audit(), 1);
+  EXPECT_THAT(read_file(directory + "/err"), HasSubstr("pods is forbidden"));
+  server->set_permissions({"list pods"});
+  EXPECT_EQ(audit(), 2);
+  EXPECT_THAT(read_file(directory + "/err"), HasSubstr("services is forbidden"));
+  std::filesystem::remove_all(directory);
+}
+
 TEST_F(KubernetesTest, AMissingRightIsNamedOnce) {
   server->set_permissions({"list pods", "watch pods", "list nodes", "watch nodes"});
   start_agent();
