@@ -37,8 +37,6 @@ constexpr std::chrono::seconds kExposureInterval{10};
 // A client that has not called for so long may have been told not to.
 constexpr std::chrono::hours kCallerIdle{1};
 constexpr std::size_t kExposedServices = 200;
-// Where every pod finds its service account (Kubernetes documentation, "Accessing the API from within a Pod").
-constexpr const char* kServiceAccount = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 timespec to_timespec(std::chrono::nanoseconds time) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time);
@@ -264,7 +262,7 @@ Result<void> Agent::start_kubernetes() {
   if (configuration_.kubeconfig.empty() && !in_pod) {
     return {};
   }
-  auto access = configuration_.kubeconfig.empty() ? in_cluster_access(kServiceAccount)
+  auto access = configuration_.kubeconfig.empty() ? in_cluster_access(kServiceAccountDirectory)
                                                   : kubeconfig_access(configuration_.kubeconfig);
   if (!access) {
     // Asked for by name it must work; a pod without a service account may be meant so.

@@ -29,7 +29,6 @@ constexpr int kNothingAtRisk = 0;
 constexpr int kAtRisk = 1;
 constexpr int kError = 2;
 constexpr int kPageSize = 500;
-constexpr const char* kServiceAccount = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 struct Options {
   std::vector<std::string> files;
@@ -75,7 +74,7 @@ std::vector<Audited> audit(const std::vector<Service>& services,
 
 Result<std::vector<Audited>> audit_cluster(const Options& options) {
   const auto access =
-      options.kubeconfig.empty() ? in_cluster_access(kServiceAccount) : kubeconfig_access(options.kubeconfig);
+      options.kubeconfig.empty() ? in_cluster_access(kServiceAccountDirectory) : kubeconfig_access(options.kubeconfig);
   if (!access) {
     return std::unexpected(access.error());
   }

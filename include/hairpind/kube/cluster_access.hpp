@@ -23,8 +23,10 @@ struct ClusterAccess {
   [[nodiscard]] std::string url() const;
 };
 
-/// From KUBERNETES_SERVICE_HOST and _PORT and the service account's files. `directory` is
-/// /var/run/secrets/kubernetes.io/serviceaccount.
+/// Where every pod finds its service account (Kubernetes documentation, "Accessing the Kubernetes API from a Pod").
+inline constexpr const char* kServiceAccountDirectory = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// From KUBERNETES_SERVICE_HOST and _PORT and the service account's files in `directory`.
 Result<ClusterAccess> in_cluster_access(const std::string& directory);
 
 /// From a kubeconfig's current context: token, token file or client certificate; certificates inline or by file,
