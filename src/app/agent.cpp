@@ -535,7 +535,7 @@ void Agent::look_for_exposures() {
   for (const IncidentCount& incident : *incidents) {
     const LoadBalancerRef* const ref = cluster_.load_balancer_at(incident.key.load_balancer);
     if (ref != nullptr && !incident.sample.returned.empty()) {
-      seen_preserving.insert(ref->namespace_name + "/" + ref->service);
+      seen_preserving.insert(ref->full_name());
     }
   }
   const auto wall = std::chrono::system_clock::now();
@@ -612,7 +612,7 @@ void Agent::publish() {
     if (const auto counted = datapath_->read_load_balancers()) {
       for (const LoadBalancerCounters& counters : *counted) {
         if (const LoadBalancerRef* const ref = cluster_.load_balancer_at(counters.load_balancer)) {
-          current_.services.emplace(counters.load_balancer, ref->namespace_name + "/" + ref->service);
+          current_.services.emplace(counters.load_balancer, ref->full_name());
         }
       }
     }

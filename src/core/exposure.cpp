@@ -10,7 +10,7 @@ std::map<std::string, Exposure> find_exposures(const Cluster& cluster, const std
   std::map<std::string, Exposure> exposures;
   for (const Call& call : calls) {
     const LoadBalancerRef* const ref = cluster.load_balancer_at(call.load_balancer);
-    const Service* const service = ref == nullptr ? nullptr : cluster.service(ref->namespace_name + "/" + ref->service);
+    const Service* const service = ref == nullptr ? nullptr : cluster.service(ref->full_name());
     if (service == nullptr) {
       continue;
     }

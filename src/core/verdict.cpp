@@ -110,7 +110,7 @@ std::string named(const std::optional<LoadBalancerRef>& service, const Endpoint&
     return endpoint.to_string();
   }
   const std::string hostname = service->hostname.empty() ? "" : service->hostname + ", ";
-  return service->namespace_name + "/" + service->service + " (" + hostname + endpoint.to_string() + ")";
+  return service->full_name() + " (" + hostname + endpoint.to_string() + ")";
 }
 
 std::string message(const Alert& alert, const Attempt& example) {
@@ -146,7 +146,7 @@ void add_names(Alert& alert, const Attempt& example, const AlertContext& context
   }
   if (const LoadBalancerRef* const ref = cluster.load_balancer_at(alert.load_balancer)) {
     alert.load_balancer_service = *ref;
-    if (const Service* const service = cluster.service(ref->namespace_name + "/" + ref->service)) {
+    if (const Service* const service = cluster.service(ref->full_name())) {
       alert.hint = hint_for(*service);
     }
   }

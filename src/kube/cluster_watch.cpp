@@ -47,16 +47,18 @@ struct ClusterWatch::State {
   // Last: their threads use all of the above.
   std::vector<std::unique_ptr<ResourceWatch>> watches;
 
-  void upsert_pod(const Json& object) {
+  /// The pod's key; nullopt for what is no pod.
+  std::optional<std::string> upsert_pod(const Json& object) {
     auto pod = parse_pod(object);
     if (!pod) {
-      return;
+      return std::nullopt;
     }
-    const std::string key = pod->ref.namespace_name + "/" + pod->ref.name;
+    std::string key = pod->ref.namespace_name + "/" + pod->ref.name;
     known_pods.insert_or_assign(key, pod->ref);
     const std::scoped_lock lock(mutex);
     // A removal that waits must not overtake what came after it.
     pods.insert_or_assign(key, *std::move(pod));
+    return key;
   }
 
   void remove_pod(const std::string& key) {
@@ -70,19 +72,21 @@ struct ClusterWatch::State {
     known_pods.erase(known);
   }
 
-  void upsert_service(const Json& object) {
+  /// The Service's key; nullopt for what is no Service of type LoadBalancer.
+  std::optional<std::string> upsert_service(const Json& object) {
     auto service = parse_service(object);
     if (!service) {
-      return;
+      return std::nullopt;
     }
-    const std::string key = service->full_name();
+    std::string key = service->full_name();
     if (service->type != "LoadBalancer") {
       remove_service(key);
-      return;
+      return std::nullopt;
     }
     known_services.insert(key);
     const std::scoped_lock lock(mutex);
     services.insert_or_assign(key, *std::move(service));
+    return key;
   }
 
   void remove_service(const std::string& key) {
@@ -99,9 +103,8 @@ struct ClusterWatch::State {
       listed.clear();
     }
     for (const Json& object : objects) {
-      if (const auto pod = parse_pod(object)) {
-        listed.insert(pod->ref.namespace_name + "/" + pod->ref.name);
-        upsert_pod(object);
+      if (auto key = upsert_pod(object)) {
+        listed.insert(*std::move(key));
       }
     }
     if (last) {
@@ -120,9 +123,8 @@ struct ClusterWatch::State {
       listed_services.clear();
     }
     for (const Json& object : objects) {
-      if (const auto service = parse_service(object)) {
-        listed_services.insert(service->full_name());
-        upsert_service(object);
+      if (auto key = upsert_service(object)) {
+        listed_services.insert(*std::move(key));
       }
     }
     if (last) {

@@ -20,6 +20,9 @@ struct LoadBalancerRef {
   std::string hostname;  ///< empty where the address is published itself
 
   auto operator<=>(const LoadBalancerRef&) const = default;
+
+  /// "namespace/name", as Service::full_name().
+  [[nodiscard]] std::string full_name() const { return namespace_name + "/" + service; }
 };
 
 enum class AlertEvent : std::uint8_t { kAsymmetricHandshake, kAsymmetricHandshakeRepeated, kHairpinExposure };
