@@ -127,7 +127,8 @@ int run() {
   const auto elsewhere = PacketBuilder().from("10.0.1.10", 40000).to("10.0.9.9", 443).tcp(kSyn, 1).build();
   print("SYN elsewhere", "from_pod", repeated(empty, program(Hook::kFromPod), elsewhere, pod), "40");
   print("SYN elsewhere", "to_net", repeated(empty, program(Hook::kToNet), elsewhere, pod), "40");
-  const auto ordinary = PacketBuilder().from("10.0.9.9", 443).to("10.0.1.10", 40000).tcp(kSyn | kAck, 7, 0x12345678).build();
+  const auto ordinary =
+      PacketBuilder().from("10.0.9.9", 443).to("10.0.1.10", 40000).tcp(kSyn | kAck, 7, 0x12345678).build();
   print("SYN-ACK, ordinary", "from_pod", repeated(empty, program(Hook::kFromPod), ordinary, pod), "40");
   print("SYN-ACK, ordinary", "to_pod", repeated(empty, program(Hook::kToPod), ordinary, pod), "40");
   print("SYN to a load balancer, retransmit", "from_pod", repeated(empty, program(Hook::kFromPod), syn(1), pod), "350");
