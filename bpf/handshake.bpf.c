@@ -75,6 +75,23 @@ static __always_inline void note_delivered(struct hp_attempt *attempt,
 }
 
 /*
+ * S4: a client's stack refuses the answer of `responder`. Believed only of who has been seen to
+ * answer, or to be sent the SYN: a pod can send itself any SYN-ACK, and RST to anybody.
+ */
+static __noinline int conclude_refused_by_client(const struct hp_attempt_key *key,
+						 struct hp_attempt *attempt,
+						 const struct hp_address *responder, __u16 port,
+						 const struct ending *ending)
+{
+	if (!is_endpoint(&attempt->synack_delivered, responder, port) &&
+	    !is_endpoint(&attempt->synack_left, responder, port) &&
+	    !is_endpoint(&attempt->returned, responder, port))
+		return 0;
+	note_delivered(attempt, responder, port);
+	return conclude_misdirected(key, attempt, ending);
+}
+
+/*
  * S3 at the target of a node port that hides its clients (externalTrafficPolicy Cluster): the
  * SYN-ACK is for the node, and only its ISN says for whom. The client will be told by the node
  * port.
@@ -136,7 +153,10 @@ static __noinline int on_pod_synack(struct __sk_buff *skb, const struct segment 
 	return 0;
 }
 
-/* S4: a pod refuses a SYN-ACK with RST, seq = the SYN-ACK's ack (RFC 9293, 3.5.2). */
+/*
+ * S4, S6: a pod refuses a SYN-ACK with RST, seq = the SYN-ACK's ack (RFC 9293, 3.5.2). One to the
+ * load balancer says that the load balancer answered.
+ */
 static __noinline int on_pod_reset(const struct segment *reset)
 {
 	struct ending ending = {.outcome = HP_OUTCOME_RESET_BY_CLIENT};
@@ -145,31 +165,91 @@ static __noinline int on_pod_reset(const struct segment *reset)
 
 	set_key(&key, &reset->source, reset->source_port, reset->sequence - 1);
 	attempt = find_attempt(&key);
-	if (!attempt || is_endpoint(&attempt->lb, &reset->destination, reset->destination_port))
+	if (!attempt)
 		return 0;
-	note_delivered(attempt, &reset->destination, reset->destination_port);
-	return conclude_misdirected(&key, attempt, &ending);
+	if (is_endpoint(&attempt->lb, &reset->destination, reset->destination_port))
+		return conclude_answered(&key, attempt, false);
+	return conclude_refused_by_client(&key, attempt, &reset->destination,
+					  reset->destination_port, &ending);
 }
 
-/* The client is given an answer: S6 if it is the load balancer's, S3 conclusive if it is not. */
-static __noinline int on_answer(struct __sk_buff *skb, const struct segment *answer, bool to_host)
+/*
+ * S6 where the answer passes no hook on its way to the pod (bpf_redirect_peer): only a client that
+ * has it acknowledges it.
+ */
+static __noinline int on_pod_ack(struct __sk_buff *skb, const struct segment *ack)
 {
-	struct ending ending = {};
 	struct hp_attempt_key key;
 	struct hp_attempt *attempt;
 
-	set_key(&key, &answer->destination, answer->destination_port, answer->acknowledgment - 1);
+	set_key(&key, &ack->source, ack->source_port, ack->sequence - 1);
 	attempt = find_attempt(&key);
-	if (!attempt || to_host != !!(attempt->flags & HP_HOST_CLIENT))
+	if (!attempt || !is_endpoint(&attempt->lb, &ack->destination, ack->destination_port))
 		return 0;
+	if (source_is_forged(skb, ack)) {
+		count(HP_TOTAL_SPOOFED_SOURCES);
+		return 0;
+	}
+	return conclude_answered(&key, attempt, false);
+}
+
+/* The client is given an answer: S6 if it is the load balancer's, S3 conclusive if it is not. */
+static __always_inline int on_delivered(struct __sk_buff *skb, const struct segment *answer,
+					const struct hp_attempt_key *key,
+					struct hp_attempt *attempt)
+{
+	struct ending ending = {};
+
 	if (is_endpoint(&attempt->lb, &answer->source, answer->source_port))
-		return conclude_answered(&key, attempt, answer->flags & TCP_RST);
+		return conclude_answered(key, attempt, answer->flags & TCP_RST);
 	/* A stray RST is no handshake: the client's stack ignores it. */
 	if (answer->flags & TCP_RST)
 		return 0;
 	note_synack(attempt, answer, skb->ifindex);
 	note_delivered(attempt, &answer->source, answer->source_port);
-	return conclude_misdirected(&key, attempt, &ending);
+	return conclude_misdirected(key, attempt, &ending);
+}
+
+static __noinline int on_answer_to_pod(struct __sk_buff *skb, const struct segment *answer)
+{
+	struct hp_attempt_key key;
+	struct hp_attempt *attempt;
+
+	set_key(&key, &answer->destination, answer->destination_port, answer->acknowledgment - 1);
+	attempt = find_attempt(&key);
+	if (!attempt || (attempt->flags & HP_HOST_CLIENT))
+		return 0;
+	return on_delivered(skb, answer, &key, attempt);
+}
+
+/*
+ * An answer that comes in on the uplink has reached a client on the node itself. For a pod it is
+ * still on its way: the node may translate or drop it, or give it to the pod past every hook.
+ */
+static __noinline int on_net_answer(struct __sk_buff *skb, const struct segment *answer)
+{
+	struct hp_attempt_key key;
+	struct hp_attempt *attempt;
+
+	set_key(&key, &answer->destination, answer->destination_port, answer->acknowledgment - 1);
+	attempt = find_attempt(&key);
+	if (!attempt)
+		return 0;
+	if (attempt->flags & HP_HOST_CLIENT)
+		return on_delivered(skb, answer, &key, attempt);
+	if (is_endpoint(&attempt->lb, &answer->source, answer->source_port)) {
+		if (answer->flags & TCP_RST)
+			return conclude_answered(&key, attempt, true);
+		attempt->flags |= HP_ANSWER_ARRIVED;
+		return 0;
+	}
+	if ((answer->flags & TCP_RST) ||
+	    (attempt->flags & (HP_SYNACK_LEFT | HP_SYNACK_ARRIVED | HP_MISMATCHED)))
+		return 0;
+	note_synack(attempt, answer, skb->ifindex);
+	set_endpoint(&attempt->synack_left, &answer->source, answer->source_port);
+	attempt->flags |= HP_SYNACK_ARRIVED;
+	return 0;
 }
 
 /* S2: the load balancer kept the source and chose this node. */
@@ -229,14 +309,16 @@ int from_pod(struct __sk_buff *skb)
 {
 	struct segment segment;
 
-	if (!parse_handshake(skb, &segment))
+	if (!parse_handshake(skb, &segment, true))
 		return NEXT;
 	if (is_syn(&segment))
 		on_pod_syn(skb, &segment);
 	else if (is_synack(&segment))
 		on_pod_synack(skb, &segment);
-	else if ((segment.flags & (TCP_RST | TCP_ACK)) == TCP_RST)
+	else if ((segment.flags & (TCP_SYN | TCP_RST | TCP_ACK)) == TCP_RST)
 		on_pod_reset(&segment);
+	else if ((segment.flags & (TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK)
+		on_pod_ack(skb, &segment);
 	return NEXT;
 }
 
@@ -245,10 +327,10 @@ int to_pod(struct __sk_buff *skb)
 {
 	struct segment segment;
 
-	if (!parse_handshake(skb, &segment))
+	if (!parse_handshake(skb, &segment, false))
 		return NEXT;
 	if (segment.flags & TCP_ACK)
-		on_answer(skb, &segment, false);
+		on_answer_to_pod(skb, &segment);
 	return NEXT;
 }
 
@@ -257,12 +339,12 @@ int from_net(struct __sk_buff *skb)
 {
 	struct segment segment;
 
-	if (!parse_handshake(skb, &segment))
+	if (!parse_handshake(skb, &segment, false))
 		return NEXT;
 	if (is_syn(&segment))
 		on_net_syn(&segment);
 	else if (segment.flags & TCP_ACK)
-		on_answer(skb, &segment, true);
+		on_net_answer(skb, &segment);
 	return NEXT;
 }
 
@@ -271,7 +353,7 @@ int to_net(struct __sk_buff *skb)
 {
 	struct segment segment;
 
-	if (!parse_handshake(skb, &segment))
+	if (!parse_handshake(skb, &segment, false))
 		return NEXT;
 	if (is_syn(&segment))
 		on_net_leaving_syn(skb, &segment);
@@ -398,8 +480,8 @@ int BPF_PROG(tcp_send_reset, struct sock *sk, struct sk_buff *skb)
 	attempt = find_attempt(&key);
 	if (!attempt || is_endpoint(&attempt->lb, &segment.source, segment.source_port))
 		return 0;
-	note_delivered(attempt, &segment.source, segment.source_port);
-	return conclude_misdirected(&key, attempt, &ending);
+	return conclude_refused_by_client(&key, attempt, &segment.source, segment.source_port,
+					  &ending);
 }
 
 struct sweep_state {
@@ -433,7 +515,8 @@ static long sweep_attempt(struct bpf_map *map, const struct hp_attempt_key *swep
 	if (attempt->flags & HP_TRANSLATED)
 		/* The target answered and the node translates: to_pod is not on every datapath. */
 		conclude_answered(&key, attempt, false);
-	else if (attempt->flags & (HP_RETURNED | HP_SYNACK_LEFT))
+	else if ((attempt->flags & (HP_RETURNED | HP_SYNACK_LEFT)) &&
+		 !(attempt->flags & HP_ANSWER_ARRIVED))
 		conclude_misdirected(&key, attempt, &ending);
 	else
 		conclude_unanswered(&key, attempt);

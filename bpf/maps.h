@@ -44,6 +44,26 @@ struct {
 	__type(value, struct hp_attempt_key);
 } isn_index SEC(".maps");
 
+/*
+ * Which sequence number may follow a pending SYN: the client's first ACK is found among its data by
+ * one load. Direct-mapped by the ISN's low bits, overwritten without a lock, never cleared; a tag
+ * is a hint, the lookup in `pending` that follows decides.
+ */
+#define ISN_TAG_COUNT 16384
+__u16 isn_tags[ISN_TAG_COUNT];
+
+static __always_inline void tag_isn(__u32 isn)
+{
+	isn_tags[isn % ISN_TAG_COUNT] = isn / ISN_TAG_COUNT;
+}
+
+static __always_inline bool may_follow_syn(__u32 sequence)
+{
+	__u32 isn = sequence - 1;
+
+	return isn_tags[isn % ISN_TAG_COUNT] == (__u16)(isn / ISN_TAG_COUNT);
+}
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192);

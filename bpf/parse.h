@@ -13,6 +13,7 @@
 
 #include "hairpind/abi.h"
 #include "kernel_types.h"
+#include "maps.h"
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
@@ -122,20 +123,28 @@ static __always_inline long read_header(struct __sk_buff *skb, const unsigned ch
 	return bpf_probe_read_kernel(to, size, network + offset);
 }
 
+/* Beside SYN and RST, a caller may ask for what may be the ACK that ends a handshake. */
+static __always_inline bool is_wanted(const struct tcp_header *tcp, bool client_acks)
+{
+	if (tcp->flags & (TCP_SYN | TCP_RST))
+		return true;
+	return client_acks && may_follow_syn(bpf_ntohl(tcp->sequence));
+}
+
 static __always_inline bool parse_tcp(struct __sk_buff *skb, const unsigned char *network,
-				      __u32 offset, __u32 length, struct segment *segment)
+				      __u32 offset, __u32 length, struct segment *segment,
+				      bool client_acks)
 {
 	struct tcp_header tcp;
 
-	if (read_header(skb, network, offset, &tcp, sizeof(tcp)) ||
-	    !(tcp.flags & (TCP_SYN | TCP_RST)))
+	if (read_header(skb, network, offset, &tcp, sizeof(tcp)) || !is_wanted(&tcp, client_acks))
 		return false;
 	set_tcp(segment, &tcp, length);
 	return true;
 }
 
 static __always_inline bool parse_ipv4(struct __sk_buff *skb, const unsigned char *network,
-				       struct segment *segment)
+				       struct segment *segment, bool client_acks)
 {
 	struct iphdr ip;
 	__u32 header;
@@ -147,11 +156,12 @@ static __always_inline bool parse_ipv4(struct __sk_buff *skb, const unsigned cha
 	set_v4(&segment->source, ip.saddr);
 	set_v4(&segment->destination, ip.daddr);
 	segment->ipv6 = false;
-	return parse_tcp(skb, network, header, bpf_ntohs(ip.tot_len) - header, segment);
+	return parse_tcp(skb, network, header, bpf_ntohs(ip.tot_len) - header, segment,
+			 client_acks);
 }
 
 static __always_inline bool parse_ipv6(struct __sk_buff *skb, const unsigned char *network,
-				       struct segment *segment)
+				       struct segment *segment, bool client_acks)
 {
 	struct ipv6hdr ip6;
 	__u32 offset = sizeof(ip6);
@@ -176,7 +186,7 @@ static __always_inline bool parse_ipv6(struct __sk_buff *skb, const unsigned cha
 	set_v6(&segment->destination, &ip6.daddr);
 	segment->ipv6 = true;
 	return parse_tcp(skb, network, offset, sizeof(ip6) + bpf_ntohs(ip6.payload_len) - offset,
-			 segment);
+			 segment, client_acks);
 }
 
 /*
@@ -184,18 +194,21 @@ static __always_inline bool parse_ipv6(struct __sk_buff *skb, const unsigned cha
  * part, inline VLAN tags, devices without an Ethernet header. At both TC hooks the stack has set
  * the network header, and skb->protocol is that of the network header.
  */
-static __noinline bool parse_slowly(struct __sk_buff *skb, struct segment *segment)
+static __noinline bool parse_slowly(struct __sk_buff *skb, struct segment *segment,
+				    bool client_acks)
 {
 	if (skb->protocol == bpf_htons(ETH_P_IP))
-		return parse_ipv4(skb, NULL, segment);
-	return parse_ipv6(skb, NULL, segment);
+		return parse_ipv4(skb, NULL, segment, client_acks);
+	return parse_ipv6(skb, NULL, segment, client_acks);
 }
 
 /*
- * True if the packet is a TCP segment with SYN or RST; then `segment` is filled. This runs for each
- * packet of the node: a data segment leaves after a handful of loads.
+ * True if the packet is a TCP segment with SYN or RST, or with `client_acks` one that may end a
+ * pending handshake; then `segment` is filled. This runs for each packet of the node: a data
+ * segment leaves after a handful of loads.
  */
-static __always_inline bool parse_handshake(struct __sk_buff *skb, struct segment *segment)
+static __always_inline bool parse_handshake(struct __sk_buff *skb, struct segment *segment,
+					    bool client_acks)
 {
 	void *data = (void *)(long)skb->data;
 	void *end = (void *)(long)skb->data_end;
@@ -206,12 +219,12 @@ static __always_inline bool parse_handshake(struct __sk_buff *skb, struct segmen
 		struct tcp_header *tcp = (void *)(ip + 1);
 
 		if ((void *)(ip + 1) > end || ethernet->h_proto != bpf_htons(ETH_P_IP))
-			return parse_slowly(skb, segment);
+			return parse_slowly(skb, segment, client_acks);
 		if (ip->protocol != IPPROTO_TCP)
 			return false;
 		if ((void *)(tcp + 1) > end || *(__u8 *)ip != 0x45)
-			return parse_slowly(skb, segment);
-		if (!(tcp->flags & (TCP_SYN | TCP_RST)) || (ip->frag_off & bpf_htons(IP_OFFSET)))
+			return parse_slowly(skb, segment, client_acks);
+		if (!is_wanted(tcp, client_acks) || (ip->frag_off & bpf_htons(IP_OFFSET)))
 			return false;
 		set_v4(&segment->source, ip->saddr);
 		set_v4(&segment->destination, ip->daddr);
@@ -225,12 +238,12 @@ static __always_inline bool parse_handshake(struct __sk_buff *skb, struct segmen
 
 		if ((void *)(ip6 + 1) > end || ethernet->h_proto != bpf_htons(ETH_P_IPV6) ||
 		    is_extension_header(ip6->nexthdr))
-			return parse_slowly(skb, segment);
+			return parse_slowly(skb, segment, client_acks);
 		if (ip6->nexthdr != IPPROTO_TCP)
 			return false;
 		if ((void *)(tcp + 1) > end)
-			return parse_slowly(skb, segment);
-		if (!(tcp->flags & (TCP_SYN | TCP_RST)))
+			return parse_slowly(skb, segment, client_acks);
+		if (!is_wanted(tcp, client_acks))
 			return false;
 		set_v6(&segment->source, &ip6->saddr);
 		set_v6(&segment->destination, &ip6->daddr);
@@ -247,8 +260,8 @@ static __noinline bool parse_sk_buff(struct sk_buff *skb, struct segment *segmen
 	const unsigned char *network = skb->head + skb->network_header;
 
 	if (skb->protocol == bpf_htons(ETH_P_IP))
-		return parse_ipv4(NULL, network, segment);
+		return parse_ipv4(NULL, network, segment, false);
 	if (skb->protocol == bpf_htons(ETH_P_IPV6))
-		return parse_ipv6(NULL, network, segment);
+		return parse_ipv6(NULL, network, segment, false);
 	return false;
 }

@@ -137,6 +137,7 @@ static __noinline int add_attempt(const struct hp_attempt_key *key, const struct
 	indexed = bpf_map_lookup_elem(&isn_index, &slot);
 	if (indexed)
 		*indexed = *key;
+	tag_isn(key->isn);
 	return 0;
 }
 
@@ -147,6 +148,7 @@ static __noinline int add_fast_open_alias(const struct hp_attempt_key *key, __u3
 
 	alias.isn += payload_length;
 	add_alias(&alias, key, bpf_ktime_get_ns());
+	tag_isn(alias.isn);
 	return 0;
 }
 
@@ -176,6 +178,25 @@ static __always_inline struct hp_attempt *find_by_isn(__u32 isn, struct hp_attem
 	return attempt;
 }
 
+static const __u32 latency_bounds_us[HP_LATENCY_BUCKET_COUNT - 1] = HP_LATENCY_BOUNDS_US;
+
+static __noinline int count_answered(const struct hp_endpoint *lb, __u64 latency_ns)
+{
+	struct hp_lb_counters *counters = counters_of(lb);
+	__u32 bucket = 0;
+
+	if (!counters)
+		return 0;
+	for (int i = 0; i < HP_LATENCY_BUCKET_COUNT - 1; i++)
+		bucket += latency_ns > latency_bounds_us[i] * 1000ULL;
+	if (bucket >= HP_LATENCY_BUCKET_COUNT)
+		return 0;
+	__sync_fetch_and_add(&counters->answered, 1);
+	__sync_fetch_and_add(&counters->latency_ns, latency_ns);
+	__sync_fetch_and_add(&counters->latencies[bucket], 1);
+	return 0;
+}
+
 /* S6: V itself answered. Whatever was only suspected is void. */
 static __noinline int conclude_answered(const struct hp_attempt_key *key,
 					const struct hp_attempt *seen, bool refused)
@@ -188,7 +209,7 @@ static __noinline int conclude_answered(const struct hp_attempt_key *key,
 		if (refused)
 			COUNT_LB(&attempt.lb, refused);
 		else
-			COUNT_LB(&attempt.lb, answered);
+			count_answered(&attempt.lb, bpf_ktime_get_ns() - attempt.first_ns);
 	} else if ((attempt.flags & HP_EMITTED) && !refused) {
 		attempt.outcome = HP_OUTCOME_COMPLETED;
 		emit(HP_EVENT_OUTCOME, bpf_ktime_get_ns(), key, &attempt);

@@ -54,6 +54,8 @@ enum hp_attempt_flag {
   HP_EMITTED = 1U << 8,          /* an event for it went into the ring: its outcome is wanted too */
   HP_SNATED = 1U << 9,           /* left the node under an address of the node (has an alias) */
   HP_FORWARDED = 1U << 10,       /* the returned SYN left again, for a target on another node */
+  HP_ANSWER_ARRIVED = 1U << 12,  /* the LB's own SYN-ACK came in on the uplink, on its way to a pod */
+  HP_SYNACK_ARRIVED = 1U << 14,  /* another source's did: `synack_left` says whose */
 };
 
 /* The verdict on a misdirected attempt. Order and spelling are the `cause` label (core/verdict). */
@@ -106,9 +108,9 @@ enum hp_responder_kind {
 
 /* Map `pending`: everything known of one attempt. An all-zero endpoint means "not seen". */
 struct hp_attempt {
-  struct hp_endpoint lb;               /* where the client sent the SYN */
-  struct hp_endpoint returned;         /* destination of the SYN that came back in (S2) */
-  struct hp_endpoint synack_left;      /* source of the SYN-ACK as it left a local pod */
+  struct hp_endpoint lb;          /* where the client sent the SYN */
+  struct hp_endpoint returned;    /* destination of the SYN that came back in (S2) */
+  struct hp_endpoint synack_left; /* source of the SYN-ACK as it left a local pod, or came in (HP_SYNACK_ARRIVED) */
   struct hp_endpoint synack_delivered; /* source of the SYN-ACK as the client got it */
   struct hp_attempt_key origin;        /* HP_ALIAS only: the attempt's own key */
   __u64 first_ns;                      /* first SYN */
@@ -148,6 +150,11 @@ struct hp_incident {
   struct hp_attempt sample;
 };
 
+/* Upper bounds of hp_lb_counters.latencies, microseconds. */
+#define HP_LATENCY_BOUNDS_US \
+  {100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000}
+#define HP_LATENCY_BUCKET_COUNT 16
+
 /* Map `load_balancers`, by endpoint: handshake counters. The all-zero key collects what does not fit. */
 struct hp_lb_counters {
   __u64 syns;            /* first SYNs: attempts */
@@ -158,6 +165,9 @@ struct hp_lb_counters {
   __u64 unanswered;
   __u64 translations;               /* S5: attempts this node translated itself */
   __u64 mismatches[HP_CAUSE_COUNT]; /* misdirected attempts by enum hp_cause */
+  /* Of the answered: time from the first SYN to the LB's answer. */
+  __u64 latency_ns;                         /* sum */
+  __u64 latencies[HP_LATENCY_BUCKET_COUNT]; /* one more than there are bounds: the slower rest */
 };
 
 /* Map `callers`: which local clients call which load balancer, to the time of the newest SYN. */
@@ -245,7 +255,7 @@ HP_STATIC_ASSERT(sizeof(struct hp_attempt) == 168);
 HP_STATIC_ASSERT(sizeof(struct hp_incident_key) == 60);
 HP_STATIC_ASSERT(sizeof(struct hp_incident) == 208);
 HP_STATIC_ASSERT(sizeof(struct hp_caller_key) == 36);
-HP_STATIC_ASSERT(sizeof(struct hp_lb_counters) == 120);
+HP_STATIC_ASSERT(sizeof(struct hp_lb_counters) == 256);
 HP_STATIC_ASSERT(sizeof(struct hp_frontend) == 4);
 HP_STATIC_ASSERT(sizeof(struct hp_prefix_key) == 20);
 HP_STATIC_ASSERT(sizeof(struct hp_device) == 8);

@@ -79,6 +79,8 @@ LoadBalancerMetrics to_metrics(const LoadBalancerCounters& counted) {
   metrics.refused = counters.refused;
   metrics.unanswered = counters.unanswered;
   metrics.translations = counters.translations;
+  std::ranges::copy(counters.latencies, metrics.latencies.begin());
+  metrics.latency_sum = std::chrono::nanoseconds(counters.latency_ns);
   for (std::uint8_t cause = HP_CAUSE_NONE + 1; cause < HP_CAUSE_COUNT; cause++) {
     metrics.mismatches[static_cast<Cause>(cause)] = std::span(counters.mismatches)[cause];
   }

@@ -4,6 +4,7 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <limits>
 #include <sstream>
 #include <utility>
 
@@ -33,6 +34,25 @@ void add(MetricFamily& family, Labels labels, std::uint64_t value) {
     metric.gauge.value = static_cast<double>(value);
   }
   family.metric.push_back(std::move(metric));
+}
+
+constexpr std::array<std::uint32_t, HP_LATENCY_BUCKET_COUNT - 1> kLatencyBounds = HP_LATENCY_BOUNDS_US;
+
+ClientMetric latency_histogram(Labels labels, const LoadBalancerMetrics& counted) {
+  ClientMetric metric;
+  metric.label = std::move(labels);
+  std::uint64_t cumulative = 0;
+  for (std::size_t i = 0; i < counted.latencies.size(); i++) {
+    cumulative += counted.latencies.at(i);
+    metric.histogram.bucket.push_back(
+        {.cumulative_count = cumulative,
+         .upper_bound = i < kLatencyBounds.size()
+                            ? std::chrono::duration<double>(std::chrono::microseconds(kLatencyBounds.at(i))).count()
+                            : std::numeric_limits<double>::infinity()});
+  }
+  metric.histogram.sample_count = cumulative;
+  metric.histogram.sample_sum = std::chrono::duration<double>(counted.latency_sum).count();
+  return metric;
 }
 
 MetricFamily single(MetricType type, std::string name, std::string help, std::uint64_t value) {
@@ -69,6 +89,8 @@ void add_load_balancers(const std::vector<LoadBalancerMetrics>& load_balancers, 
                            "Handshake attempts that something other than the load balancer answered.");
   auto translations = family(MetricType::Counter, "hairpind_legitimate_translations_total",
                              "Handshake attempts that this node itself translated to their backend.");
+  auto latency = family(MetricType::Histogram, "hairpind_handshake_seconds",
+                        "Time from a client's first SYN to the load balancer's answer, of answered handshakes.");
   for (const LoadBalancerMetrics& counted : load_balancers) {
     const Labels lb = labels_of(counted);
     add(syns, lb, counted.syns);
@@ -81,8 +103,9 @@ void add_load_balancers(const std::vector<LoadBalancerMetrics>& load_balancers, 
       add(mismatches, with(lb, {"cause", std::string(to_string(cause))}), count);
     }
     add(translations, lb, counted.translations);
+    latency.metric.push_back(latency_histogram(lb, counted));
   }
-  for (MetricFamily* const each : {&syns, &retransmits, &handshakes, &mismatches, &translations}) {
+  for (MetricFamily* const each : {&syns, &retransmits, &handshakes, &mismatches, &translations, &latency}) {
     families.push_back(std::move(*each));
   }
 }

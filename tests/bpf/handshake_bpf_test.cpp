@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "bpf_runner.hpp"
@@ -94,6 +96,13 @@ class HandshakeTest : public ::testing::Test {
     see(Hook::kFromNet, "eth0", returned(a.p1, a.p2, 8443, port, isn));
     see(Hook::kFromPod, "pod2", synack(a.p2, 8443, a.p1, port, isn));
     see(Hook::kToPod, "pod1", synack(a.p2, 8443, a.p1, port, isn));
+  }
+
+  // The same up to where it may still be a legitimate, policy-routed connection.
+  void hairpin_suspected(const Addresses& a) {
+    see(Hook::kFromPod, "pod1", syn(a));
+    see(Hook::kFromNet, "eth0", returned(a.p1, a.p2, 8443));
+    see(Hook::kFromPod, "pod2", synack(a.p2, 8443, a.p1));
   }
 
   std::vector<Event> events() const {
@@ -389,9 +398,7 @@ TEST_P(HandshakeFamilyTest, HealthyHandshakesEmitNothing) {
 
 TEST_P(HandshakeFamilyTest, TheAnswerWinsOverSuspicion) {
   // Replies policy-routed out of the node: the LB's fabric restores the address (S6).
-  see(Hook::kFromPod, "pod1", syn(a()));
-  see(Hook::kFromNet, "eth0", returned(a().p1, a().p2, 8443));
-  see(Hook::kFromPod, "pod2", synack(a().p2, 8443, a().p1));
+  hairpin_suspected(a());
   see(Hook::kToNet, "eth0", synack(a().p2, 8443, a().p1));
   see(Hook::kToPod, "pod1", synack(a().lb, 443, a().p1));
   sweep_after(std::chrono::seconds(10));
@@ -409,15 +416,96 @@ TEST_P(HandshakeFamilyTest, RefusedByTheLoadBalancer) {
 
 TEST_P(HandshakeFamilyTest, ClientResetIsConclusiveWhereDeliveryIsNotSeen) {
   // bpf_redirect_peer skips to_pod.
-  see(Hook::kFromPod, "pod1", syn(a()));
-  see(Hook::kFromNet, "eth0", returned(a().p1, a().p2, 8443));
-  see(Hook::kFromPod, "pod2", synack(a().p2, 8443, a().p1));
+  hairpin_suspected(a());
   EXPECT_THAT(events(), ::testing::IsEmpty()) << "a SYN-ACK leaving the pod is only suspicion";
   see(Hook::kFromPod, "pod1", PacketBuilder().from(a().p1, 40000).to(a().p2, 8443).tcp(kRst, kIsn + 1));
   const auto seen = events();
   ASSERT_EQ(seen.size(), 1);
   EXPECT_EQ(seen[0].attempt.cause, Cause::kHairpinIpTarget);
   EXPECT_EQ(seen[0].attempt.outcome, Outcome::kResetByClient);
+}
+
+TEST_P(HandshakeFamilyTest, AResetToAResponderThatNoHookHasSeenProvesNothing) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kFromPod, "pod1", PacketBuilder().from(a().p1, 40000).to(a().p2, 8443).tcp(kRst, kIsn + 1));
+  EXPECT_EQ(counters(a().lb).mismatched, 0) << "a pod may send RST to anybody";
+  sweep_after(std::chrono::seconds(4));
+  EXPECT_EQ(counters(a().lb).unanswered, 1);
+}
+
+// --- datapaths that hand packets to the pod past its hooks (bpf_redirect_peer) ------------------------------
+
+TEST_P(HandshakeFamilyTest, TheClientsAckSaysThatTheLoadBalancerAnswered) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kFromPod, "pod2", synack(a().p2, 8443, a().p1));  // translated back and redirected: no hook sees it
+  const auto ack = [&](const char* to, std::uint32_t sequence) {
+    return PacketBuilder().from(a().p1, 40000).to(to, 443).tcp(kAck, sequence, 8);
+  };
+  see(Hook::kFromPod, "pod1", ack(a().other_lb, kIsn + 1));
+  see(Hook::kFromPod, "pod1", ack(a().lb, kIsn + 2));
+  see(Hook::kFromPod, "pod2", ack(a().lb, kIsn + 1));
+  EXPECT_EQ(counters(a().lb).answered, 0) << "another load balancer, another sequence number, another pod's device";
+  EXPECT_EQ(total(HP_TOTAL_SPOOFED_SOURCES), 1);
+  see(Hook::kFromPod, "pod1", ack(a().lb, kIsn + 1));
+  see(Hook::kFromPod, "pod1", ack(a().lb, kIsn + 1).payload(100));
+  EXPECT_EQ(counters(a().lb).answered, 1);
+  sweep_after(std::chrono::seconds(4));
+  EXPECT_EQ(counters(a().lb).mismatched, 0);
+  EXPECT_THAT(events(), ::testing::IsEmpty());
+}
+
+TEST_P(HandshakeFamilyTest, TheClientsResetToTheLoadBalancerSaysThatItAnswered) {
+  hairpin_suspected(a());
+  see(Hook::kFromPod, "pod1", PacketBuilder().from(a().p1, 40000).to(a().lb, 443).tcp(kRst, kIsn + 1));
+  sweep_after(std::chrono::seconds(4));
+  EXPECT_EQ(counters(a().lb).answered, 1) << "the client gave up before the answer came";
+  EXPECT_EQ(counters(a().lb).mismatched, 0);
+}
+
+TEST_P(HandshakeFamilyTest, AnAnswerLostInsideTheNodeIsNoMismatch) {
+  hairpin_suspected(a());
+  see(Hook::kFromNet, "eth0", synack(a().lb, 443, a().p1));
+  sweep_after(std::chrono::seconds(4));
+  EXPECT_EQ(counters(a().lb).unanswered, 1);
+  EXPECT_EQ(counters(a().lb).mismatched, 0) << "the load balancer answered";
+}
+
+TEST_P(HandshakeFamilyTest, RefusalIsSeenWhereItComesIn) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kFromNet, "eth0", PacketBuilder().from(a().lb, 443).to(a().p1, 40000).tcp(kRst | kAck, 0, kIsn + 1));
+  EXPECT_EQ(counters(a().lb).refused, 1);
+}
+
+TEST_P(HandshakeFamilyTest, AnswerFromAnotherNodeThatOnlyTheClientsResetProves) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kFromNet, "eth0", synack(a().elsewhere, 8443, a().p1));
+  EXPECT_EQ(counters(a().lb).mismatched, 0) << "the node may still translate it";
+  see(Hook::kFromPod, "pod1", PacketBuilder().from(a().p1, 40000).to(a().elsewhere, 8443).tcp(kRst, kIsn + 1));
+  EXPECT_EQ(counters(a().lb).mismatches[HP_CAUSE_ASYMMETRIC_REMOTE], 1);
+  const auto seen = events();
+  ASSERT_EQ(seen.size(), 1);
+  EXPECT_EQ(seen[0].attempt.responder(), (Endpoint{ip(a().elsewhere), 8443}));
+  EXPECT_EQ(seen[0].attempt.outcome, Outcome::kResetByClient);
+  EXPECT_EQ(seen[0].attempt.responder_kind, ResponderKind::kRemote);
+}
+
+TEST_P(HandshakeFamilyTest, AnsweredHandshakesAreTimed) {
+  see(Hook::kFromPod, "pod1", syn(a(), 40000, 1));
+  see(Hook::kToPod, "pod1", synack(a().lb, 443, a().p1, 40000, 1));
+  see(Hook::kFromPod, "pod1", syn(a(), 40001, 2));
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  see(Hook::kToPod, "pod1", synack(a().lb, 443, a().p1, 40001, 2));
+  const hp_lb_counters counted = counters(a().lb);
+  EXPECT_GE(counted.latency_ns, 30'000'000);
+  std::uint64_t all = 0;
+  std::uint64_t slow = 0;
+  constexpr std::array<std::uint32_t, HP_LATENCY_BUCKET_COUNT - 1> kBounds = HP_LATENCY_BOUNDS_US;
+  for (std::size_t i = 0; i < HP_LATENCY_BUCKET_COUNT; i++) {
+    all += counted.latencies[i];
+    slow += i > 0 && kBounds[i - 1] >= 25'000 ? counted.latencies[i] : 0;
+  }
+  EXPECT_EQ(all, 2);
+  EXPECT_GE(slow, 1) << "30 ms are more than the bound of 25";
 }
 
 TEST_P(HandshakeFamilyTest, LateAnswerCompletesACountedMismatch) {

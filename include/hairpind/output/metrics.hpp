@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -26,6 +28,10 @@ struct LoadBalancerMetrics {
   std::uint64_t unanswered = 0;
   std::uint64_t translations = 0;
   std::map<Cause, std::uint64_t> mismatches;
+  /// Of the answered: how many took no longer than each of abi.h's HP_LATENCY_BOUNDS_US, not cumulative; the last
+  /// is the slower rest.
+  std::array<std::uint64_t, HP_LATENCY_BUCKET_COUNT> latencies{};
+  std::chrono::nanoseconds latency_sum{};
 };
 
 struct AttachedInterfaces {

@@ -21,6 +21,9 @@ MetricsSnapshot snapshot() {
   lb.unanswered = 6;
   lb.translations = 7;
   lb.mismatches[Cause::kHairpinNodePort] = 123456789;
+  lb.latencies.front() = 1;  // up to 100 us
+  lb.latencies.back() = 2;
+  lb.latency_sum = std::chrono::milliseconds(12500);
   LoadBalancerMetrics other;
   other.load_balancer = {};
   snapshot.load_balancers = {lb, other};
@@ -48,6 +51,11 @@ TEST(RenderMetrics, NamesLabelsAndValuesAreTheContracts) {
            "hairpind_handshakes_total{lb=\"10.0.5.5:443\",result=\"unanswered\"} 6\n",
            "hairpind_mismatches_total{lb=\"10.0.5.5:443\",cause=\"hairpin_node_port\"} 123456789\n",
            "hairpind_legitimate_translations_total{lb=\"10.0.5.5:443\"} 7\n",
+           "hairpind_handshake_seconds_bucket{lb=\"10.0.5.5:443\",le=\"0.0001\"} 1\n",
+           "hairpind_handshake_seconds_bucket{lb=\"10.0.5.5:443\",le=\"5\"} 1\n",
+           "hairpind_handshake_seconds_bucket{lb=\"10.0.5.5:443\",le=\"+Inf\"} 3\n",
+           "hairpind_handshake_seconds_count{lb=\"10.0.5.5:443\"} 3\n",
+           "hairpind_handshake_seconds_sum{lb=\"10.0.5.5:443\"} 12.5\n",
            "hairpind_alerts_total{event=\"asymmetric_handshake\"} 8\n",
            "hairpind_alerts_total{event=\"asymmetric_handshake_repeated\"} 0\n",
            "hairpind_events_lost_total{reason=\"ring_full\"} 9\n",
