@@ -80,15 +80,18 @@ static __always_inline void note_delivered(struct hp_attempt *attempt,
  */
 static __noinline int conclude_refused_by_client(const struct hp_attempt_key *key,
 						 struct hp_attempt *attempt,
-						 const struct hp_address *responder, __u16 port,
-						 const struct ending *ending)
+						 const struct hp_address *responder, __u16 port)
 {
+	struct ending ending = {.outcome = HP_OUTCOME_RESET_BY_CLIENT};
+
 	if (!is_endpoint(&attempt->synack_delivered, responder, port) &&
 	    !is_endpoint(&attempt->synack_left, responder, port) &&
 	    !is_endpoint(&attempt->returned, responder, port))
 		return 0;
+	if (attempt->flags & HP_UNSOLICITED)
+		ending.cause = HP_CAUSE_UNSOLICITED_SYNACK;
 	note_delivered(attempt, responder, port);
-	return conclude_misdirected(key, attempt, ending);
+	return conclude_misdirected(key, attempt, &ending);
 }
 
 /*
@@ -125,7 +128,7 @@ static __noinline int on_pod_synack(struct __sk_buff *skb, const struct segment 
 	enum hp_conntrack conntrack = HP_CONNTRACK_UNCHECKED;
 
 	set_key(&key, &synack->destination, synack->destination_port, synack->acknowledgment - 1);
-	attempt = find_attempt(&key);
+	attempt = find_any(&key);
 	if (!attempt)
 		return on_masqueraded_synack(skb, synack);
 	if (is_endpoint(&attempt->lb, &synack->source, synack->source_port) ||
@@ -135,9 +138,11 @@ static __noinline int on_pod_synack(struct __sk_buff *skb, const struct segment 
 		count(HP_TOTAL_SPOOFED_SOURCES);
 		return 0;
 	}
-	/* To an alias the node's SNAT would have to undo its work first: the entry would not tell.
+	/*
+	 * To an alias the node's SNAT would have to undo its work first: the entry would not tell.
+	 * Nor is there one of an unsolicited SYN's.
 	 */
-	if (same_address(&key.client, &synack->destination))
+	if (same_address(&key.client, &synack->destination) && !(attempt->flags & HP_UNSOLICITED))
 		conntrack = conntrack_verdict(skb, &key, attempt, synack);
 	attempt->conntrack = conntrack;
 	if (conntrack != HP_CONNTRACK_UNCHECKED)
@@ -157,20 +162,25 @@ static __noinline int on_pod_synack(struct __sk_buff *skb, const struct segment 
  * S4, S6: a pod refuses a SYN-ACK with RST, seq = the SYN-ACK's ack (RFC 9293, 3.5.2). One to the
  * load balancer says that the load balancer answered.
  */
-static __noinline int on_pod_reset(const struct segment *reset)
+static __noinline int on_pod_reset(struct __sk_buff *skb, const struct segment *reset)
 {
-	struct ending ending = {.outcome = HP_OUTCOME_RESET_BY_CLIENT};
 	struct hp_attempt_key key;
 	struct hp_attempt *attempt;
 
 	set_key(&key, &reset->source, reset->source_port, reset->sequence - 1);
-	attempt = find_attempt(&key);
+	attempt = find_any(&key);
 	if (!attempt)
 		return 0;
-	if (is_endpoint(&attempt->lb, &reset->destination, reset->destination_port))
+	/* A target knows the ISN that it was sent. */
+	if (source_is_forged(skb, reset)) {
+		count(HP_TOTAL_SPOOFED_SOURCES);
+		return 0;
+	}
+	if (!(attempt->flags & HP_UNSOLICITED) &&
+	    is_endpoint(&attempt->lb, &reset->destination, reset->destination_port))
 		return conclude_answered(&key, attempt, false);
 	return conclude_refused_by_client(&key, attempt, &reset->destination,
-					  reset->destination_port, &ending);
+					  reset->destination_port);
 }
 
 /*
@@ -253,14 +263,16 @@ static __noinline int on_net_answer(struct __sk_buff *skb, const struct segment 
 }
 
 /* S2: the load balancer kept the source and chose this node. */
-static __noinline int on_net_syn(const struct segment *syn)
+static __noinline int on_net_syn(struct __sk_buff *skb, const struct segment *syn)
 {
 	struct hp_attempt_key key;
 	struct hp_attempt *attempt;
 
 	set_key(&key, &syn->source, syn->source_port, syn->sequence);
-	attempt = find_attempt(&key);
-	if (!attempt || (attempt->flags & (HP_RETURNED | HP_MISMATCHED)) ||
+	attempt = find_any(&key);
+	if (!attempt)
+		return add_unsolicited(&key, syn, skb->ifindex);
+	if ((attempt->flags & (HP_RETURNED | HP_MISMATCHED)) ||
 	    is_endpoint(&attempt->lb, &syn->destination, syn->destination_port))
 		return 0;
 	set_endpoint(&attempt->returned, &syn->destination, syn->destination_port);
@@ -316,7 +328,7 @@ int from_pod(struct __sk_buff *skb)
 	else if (is_synack(&segment))
 		on_pod_synack(skb, &segment);
 	else if ((segment.flags & (TCP_SYN | TCP_RST | TCP_ACK)) == TCP_RST)
-		on_pod_reset(&segment);
+		on_pod_reset(skb, &segment);
 	else if ((segment.flags & (TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK)
 		on_pod_ack(skb, &segment);
 	return NEXT;
@@ -342,7 +354,7 @@ int from_net(struct __sk_buff *skb)
 	if (!parse_handshake(skb, &segment, false))
 		return NEXT;
 	if (is_syn(&segment))
-		on_net_syn(&segment);
+		on_net_syn(skb, &segment);
 	else if (segment.flags & TCP_ACK)
 		on_net_answer(skb, &segment);
 	return NEXT;
@@ -469,7 +481,6 @@ int BPF_PROG(kfree_skb, struct sk_buff *skb, void *location, __u32 reason)
 SEC("tp_btf/tcp_send_reset")
 int BPF_PROG(tcp_send_reset, struct sock *sk, struct sk_buff *skb)
 {
-	struct ending ending = {.outcome = HP_OUTCOME_RESET_BY_CLIENT};
 	struct segment segment;
 	struct hp_attempt_key key;
 	struct hp_attempt *attempt;
@@ -477,11 +488,10 @@ int BPF_PROG(tcp_send_reset, struct sock *sk, struct sk_buff *skb)
 	if (!skb || !parse_sk_buff(skb, &segment) || !is_synack(&segment))
 		return 0;
 	set_key(&key, &segment.destination, segment.destination_port, segment.acknowledgment - 1);
-	attempt = find_attempt(&key);
+	attempt = find_any(&key);
 	if (!attempt || is_endpoint(&attempt->lb, &segment.source, segment.source_port))
 		return 0;
-	return conclude_refused_by_client(&key, attempt, &segment.source, segment.source_port,
-					  &ending);
+	return conclude_refused_by_client(&key, attempt, &segment.source, segment.source_port);
 }
 
 struct sweep_state {
@@ -505,6 +515,11 @@ static long sweep_attempt(struct bpf_map *map, const struct hp_attempt_key *swep
 		return 0;
 	if (attempt->flags & (HP_ALIAS | HP_UNANSWERED | HP_MISMATCHED)) {
 		if (now - attempt->last_ns >= RETRANSMIT_WINDOW_NS)
+			bpf_map_delete_elem(&pending, &key);
+		return 0;
+	}
+	if (attempt->flags & HP_UNSOLICITED) {
+		if (now - attempt->first_ns >= handshake_timeout_ns)
 			bpf_map_delete_elem(&pending, &key);
 		return 0;
 	}

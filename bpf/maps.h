@@ -121,13 +121,13 @@ struct {
 	__type(value, struct hp_device);
 } devices SEC(".maps");
 
-/* Which pod device an address was last verified on: spares the route lookup for each SYN. */
+/* Spares the route lookup for each SYN. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, struct hp_address);
-	__type(value, __u32);
-} source_devices SEC(".maps");
+	__type(value, struct hp_source);
+} sources SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

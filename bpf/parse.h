@@ -144,31 +144,33 @@ static __always_inline bool parse_tcp(struct __sk_buff *skb, const unsigned char
 }
 
 static __always_inline bool parse_ipv4(struct __sk_buff *skb, const unsigned char *network,
-				       struct segment *segment, bool client_acks)
+				       __u32 offset, struct segment *segment, bool client_acks)
 {
 	struct iphdr ip;
 	__u32 header;
 
-	if (read_header(skb, network, 0, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl < 5 ||
+	if (read_header(skb, network, offset, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl < 5 ||
 	    ip.protocol != IPPROTO_TCP || (ip.frag_off & bpf_htons(IP_OFFSET)))
 		return false;
 	header = ip.ihl * 4;
 	set_v4(&segment->source, ip.saddr);
 	set_v4(&segment->destination, ip.daddr);
 	segment->ipv6 = false;
-	return parse_tcp(skb, network, header, bpf_ntohs(ip.tot_len) - header, segment,
+	return parse_tcp(skb, network, offset + header, bpf_ntohs(ip.tot_len) - header, segment,
 			 client_acks);
 }
 
 static __always_inline bool parse_ipv6(struct __sk_buff *skb, const unsigned char *network,
-				       struct segment *segment, bool client_acks)
+				       __u32 offset, struct segment *segment, bool client_acks)
 {
 	struct ipv6hdr ip6;
-	__u32 offset = sizeof(ip6);
+	__u32 end;
 	__u8 next;
 
-	if (read_header(skb, network, 0, &ip6, sizeof(ip6)) || ip6.version != 6)
+	if (read_header(skb, network, offset, &ip6, sizeof(ip6)) || ip6.version != 6)
 		return false;
+	offset += sizeof(ip6);
+	end = offset + bpf_ntohs(ip6.payload_len);
 	next = ip6.nexthdr;
 	for (int i = 0; i < MAX_EXTENSION_HEADERS && is_extension_header(next); i++) {
 		struct extension_header extension;
@@ -185,21 +187,41 @@ static __always_inline bool parse_ipv6(struct __sk_buff *skb, const unsigned cha
 	set_v6(&segment->source, &ip6.saddr);
 	set_v6(&segment->destination, &ip6.daddr);
 	segment->ipv6 = true;
-	return parse_tcp(skb, network, offset, sizeof(ip6) + bpf_ntohs(ip6.payload_len) - offset,
-			 segment, client_acks);
+	return parse_tcp(skb, network, offset, end - offset, segment, client_acks);
+}
+
+static __always_inline bool is_vlan(__be16 protocol)
+{
+	return protocol == bpf_htons(ETH_P_8021Q) || protocol == bpf_htons(ETH_P_8021AD);
 }
 
 /*
  * What the fast path cannot take: IP options, extension headers, headers that are not in the linear
- * part, inline VLAN tags, devices without an Ethernet header. At both TC hooks the stack has set
- * the network header, and skb->protocol is that of the network header.
+ * part, devices without an Ethernet header, and a VLAN tag inside the packet (the stack keeps tags
+ * beside it, but for a second one). At both TC hooks the stack has set the network header, and
+ * skb->protocol is that of the network header.
  */
 static __noinline bool parse_slowly(struct __sk_buff *skb, struct segment *segment,
 				    bool client_acks)
 {
-	if (skb->protocol == bpf_htons(ETH_P_IP))
-		return parse_ipv4(skb, NULL, segment, client_acks);
-	return parse_ipv6(skb, NULL, segment, client_acks);
+	__be16 protocol = skb->protocol;
+	__u32 offset = 0;
+
+	if (is_vlan(protocol)) {
+		struct {
+			__be16 tag;
+			__be16 protocol;
+		} vlan;
+
+		if (read_header(skb, NULL, 0, &vlan, sizeof(vlan)))
+			return false;
+		protocol = vlan.protocol;
+		offset = sizeof(vlan);
+	}
+	if (protocol == bpf_htons(ETH_P_IP))
+		return parse_ipv4(skb, NULL, offset, segment, client_acks);
+	return protocol == bpf_htons(ETH_P_IPV6) &&
+	       parse_ipv6(skb, NULL, offset, segment, client_acks);
 }
 
 /*
@@ -251,7 +273,7 @@ static __always_inline bool parse_handshake(struct __sk_buff *skb, struct segmen
 		set_tcp(segment, tcp, bpf_ntohs(ip6->payload_len));
 		return true;
 	}
-	return false;
+	return is_vlan(skb->protocol) && parse_slowly(skb, segment, client_acks);
 }
 
 /* The same for a packet seen from a tracepoint, at whatever layer it was. */
@@ -260,8 +282,8 @@ static __noinline bool parse_sk_buff(struct sk_buff *skb, struct segment *segmen
 	const unsigned char *network = skb->head + skb->network_header;
 
 	if (skb->protocol == bpf_htons(ETH_P_IP))
-		return parse_ipv4(NULL, network, segment, false);
+		return parse_ipv4(NULL, network, 0, segment, false);
 	if (skb->protocol == bpf_htons(ETH_P_IPV6))
-		return parse_ipv6(NULL, network, segment, false);
+		return parse_ipv6(NULL, network, 0, segment, false);
 	return false;
 }

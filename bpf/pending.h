@@ -49,8 +49,8 @@ static __always_inline void set_key(struct hp_attempt_key *key, const struct hp_
 	key->pad = 0;
 }
 
-/* Follows an alias: `key` becomes that of the attempt itself. */
-static __always_inline struct hp_attempt *find_attempt(struct hp_attempt_key *key)
+/* Follows an alias: `key` becomes that of the attempt itself. Finds HP_UNSOLICITED ones too. */
+static __always_inline struct hp_attempt *find_any(struct hp_attempt_key *key)
 {
 	struct hp_attempt *attempt = bpf_map_lookup_elem(&pending, key);
 
@@ -61,6 +61,13 @@ static __always_inline struct hp_attempt *find_attempt(struct hp_attempt_key *ke
 			return NULL;
 	}
 	return attempt;
+}
+
+static __always_inline struct hp_attempt *find_attempt(struct hp_attempt_key *key)
+{
+	struct hp_attempt *attempt = find_any(key);
+
+	return attempt && !(attempt->flags & HP_UNSOLICITED) ? attempt : NULL;
 }
 
 static __noinline struct hp_lb_counters *counters_of(const struct hp_endpoint *lb)
@@ -100,13 +107,24 @@ static __always_inline void add_alias(const struct hp_attempt_key *alias,
 		count(HP_TOTAL_PENDING_FAILED);
 }
 
+/* How fresh the times in `callers` and `sources` are kept. */
+#define CALL_INTERVAL_NS 1000000000ULL
+
 /* Not from add_attempt: both frames together would not fit into the verifier's 512 bytes. */
 static __noinline int note_caller(const struct segment *syn)
 {
+	struct hp_source *source = bpf_map_lookup_elem(&sources, &syn->source);
 	struct hp_caller_key key = {.client = syn->source};
 	__u64 now = bpf_ktime_get_ns();
 	__u64 *last;
 
+	if (source) {
+		if (is_endpoint(&source->lb, &syn->destination, syn->destination_port) &&
+		    now - source->called_ns < CALL_INTERVAL_NS)
+			return 0;
+		set_endpoint(&source->lb, &syn->destination, syn->destination_port);
+		source->called_ns = now;
+	}
 	set_endpoint(&key.lb, &syn->destination, syn->destination_port);
 	last = bpf_map_lookup_elem(&callers, &key);
 	if (last)
@@ -138,6 +156,34 @@ static __noinline int add_attempt(const struct hp_attempt_key *key, const struct
 	if (indexed)
 		*indexed = *key;
 	tag_isn(key->isn);
+	return 0;
+}
+
+/*
+ * A SYN with a local client's source that the client never sent: a load balancer that ends the
+ * client's connection (TLS) and opens one of its own under the client's address. Kept for a client
+ * that has called a load balancer lately, under the one it called last.
+ */
+static __noinline int add_unsolicited(const struct hp_attempt_key *key, const struct segment *syn,
+				      __u32 ifindex)
+{
+	struct hp_source *source = bpf_map_lookup_elem(&sources, &syn->source);
+	struct hp_attempt attempt = {.flags = HP_UNSOLICITED | HP_RETURNED, .syn_ifindex = ifindex};
+	__u64 now;
+
+	if (!source || !is_seen(&source->lb))
+		return 0;
+	now = bpf_ktime_get_ns();
+	if (now - source->called_ns > RETRANSMIT_WINDOW_NS)
+		return 0;
+	attempt.first_ns = now;
+	attempt.last_ns = now;
+	attempt.lb = source->lb;
+	set_endpoint(&attempt.returned, &syn->destination, syn->destination_port);
+	if (bpf_map_update_elem(&pending, key, &attempt, BPF_NOEXIST))
+		count(HP_TOTAL_PENDING_FAILED);
+	else
+		count(HP_TOTAL_ATTEMPTS);
 	return 0;
 }
 

@@ -64,12 +64,13 @@ static __always_inline bool same_neighbour(struct __sk_buff *skb, const __u8 mac
 static __noinline bool source_is_forged(struct __sk_buff *skb, const struct segment *segment)
 {
 	__u32 self = skb->ifindex, route;
-	__u32 *owner = bpf_map_lookup_elem(&source_devices, &segment->source);
+	struct hp_source *known = bpf_map_lookup_elem(&sources, &segment->source);
+	struct hp_source verified = {.ifindex = self};
 	struct hp_device *device;
 	__u8 mac[ETH_ALEN] = {};
 	bool mac_known;
 
-	if (owner && *owner == self)
+	if (known && known->ifindex == self)
 		return false;
 	if (bpf_map_lookup_elem(&node_addresses, &segment->source))
 		return true;
@@ -82,10 +83,10 @@ static __noinline bool source_is_forged(struct __sk_buff *skb, const struct segm
 		if (device && device->master_ifindex && device->master_ifindex == route) {
 			if (!same_neighbour(skb, mac, mac_known))
 				return true;
-		} else if (owner && bpf_map_lookup_elem(&devices, owner)) {
+		} else if (known && bpf_map_lookup_elem(&devices, &known->ifindex)) {
 			return true;
 		}
 	}
-	bpf_map_update_elem(&source_devices, &segment->source, &self, BPF_ANY);
+	bpf_map_update_elem(&sources, &segment->source, &verified, BPF_ANY);
 	return false;
 }

@@ -95,7 +95,8 @@ static __noinline int report_mismatch(const struct hp_attempt_key *key,
 	judge(&attempt, key, ending);
 	counters = counters_of(&attempt.lb);
 	if (counters) {
-		if (!(attempt.flags & HP_UNANSWERED))
+		/* An unsolicited one is no handshake with the load balancer. */
+		if (!(attempt.flags & (HP_UNANSWERED | HP_UNSOLICITED)))
 			__sync_fetch_and_add(&counters->mismatched, 1);
 		if (attempt.cause < HP_CAUSE_COUNT)
 			__sync_fetch_and_add(&counters->mismatches[attempt.cause], 1);

@@ -54,6 +54,7 @@ enum hp_attempt_flag {
   HP_EMITTED = 1U << 8,          /* an event for it went into the ring: its outcome is wanted too */
   HP_SNATED = 1U << 9,           /* left the node under an address of the node (has an alias) */
   HP_FORWARDED = 1U << 10,       /* the returned SYN left again, for a target on another node */
+  HP_UNSOLICITED = 1U << 11,     /* no client's attempt: a SYN in its name, with an ISN that it never sent, came in */
   HP_ANSWER_ARRIVED = 1U << 12,  /* the LB's own SYN-ACK came in on the uplink, on its way to a pod */
   HP_SYNACK_ARRIVED = 1U << 14,  /* another source's did: `synack_left` says whose */
 };
@@ -176,6 +177,13 @@ struct hp_caller_key {
   struct hp_endpoint lb;
 };
 
+/* Map `sources`: the addresses that pods send from. */
+struct hp_source {
+  __u32 ifindex;         /* device on which the address was last verified */
+  struct hp_endpoint lb; /* the load balancer it called last; all zero if none */
+  __u64 called_ns;       /* when */
+};
+
 /* Map `frontends`: what counts as a load balancer. Keyed by endpoint; port 0 holds the address. */
 struct hp_frontend {
   __u32 any_port; /* port-0 entry only: every port of the address is the load balancer's */
@@ -256,6 +264,7 @@ HP_STATIC_ASSERT(sizeof(struct hp_incident_key) == 60);
 HP_STATIC_ASSERT(sizeof(struct hp_incident) == 208);
 HP_STATIC_ASSERT(sizeof(struct hp_caller_key) == 36);
 HP_STATIC_ASSERT(sizeof(struct hp_lb_counters) == 256);
+HP_STATIC_ASSERT(sizeof(struct hp_source) == 32);
 HP_STATIC_ASSERT(sizeof(struct hp_frontend) == 4);
 HP_STATIC_ASSERT(sizeof(struct hp_prefix_key) == 20);
 HP_STATIC_ASSERT(sizeof(struct hp_device) == 8);

@@ -114,6 +114,13 @@ std::string named(const std::optional<LoadBalancerRef>& service, const Endpoint&
 }
 
 std::string message(const Alert& alert, const Attempt& example) {
+  if (alert.cause == Cause::kUnsolicitedSynAck && alert.responder) {
+    return "a SYN that " + named(alert.client_pod, alert.client) +
+           " never sent came in from the network in its name, " + named(alert.responder_pod, *alert.responder) +
+           where(alert) + " answered it, and " + ending(alert, example.host_client) +
+           "; the load balancer that the client called last is " +
+           named(alert.load_balancer_service, alert.load_balancer);
+  }
   const std::string syn = "SYN from " + named(alert.client_pod, alert.client) + " to load balancer " +
                           named(alert.load_balancer_service, alert.load_balancer);
   if (alert.responder) {

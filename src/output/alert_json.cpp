@@ -63,8 +63,8 @@ Json nullable(const std::optional<T>& value) {
 Json evidence(const Alert& alert) {
   return {{"syn_isn", alert.syn_isn},
           {"synack_ack", nullable(alert.synack_ack)},
-          // A SYN-ACK is only ever linked to its SYN by the ISN it acknowledges.
-          {"isn_match", alert.synack_ack.has_value()},
+          // A SYN-ACK is only ever linked to the client's SYN by the ISN it acknowledges; unsolicited it has none.
+          {"isn_match", alert.synack_ack.has_value() && alert.cause != Cause::kUnsolicitedSynAck},
           {"returned_syn", alert.returned_syn},
           {"syn_interface", nullable(alert.syn_interface)},
           {"synack_interface", nullable(alert.synack_interface)},

@@ -158,6 +158,11 @@ TEST_F(HandshakeTest, SynIsFoundInEveryShapeAndNothingElseIs) {
       {"IPv4 with 40 bytes of options", v4().ip_options(40), true},
       {"IPv4 first fragment", v4().fragment(0x2000), true},
       {"IPv4 later fragment", v4().fragment(100), false},
+      {"IPv4 with a VLAN tag", v4().vlan(0x8100), true},
+      {"IPv4 with a VLAN tag and options", v4().vlan(0x88a8).ip_options(8), true},
+      {"IPv4 cut in the VLAN tag", v4().vlan(0x8100).truncate(14 + 2), false},
+      {"IPv4 with more options than bytes", v4().ip_options(40).truncate(14 + 20 + 8), false},
+      {"IPv4 with data", v4().payload(1000), true},
       {"IPv4 data", v4().tcp(kAck | kPsh, kIsn).payload(1000), false},
       {"IPv4 FIN", v4().tcp(kFin | kAck, kIsn), false},
       {"IPv4 SYN and FIN", v4().tcp(kSyn | kFin, kIsn), false},
@@ -165,7 +170,11 @@ TEST_F(HandshakeTest, SynIsFoundInEveryShapeAndNothingElseIs) {
       {"IPv4 UDP with the same bytes", v4().protocol(17), false},
       {"IPv4 header cut in TCP", v4().truncate(14 + 20 + 13), false},
       {"IPv6", v6(), true},
+      {"IPv6 with a VLAN tag", v6().vlan(0x8100), true},
       {"IPv6 hop-by-hop", v6().extension_header(0), true},
+      {"IPv6 with five extension headers",
+       v6().extension_header(0).extension_header(60).extension_header(43).extension_header(60).extension_header(60),
+       false},
       {"IPv6 hop-by-hop, routing, destination options",
        v6().extension_header(0).extension_header(43).extension_header(60), true},
       {"IPv6 first fragment", v6().fragment(0), true},
@@ -487,6 +496,122 @@ TEST_P(HandshakeFamilyTest, AnswerFromAnotherNodeThatOnlyTheClientsResetProves) 
   EXPECT_EQ(seen[0].attempt.responder(), (Endpoint{ip(a().elsewhere), 8443}));
   EXPECT_EQ(seen[0].attempt.outcome, Outcome::kResetByClient);
   EXPECT_EQ(seen[0].attempt.responder_kind, ResponderKind::kRemote);
+}
+
+// --- SYN-ACKs that answer no SYN of the client's ------------------------------------------------------------
+
+constexpr std::uint32_t kTheirIsn = 0x55667788;
+
+// A load balancer that ends the client's TLS connection opens one of its own, under the client's address.
+TEST_P(HandshakeFamilyTest, UnsolicitedSynAck) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kToPod, "pod1", synack(a().lb, 443, a().p1));
+  for (int repeated = 0; repeated < 2; repeated++) {
+    see(Hook::kFromNet, "eth0", returned(a().p1, a().p2, 8443, 50000, kTheirIsn));
+    see(Hook::kFromPod, "pod2", synack(a().p2, 8443, a().p1, 50000, kTheirIsn));
+    see(Hook::kToPod, "pod1", synack(a().p2, 8443, a().p1, 50000, kTheirIsn));
+    EXPECT_EQ(counters(a().lb).mismatches[HP_CAUSE_UNSOLICITED_SYNACK], repeated) << "not before the client refuses it";
+    see(Hook::kFromPod, "pod1", PacketBuilder().from(a().p1, 50000).to(a().p2, 8443).tcp(kRst, kTheirIsn + 1));
+    EXPECT_EQ(counters(a().lb).mismatches[HP_CAUSE_UNSOLICITED_SYNACK], 1);
+  }
+  const hp_lb_counters counted = counters(a().lb);
+  EXPECT_EQ(counted.syns, 1);
+  EXPECT_EQ(counted.answered, 1);
+  EXPECT_EQ(counted.mismatched, 0) << "the handshake with the load balancer went well";
+  const auto seen = events();
+  ASSERT_EQ(seen.size(), 1);
+  const Attempt& attempt = seen[0].attempt;
+  EXPECT_EQ(attempt.cause, Cause::kUnsolicitedSynAck);
+  EXPECT_EQ(attempt.outcome, Outcome::kResetByClient);
+  EXPECT_EQ(attempt.client, (Endpoint{ip(a().p1), 50000}));
+  EXPECT_EQ(attempt.load_balancer, (Endpoint{ip(a().lb), 443})) << "the one that the client called last";
+  EXPECT_EQ(attempt.responder(), (Endpoint{ip(a().p2), 8443}));
+  EXPECT_EQ(attempt.responder_kind, ResponderKind::kLocalPod);
+  EXPECT_EQ(attempt.conntrack, Conntrack::kUnchecked);
+}
+
+TEST_P(HandshakeFamilyTest, UnsolicitedSynAckFromANodePort) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kToPod, "pod1", synack(a().lb, 443, a().p1));
+  see(Hook::kFromNet, "eth0", returned(a().p1, a().node, 30443, 50000, kTheirIsn));
+  see(Hook::kFromPod, "pod2", synack(a().p2, 8443, a().p1, 50000, kTheirIsn));
+  see(Hook::kToPod, "pod1", synack(a().node, 30443, a().p1, 50000, kTheirIsn));
+  see(Hook::kFromPod, "pod1", PacketBuilder().from(a().p1, 50000).to(a().node, 30443).tcp(kRst, kTheirIsn + 1));
+  const auto seen = events();
+  ASSERT_EQ(seen.size(), 1);
+  EXPECT_EQ(seen[0].attempt.cause, Cause::kUnsolicitedSynAck);
+  EXPECT_EQ(seen[0].attempt.responder(), (Endpoint{ip(a().node), 30443}));
+  EXPECT_EQ(seen[0].attempt.responder_kind, ResponderKind::kNode);
+  EXPECT_EQ(seen[0].attempt.synack_left, (Endpoint{ip(a().p2), 8443}));
+}
+
+TEST_P(HandshakeFamilyTest, WhatAClientAcceptsOrNeverCalledForIsNotUnsolicited) {
+  const auto sent_back = [&] {
+    see(Hook::kFromNet, "eth0", returned(a().p1, a().p2, 8443, 50000, kTheirIsn));
+    see(Hook::kFromPod, "pod2", synack(a().p2, 8443, a().p1, 50000, kTheirIsn));
+    see(Hook::kToPod, "pod1", synack(a().p2, 8443, a().p1, 50000, kTheirIsn));
+  };
+  const auto reset = [&] { return PacketBuilder().from(a().p1, 50000).to(a().p2, 8443).tcp(kRst, kTheirIsn + 1); };
+  sent_back();
+  see(Hook::kFromPod, "pod1", reset());
+  EXPECT_THAT(events(), ::testing::IsEmpty()) << "this client has never called a load balancer";
+
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kToPod, "pod1", synack(a().lb, 443, a().p1));
+  sent_back();
+  EXPECT_EQ(sweep_after(std::chrono::milliseconds(1)), 0) << "no attempt of the client's waits";
+  see(Hook::kFromPod, "pod2", reset());
+  EXPECT_EQ(total(HP_TOTAL_SPOOFED_SOURCES), 1) << "the target knows the ISN, and is not the client";
+  see(Hook::kFromPod, "pod1", PacketBuilder().from(a().p1, 50000).to(a().elsewhere, 8443).tcp(kRst, kTheirIsn + 1));
+  sweep_after(std::chrono::seconds(4));
+  see(Hook::kFromPod, "pod1", reset());
+  EXPECT_EQ(counters(a().lb).mismatches[HP_CAUSE_UNSOLICITED_SYNACK], 0) << "it was accepted, and is forgotten";
+  EXPECT_THAT(events(), ::testing::IsEmpty());
+}
+
+// --- what fools a naive detector ----------------------------------------------------------------------------
+
+TEST_P(HandshakeFamilyTest, SimultaneousOpenIsAnswered) {
+  // RFC 9293, 3.5, figure 8: both send SYN, and each answers the other's with SYN-ACK of its own ISN.
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kToPod, "pod1", PacketBuilder().from(a().lb, 443).to(a().p1, 40000).tcp(kSyn, 7));
+  see(Hook::kFromPod, "pod1", PacketBuilder().from(a().p1, 40000).to(a().lb, 443).tcp(kSyn | kAck, kIsn, 8));
+  see(Hook::kToPod, "pod1", synack(a().lb, 443, a().p1));
+  sweep_after(std::chrono::seconds(4));
+  EXPECT_EQ(counters(a().lb).syns, 1);
+  EXPECT_EQ(counters(a().lb).answered, 1);
+  EXPECT_THAT(events(), ::testing::IsEmpty());
+}
+
+TEST_P(HandshakeFamilyTest, SynCookiesOfARetransmitAreTheSameAnswer) {
+  hairpin_ip_target(a());
+  // A cookie is another sequence number of the server's each time; the acknowledgment stays.
+  see(Hook::kToPod, "pod1", PacketBuilder().from(a().p2, 8443).to(a().p1, 40000).tcp(kSyn | kAck, 99, kIsn + 1));
+  EXPECT_EQ(counters(a().lb).mismatched, 1);
+  EXPECT_EQ(events().size(), 1);
+}
+
+TEST_P(HandshakeFamilyTest, ALoadBalancerAddressThatIsALocalPods) {
+  ASSERT_TRUE(datapath->set_frontends({Frontend{.address = ip(a().p2), .port = 443}}));
+  const auto to_pod2 = PacketBuilder().from(a().p1, 40000).to(a().p2, 443).tcp(kSyn, kIsn);
+  see(Hook::kFromPod, "pod1", to_pod2);
+  see(Hook::kToPod, "pod2", to_pod2);
+  see(Hook::kFromPod, "pod2", synack(a().p2, 443, a().p1));
+  see(Hook::kToPod, "pod1", synack(a().p2, 443, a().p1));
+  sweep_after(std::chrono::seconds(4));
+  EXPECT_EQ(counters(a().p2).answered, 1);
+  EXPECT_EQ(counters(a().p2).mismatched, 0);
+  EXPECT_THAT(events(), ::testing::IsEmpty());
+}
+
+TEST_P(HandshakeFamilyTest, AnotherAttemptsStaleAnswerIsNone) {
+  hairpin_ip_target(a(), 40000, 1);
+  see(Hook::kFromPod, "pod1", syn(a(), 40000, 1'000'000));  // the port is used again
+  see(Hook::kToPod, "pod1", synack(a().p2, 8443, a().p1, 40000, 1));
+  EXPECT_EQ(counters(a().lb).syns, 2);
+  EXPECT_EQ(counters(a().lb).mismatched, 1) << "the late answer is the first attempt's";
+  see(Hook::kToPod, "pod1", synack(a().lb, 443, a().p1, 40000, 1'000'000));
+  EXPECT_EQ(counters(a().lb).answered, 1);
 }
 
 TEST_P(HandshakeFamilyTest, AnsweredHandshakesAreTimed) {

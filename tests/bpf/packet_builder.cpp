@@ -69,6 +69,11 @@ PacketBuilder& PacketBuilder::source_mac(std::uint8_t last_byte) {
   return *this;
 }
 
+PacketBuilder& PacketBuilder::vlan(std::uint16_t ether_type) {
+  vlan_ = ether_type;
+  return *this;
+}
+
 PacketBuilder& PacketBuilder::ip_options(std::size_t bytes) {
   ip_options_ = bytes;
   return *this;
@@ -111,6 +116,10 @@ std::vector<std::uint8_t> PacketBuilder::build() const {
 
   const bool v4 = source_.address.is_v4();
   Bytes frame{2, 0, 0, 0, 0, 0xff, 2, 0, 0, 0, 0, source_mac_};
+  if (vlan_ != 0) {
+    put16(frame, vlan_);
+    put16(frame, 100);
+  }
   put16(frame, v4 ? 0x0800 : 0x86dd);
   if (v4) {
     put8(frame, 0x40U | (5 + ip_options_ / 4));
