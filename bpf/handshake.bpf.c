@@ -36,6 +36,7 @@ static __noinline int on_pod_syn(struct __sk_buff *skb, const struct segment *sy
 {
 	struct hp_attempt_key key;
 	struct hp_attempt *attempt;
+	__u64 now;
 
 	if (!is_frontend(&syn->destination, syn->destination_port))
 		return 0;
@@ -47,8 +48,9 @@ static __noinline int on_pod_syn(struct __sk_buff *skb, const struct segment *sy
 		count(HP_TOTAL_SPOOFED_SOURCES);
 		return 0;
 	}
-	add_attempt(&key, syn, skb->ifindex, 0);
-	note_caller(syn);
+	now = bpf_ktime_get_ns();
+	add_attempt(&key, syn, skb->ifindex, 0, now);
+	note_caller(syn, now);
 	if (syn->payload_length)
 		add_fast_open_alias(&key, syn->payload_length);
 	return 0;
@@ -286,6 +288,7 @@ static __noinline int on_net_leaving_syn(struct __sk_buff *skb, const struct seg
 {
 	struct hp_attempt_key key, origin;
 	struct hp_attempt *attempt;
+	__u64 now;
 
 	if (!is_frontend(&syn->destination, syn->destination_port)) {
 		/* A node port passes the returned SYN on to another node. */
@@ -310,8 +313,9 @@ static __noinline int on_net_leaving_syn(struct __sk_buff *skb, const struct seg
 	}
 	/* What is forwarded for somebody else is not this node's to judge. */
 	if (bpf_map_lookup_elem(&node_addresses, &syn->source)) {
-		add_attempt(&key, syn, skb->ifindex, HP_HOST_CLIENT);
-		note_caller(syn);
+		now = bpf_ktime_get_ns();
+		add_attempt(&key, syn, skb->ifindex, HP_HOST_CLIENT, now);
+		note_caller(syn, now);
 	}
 	return 0;
 }

@@ -13,6 +13,7 @@
 #include "maps.h"
 #include "parse.h"
 
+static const struct hp_endpoint other_load_balancers;
 static const struct hp_lb_counters no_counters;
 static const struct hp_incident no_incident;
 
@@ -73,7 +74,6 @@ static __always_inline struct hp_attempt *find_attempt(struct hp_attempt_key *ke
 static __noinline struct hp_lb_counters *counters_of(const struct hp_endpoint *lb)
 {
 	struct hp_lb_counters *counters = bpf_map_lookup_elem(&load_balancers, lb);
-	struct hp_endpoint other = {};
 
 	if (counters)
 		return counters;
@@ -82,7 +82,7 @@ static __noinline struct hp_lb_counters *counters_of(const struct hp_endpoint *l
 	if (counters)
 		return counters;
 	count(HP_TOTAL_LB_TABLE_FULL);
-	return bpf_map_lookup_elem(&load_balancers, &other);
+	return bpf_map_lookup_elem(&load_balancers, &other_load_balancers);
 }
 
 /* Shared counters, not per CPU: they move once a handshake, and readers get exact sums. */
@@ -111,11 +111,10 @@ static __always_inline void add_alias(const struct hp_attempt_key *alias,
 #define CALL_INTERVAL_NS 1000000000ULL
 
 /* Not from add_attempt: both frames together would not fit into the verifier's 512 bytes. */
-static __noinline int note_caller(const struct segment *syn)
+static __noinline int note_caller(const struct segment *syn, __u64 now)
 {
 	struct hp_source *source = bpf_map_lookup_elem(&sources, &syn->source);
 	struct hp_caller_key key = {.client = syn->source};
-	__u64 now = bpf_ktime_get_ns();
 	__u64 *last;
 
 	if (source) {
@@ -136,14 +135,13 @@ static __noinline int note_caller(const struct segment *syn)
 
 /* S1: the first SYN of an attempt. */
 static __noinline int add_attempt(const struct hp_attempt_key *key, const struct segment *syn,
-				  __u32 ifindex, __u32 flags)
+				  __u32 ifindex, __u32 flags, __u64 now)
 {
-	struct hp_attempt attempt = {.flags = flags, .syn_ifindex = ifindex};
+	struct hp_attempt attempt = {
+	    .first_ns = now, .last_ns = now, .flags = flags, .syn_ifindex = ifindex};
 	__u32 slot = isn_slot(key->isn);
 	struct hp_attempt_key *indexed;
 
-	attempt.first_ns = bpf_ktime_get_ns();
-	attempt.last_ns = attempt.first_ns;
 	set_endpoint(&attempt.lb, &syn->destination, syn->destination_port);
 	COUNT_LB(&attempt.lb, syns);
 	if (bpf_map_update_elem(&pending, key, &attempt, BPF_ANY)) {

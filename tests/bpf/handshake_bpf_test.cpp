@@ -212,6 +212,7 @@ TEST_F(HandshakeTest, FrontendsMatchByAddressAndPort) {
   EXPECT_EQ(to(kV4.lb, 443, 1), 1);
   EXPECT_EQ(to(kV4.lb, 80, 2), 0);
   EXPECT_EQ(to(kV4.elsewhere, 443, 3), 0);
+  EXPECT_EQ(to(kV4.lb, 0, 10), 0) << "port 0 is no port, but the key of the address's own entry";
 
   ASSERT_TRUE(
       datapath->set_frontends({Frontend{.address = ip(kV4.lb)}, Frontend{.address = ip(kV4.elsewhere), .port = 80}}));
