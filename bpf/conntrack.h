@@ -33,7 +33,7 @@ static __noinline enum hp_conntrack conntrack_verdict(struct __sk_buff *skb,
 	struct nf_conn *connection;
 	__u32 size;
 
-	if (!bpf_skb_ct_lookup || !bpf_ct_release)
+	if (!use_conntrack_kfunc || !bpf_skb_ct_lookup || !bpf_ct_release)
 		return HP_CONNTRACK_UNCHECKED;
 	if (synack->ipv6) {
 		__builtin_memcpy(tuple.ipv6.saddr, key->client.word, sizeof(tuple.ipv6.saddr));

@@ -17,7 +17,9 @@ static __noinline bool emit(enum hp_event_kind kind, __u64 now, const struct hp_
 	struct hp_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 
 	if (!event) {
-		count(HP_TOTAL_RING_FULL);
+		/* A question is put again: nothing is lost. */
+		if (kind != HP_EVENT_CONNTRACK)
+			count(HP_TOTAL_RING_FULL);
 		return false;
 	}
 	event->kind = kind;

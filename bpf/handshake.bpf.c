@@ -18,6 +18,7 @@
 #endif
 
 #include "conntrack.h"
+#include "conntrack_question.h"
 #include "emit.h"
 #include "frontend.h"
 #include "maps.h"
@@ -446,7 +447,7 @@ static __always_inline int on_dropped_synack(struct sk_buff *skb, const struct s
 	/* A reply that conntrack could not be asked about may be one that the node would have
 	 * translated. */
 	if (was_routed_to_pod(skb) &&
-	    ((attempt->flags & HP_RETURNED) || attempt->conntrack != HP_CONNTRACK_UNCHECKED))
+	    ((attempt->flags & HP_RETURNED) || !conntrack_is_open(attempt)))
 		return conclude_misdirected(&key, attempt, ending);
 	return suspect_drop(&key, attempt, ending);
 }
@@ -527,7 +528,8 @@ static long sweep_attempt(struct bpf_map *map, const struct hp_attempt_key *swep
 			bpf_map_delete_elem(&pending, &key);
 		return 0;
 	}
-	if (now - attempt->first_ns < handshake_timeout_ns) {
+	if (awaits_conntrack(&key, attempt, now) ||
+	    now - attempt->first_ns < handshake_timeout_ns) {
 		state->undecided++;
 		return 0;
 	}
@@ -553,4 +555,11 @@ int sweep(struct hp_sweep *argument)
 	argument->undecided = state.undecided;
 	argument->kept = state.kept;
 	return 0;
+}
+
+/* Run by the agent: its answer to HP_EVENT_CONNTRACK. */
+SEC("syscall")
+int set_conntrack(struct hp_conntrack_answer *answer)
+{
+	return take_conntrack_answer(answer);
 }

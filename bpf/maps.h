@@ -10,6 +10,7 @@
 /* Set by the agent before load. */
 const volatile __u32 have_prefixes;			   /* frontend_prefixes is not empty */
 const volatile __u64 handshake_timeout_ns = 3000000000ULL; /* settle time (S6) */
+const volatile __u32 use_conntrack_kfunc = 1;		   /* where the kernel has it */
 
 /*
  * One sample a second and pair is enough to keep an alert's example fresh; the count does not
@@ -94,6 +95,9 @@ struct {
 } frontends SEC(".maps");
 
 __u64 frontend_filter[HP_FRONTEND_FILTER_BITS / 64]; /* see abi.h */
+
+/* The agent can ask a conntrack table that this side cannot; it may come and go with its owner. */
+__u32 ask_conntrack;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);

@@ -56,6 +56,7 @@ enum hp_attempt_flag {
   HP_FORWARDED = 1U << 10,       /* the returned SYN left again, for a target on another node */
   HP_UNSOLICITED = 1U << 11,     /* no client's attempt: a SYN in its name, with an ISN that it never sent, came in */
   HP_ANSWER_ARRIVED = 1U << 12,  /* the LB's own SYN-ACK came in on the uplink, on its way to a pod */
+  HP_CONNTRACK_ASKED = 1U << 13, /* the agent has been asked what the kernel side could not find out (S5) */
   HP_SYNACK_ARRIVED = 1U << 14,  /* another source's did: `synack_left` says whose */
 };
 
@@ -233,8 +234,9 @@ enum hp_total {
 };
 
 enum hp_event_kind {
-  HP_EVENT_MISMATCH = 1, /* an attempt was found misdirected */
-  HP_EVENT_OUTCOME = 2,  /* what became of one that was sent as HP_EVENT_MISMATCH */
+  HP_EVENT_MISMATCH = 1,  /* an attempt was found misdirected */
+  HP_EVENT_OUTCOME = 2,   /* what became of one that was sent as HP_EVENT_MISMATCH */
+  HP_EVENT_CONNTRACK = 3, /* a question: did this node translate the attempt? (struct hp_conntrack_answer) */
 };
 
 #define HP_SYMBOL_LENGTH 64
@@ -256,6 +258,15 @@ struct hp_sweep {
   __u64 kept;      /* out: entries of `pending`, of every kind */
 };
 
+/* Argument of the `set_conntrack` program: the agent's answer to HP_EVENT_CONNTRACK. */
+struct hp_conntrack_answer {
+  struct hp_attempt_key key;
+  struct hp_endpoint responder; /* synack_left, as it was asked: an answer for another one is late */
+  __u8 conntrack;               /* enum hp_conntrack */
+  __u8 conntrack_source;        /* enum hp_conntrack_source */
+  __u8 pad[2];
+};
+
 HP_STATIC_ASSERT(sizeof(struct hp_address) == 16);
 HP_STATIC_ASSERT(sizeof(struct hp_endpoint) == 20);
 HP_STATIC_ASSERT(sizeof(struct hp_attempt_key) == 24);
@@ -270,6 +281,7 @@ HP_STATIC_ASSERT(sizeof(struct hp_prefix_key) == 20);
 HP_STATIC_ASSERT(sizeof(struct hp_device) == 8);
 HP_STATIC_ASSERT(sizeof(struct hp_event) == 272);
 HP_STATIC_ASSERT(sizeof(struct hp_sweep) == 24);
+HP_STATIC_ASSERT(sizeof(struct hp_conntrack_answer) == 48);
 
 #ifdef __cplusplus
 }

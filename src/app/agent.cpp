@@ -68,6 +68,10 @@ void drain(int fd) {
   [[maybe_unused]] const auto bytes = read(fd, &value, sizeof(value));
 }
 
+bool asks_in_kernel(const Configuration& configuration, const KernelFeatures& features) {
+  return configuration.conntrack == "auto" && features.has(Feature::kConntrackKfunc);
+}
+
 LoadBalancerMetrics to_metrics(const LoadBalancerCounters& counted) {
   const hp_lb_counters& counters = counted.counters;
   LoadBalancerMetrics metrics;
@@ -97,7 +101,8 @@ Agent::Agent(Configuration configuration, KernelFeatures features, AlertSink sin
     : configuration_(std::move(configuration)),
       features_(std::move(features)),
       sink_(std::move(sink)),
-      tracker_({.repeat_interval = configuration_.repeat_interval}) {}
+      tracker_({.repeat_interval = configuration_.repeat_interval}),
+      conntrack_(asks_in_kernel(configuration_, features_), configuration_.cilium_bpffs) {}
 
 Agent::~Agent() = default;
 
@@ -131,7 +136,8 @@ Result<std::unique_ptr<Agent>> Agent::start(Configuration configuration) {
   }
   auto datapath = Datapath::load(
       {.pending_syns = options.pending_syns, .handshake_timeout = options.handshake_timeout, .prefixes = prefixes},
-      agent->features_);
+      asks_in_kernel(options, agent->features_) ? agent->features_
+                                                : agent->features_.without(Feature::kConntrackKfunc));
   if (!datapath) {
     return std::unexpected(datapath.error());
   }
@@ -146,6 +152,7 @@ Result<std::unique_ptr<Agent>> Agent::start(Configuration configuration) {
       return std::unexpected(watched.error());
     }
   }
+  agent->follow_conntrack();
   agent->apply_frontends();
   agent->apply_interfaces();
   if (auto started = agent->start_resolver(); !started) {
@@ -166,8 +173,7 @@ Result<std::unique_ptr<Agent>> Agent::start(Configuration configuration) {
   }
   spdlog::info("hairpind {} on node {}: pod interfaces {}, uplinks {}, attach {}, conntrack {}", HAIRPIND_VERSION,
                options.node_name, agent->current_.pods_attached, agent->current_.uplinks_attached,
-               to_string(Datapath::attach_mode()),
-               agent->features_.has(Feature::kConntrackKfunc) ? "kernel" : "unchecked");
+               to_string(Datapath::attach_mode()), agent->conntrack_.describe());
   agent->publish();
   // The kernel's type information, megabytes of it, was parsed to load; give the memory back.
   malloc_trim(0);
@@ -360,11 +366,29 @@ void Agent::handle_events() {
       }
       return;
     }
-    tracker_.on_event(*event, now());
+    if (event->kind == EventKind::kConntrack) {
+      answer(event->attempt);
+    } else {
+      tracker_.on_event(*event, now());
+    }
   });
   if (!polled) {
     spdlog::error("{}", polled.error().message);
   }
+}
+
+void Agent::answer(const Attempt& asked) {
+  const ConntrackAnswer answer = conntrack_.ask(asked);
+  if (const auto set = datapath_->set_conntrack(asked, answer); set) {
+    answers_failing_ = false;
+  } else if (!std::exchange(answers_failing_, true)) {
+    spdlog::error("{}; legitimate translations may be taken for mismatches", set.error().message);
+  }
+}
+
+void Agent::follow_conntrack() {
+  conntrack_.refresh();
+  datapath_->set_ask_conntrack(conntrack_.available());
 }
 
 void Agent::handle_interfaces() {
@@ -489,6 +513,7 @@ void Agent::apply_frontends() {
 
 void Agent::tick() {
   drain(tick_timer_.get());
+  follow_conntrack();
   const auto undecided = datapath_->sweep(now());
   if (undecided) {
     pending_ = *undecided;
@@ -496,6 +521,7 @@ void Agent::tick() {
   } else if (!std::exchange(sweep_failing_, true)) {
     spdlog::error("{}; handshakes that nobody answers are not counted", undecided.error().message);
   }
+  // The sweep's questions, answered before the next one.
   handle_events();
   if (const auto incidents = datapath_->read_incidents()) {
     std::vector<IncidentCount> live;
@@ -564,8 +590,7 @@ void Agent::look_for_exposures() {
 }
 
 void Agent::flush_due_alerts() {
-  const auto due =
-      tracker_.take_due(now(), [&](const IncidentKey& key) { return datapath_->read_incident_count(key); });
+  auto due = tracker_.take_due(now(), [&](const IncidentKey& key) { return datapath_->read_incident_count(key); });
   if (due.empty()) {
     return;
   }
@@ -581,7 +606,11 @@ void Agent::flush_due_alerts() {
                                return name.empty() ? std::nullopt : std::optional(std::move(name));
                              },
                              .cluster = cluster_watch_ ? &cluster_ : nullptr};
-  for (const DueAlert& alert : due) {
+  for (DueAlert& alert : due) {
+    // What ended at once was not asked about by a sweep.
+    const ConntrackAnswer answer = conntrack_.ask(alert.example);
+    alert.example.conntrack = answer.conntrack;
+    alert.example.conntrack_source = answer.source;
     current_.alerts[alert.event]++;
     note_sink(sink_.write(to_json(compose_alert(alert, context))));
   }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "configuration.hpp"
+#include "conntrack_backends.hpp"
 #include "hairpind/bpf/datapath.hpp"
 #include "hairpind/bpf/kernel_features.hpp"
 #include "hairpind/core/cluster.hpp"
@@ -66,6 +67,7 @@ class Agent {
 
   bool handle_signal();  ///< false: stop
   void handle_events();
+  void answer(const Attempt& asked);
   void handle_interfaces();
   void handle_resolutions();
   void handle_cluster();
@@ -77,6 +79,7 @@ class Agent {
   void look_for_exposures();
   void attach(const Device& device, const std::string& name);
   void warn_of_unmatched_globs();
+  void follow_conntrack();
   void flush_due_alerts();
   void arm_deadline();
   void note_sink(const Result<void>& result);
@@ -92,6 +95,7 @@ class Agent {
   std::unique_ptr<Datapath> datapath_;
   std::unique_ptr<InterfaceMonitor> monitor_;
   IncidentTracker tracker_;
+  ConntrackBackends conntrack_;
 
   FileDescriptor epoll_;
   FileDescriptor signals_;
@@ -112,6 +116,7 @@ class Agent {
   MonotonicTime next_exposure_look_{};
   std::set<std::string> exposure_told_;  ///< Services that have been warned of
   bool sweep_failing_ = false;
+  bool answers_failing_ = false;
   Published current_;
 
   mutable std::mutex published_mutex_;

@@ -20,7 +20,8 @@ std::string_view state_word(const FeatureStatus& status) {
 
 }  // namespace
 
-std::string render_check(const KernelFeatures& features, const std::string& kernel_release) {
+std::string render_check(const KernelFeatures& features, const std::string& kernel_release,
+                         const std::string& conntrack) {
   std::string text = fmt::format("hairpind {} on kernel {}\n\n", HAIRPIND_VERSION, kernel_release);
   text += fmt::format("{:<18} {:<9} {}\n", "FEATURE", "STATE", "WHAT IT GIVES / WHAT IS LOST WITHOUT IT");
   for (const FeatureStatus& status : features.all()) {
@@ -34,8 +35,7 @@ std::string render_check(const KernelFeatures& features, const std::string& kern
     return text + "\nresult: cannot run here\n";
   }
   text += fmt::format("\nmode: attach {}, conntrack {}, drop reasons {}, resets {}, handshake timeout {}\n",
-                      to_string(AttachMode::kTcx), features.has(Feature::kConntrackKfunc) ? "kernel" : "unchecked",
-                      features.has(Feature::kDropReasons) ? "by name" : "none",
+                      to_string(AttachMode::kTcx), conntrack, features.has(Feature::kDropReasons) ? "by name" : "none",
                       features.has(Feature::kResetTracepoint) ? "every stack" : "pods only",
                       features.has(Feature::kSweep) ? "on" : "off");
   return text + "result: can run\n";

@@ -8,7 +8,8 @@
 namespace hairpind {
 
 /// The table that `hairpind check` prints: each feature, whether it is there, what is lost without it, and the
-/// mode the agent would run in.
-std::string render_check(const KernelFeatures& features, const std::string& kernel_release);
+/// mode the agent would run in. `conntrack`: ConntrackBackends::describe().
+std::string render_check(const KernelFeatures& features, const std::string& kernel_release,
+                         const std::string& conntrack);
 
 }  // namespace hairpind

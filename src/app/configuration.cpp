@@ -64,6 +64,15 @@ Result<std::variant<Configuration, HelpText>> parse_run_options(const std::vecto
   app.add_option("--kubeconfig", configuration.kubeconfig,
                  "Find load balancers and names through this kubeconfig; default: the pod's service account, if any")
       ->envname("HAIRPIND_KUBECONFIG");
+  app.add_option("--cilium-bpffs", configuration.cilium_bpffs,
+                 "bpffs on which Cilium pins its maps; default: /sys/fs/bpf, else /run/cilium/bpffs, if they are there")
+      ->envname("HAIRPIND_CILIUM_BPFFS");
+  app.add_option("--conntrack", configuration.conntrack,
+                 "How netfilter's conntrack is asked: auto, or for diagnosis netlink, as on a kernel without "
+                 "bpf_skb_ct_lookup")
+      ->envname("HAIRPIND_CONNTRACK")
+      ->check(CLI::IsMember({"auto", "netlink"}))
+      ->capture_default_str();
   app.add_option("--alerts", configuration.alerts, "Where alerts go: a file, reopened on SIGHUP, or - for stdout")
       ->envname("HAIRPIND_ALERTS")
       ->capture_default_str();

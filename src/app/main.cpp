@@ -12,6 +12,7 @@
 #include "audit.hpp"
 #include "check.hpp"
 #include "configuration.hpp"
+#include "conntrack_backends.hpp"
 #include "logging.hpp"
 
 namespace {
@@ -56,7 +57,11 @@ int check() {
   const auto features = hairpind::KernelFeatures::probe();
   utsname kernel{};
   uname(&kernel);
-  std::fputs(hairpind::render_check(features, kernel.release).c_str(), stdout);
+  // What there is to say of Cilium's maps goes to the log.
+  hairpind::configure_logging("info", "text");
+  hairpind::ConntrackBackends conntrack(features.has(hairpind::Feature::kConntrackKfunc), "");
+  conntrack.refresh();
+  std::fputs(hairpind::render_check(features, kernel.release, conntrack.describe()).c_str(), stdout);
   return features.check_required() ? 0 : kExitFailure;
 }
 

@@ -80,6 +80,19 @@ Result<void> update(const bpf_map* map, const void* key, const void* value, cons
   return {};
 }
 
+// What the program writes to its argument is copied back.
+template <typename Argument>
+Result<void> run_syscall_program(const bpf_program* program, Argument& argument) {
+  bpf_test_run_opts options{};
+  options.sz = sizeof(options);
+  options.ctx_in = &argument;
+  options.ctx_size_in = sizeof(argument);
+  if (const int error = bpf_prog_test_run_opts(bpf_program__fd(program), &options); error != 0) {
+    return fail_errno("run the BPF program '" + std::string(bpf_program__name(program)) + "'", error);
+  }
+  return {};
+}
+
 // Batches where the kernel has them for this map type (hash maps: 5.6), a bounded number of calls always: a map
 // that changes while it is read cannot keep the reader busy for ever.
 template <typename Key, typename Value, typename Visit>
@@ -157,11 +170,13 @@ Result<std::unique_ptr<Datapath>> Datapath::load(const Options& options, const K
 
   skeleton->rodata->handshake_timeout_ns = static_cast<__u64>(options.handshake_timeout.count());
   skeleton->rodata->have_prefixes = options.prefixes ? 1 : 0;
+  skeleton->rodata->use_conntrack_kfunc = features.has(Feature::kConntrackKfunc) ? 1 : 0;
   bpf_map__set_max_entries(skeleton->maps.pending, options.pending_syns);
   bpf_map__set_max_entries(skeleton->maps.events, options.ring_bytes);
   bpf_program__set_autoload(skeleton->progs.kfree_skb, features.has(Feature::kDropReasons));
   bpf_program__set_autoload(skeleton->progs.tcp_send_reset, features.has(Feature::kResetTracepoint));
   bpf_program__set_autoload(skeleton->progs.sweep, features.has(Feature::kSweep));
+  bpf_program__set_autoload(skeleton->progs.set_conntrack, features.has(Feature::kSweep));
   if (const int error = handshake_bpf::load(skeleton); error != 0) {
     return fail_errno(
         "load the BPF programs into the kernel (the verifier's words are in the log above; is the kernel locked down, "
@@ -371,17 +386,26 @@ Result<std::uint64_t> Datapath::sweep(MonotonicTime now) {
     return 0;
   }
   hp_sweep argument{.now_ns = static_cast<__u64>(now.count()), .undecided = 0, .kept = 0};
-  // A syscall program's context is copied back to where it came from.
-  bpf_test_run_opts options{};
-  options.sz = sizeof(options);
-  options.ctx_in = &argument;
-  options.ctx_size_in = sizeof(argument);
-  if (const int error = bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.sweep), &options); error != 0) {
-    return fail_errno("run the BPF program 'sweep'", error);
+  if (auto ran = run_syscall_program(skeleton_->progs.sweep, argument); !ran) {
+    return std::unexpected(ran.error());
   }
   swept_attempts_ = attempts;
   swept_clean_ = argument.kept == 0;
   return argument.undecided;
+}
+
+void Datapath::set_ask_conntrack(bool ask) {
+  skeleton_->bss->ask_conntrack = ask ? 1 : 0;
+}
+
+Result<void> Datapath::set_conntrack(const Attempt& asked, const ConntrackAnswer& answer) const {
+  const hp_endpoint client = asked.client.to_abi();
+  hp_conntrack_answer argument{.key = {.client = client.address, .isn = asked.isn, .port = client.port, .pad = 0},
+                               .responder = asked.synack_left.to_abi(),
+                               .conntrack = static_cast<std::uint8_t>(answer.conntrack),
+                               .conntrack_source = static_cast<std::uint8_t>(answer.source),
+                               .pad = {}};
+  return run_syscall_program(skeleton_->progs.set_conntrack, argument);
 }
 
 Result<std::vector<LoadBalancerCounters>> Datapath::read_load_balancers() const {

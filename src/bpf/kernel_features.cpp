@@ -120,7 +120,7 @@ KernelFeatures KernelFeatures::probe() {
        "TCX links (6.6): first in line beside other datapaths", "cannot run yet: use a kernel from 6.6 on"},
       {Feature::kConntrackKfunc, "conntrack_kfunc", has_conntrack_kfunc(types.get()), false,
        "bpf_skb_ct_lookup (5.18): is a reply one that this node translates?",
-       "alerts say conntrack \"unchecked\"; legitimate translations are told apart only by the client's own answer"},
+       "asked over ctnetlink instead, once a second and for handshakes in doubt only"},
       {Feature::kDropReasons, "drop_reasons", tracepoint_arguments(types.get(), "kfree_skb") >= 3, false,
        "kfree_skb with a reason (5.17): where and why packets die",
        "no outcome \"dropped\"; martian and rp_filter hairpins are told only after the handshake timeout, as ip "

@@ -157,7 +157,7 @@ std::expected<Event, std::string> decode_event(std::span<const std::byte> record
   // Copied out: ring memory is neither ours nor aligned for us.
   hp_event raw{};
   std::memcpy(&raw, record.data(), sizeof(raw));
-  if (raw.kind != HP_EVENT_MISMATCH && raw.kind != HP_EVENT_OUTCOME) {
+  if (raw.kind != HP_EVENT_MISMATCH && raw.kind != HP_EVENT_OUTCOME && raw.kind != HP_EVENT_CONNTRACK) {
     return std::unexpected("unknown kind " + std::to_string(raw.kind));
   }
   auto attempt = Attempt::from_abi(raw.key, raw.attempt);

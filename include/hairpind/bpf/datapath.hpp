@@ -17,6 +17,7 @@
 #include "hairpind/bpf/kernel_features.hpp"
 #include "hairpind/bpf/tc_link.hpp"
 #include "hairpind/core/address.hpp"
+#include "hairpind/core/conntrack.hpp"
 #include "hairpind/core/error.hpp"
 #include "hairpind/core/event.hpp"
 #include "hairpind/core/frontend.hpp"
@@ -97,6 +98,12 @@ class Datapath {
   /// Settles attempts older than the handshake timeout (S6) and forgets old ones. Returns how many still wait
   /// for an answer.
   [[nodiscard]] Result<std::uint64_t> sweep(MonotonicTime now);
+
+  /// Whether the sweep asks about attempts that the kernel side has not found translated or not
+  /// (EventKind::kConntrack). Off at first.
+  void set_ask_conntrack(bool ask);
+  /// The answer to such a question; ignored if the attempt has been decided or forgotten since.
+  Result<void> set_conntrack(const Attempt& asked, const ConntrackAnswer& answer) const;
 
   [[nodiscard]] Result<std::vector<LoadBalancerCounters>> read_load_balancers() const;
   [[nodiscard]] Result<std::vector<IncidentCount>> read_incidents() const;

@@ -17,7 +17,11 @@ namespace hairpind {
 /// Time on CLOCK_MONOTONIC since boot, as the kernel side stamps it.
 using MonotonicTime = std::chrono::nanoseconds;
 
-enum class EventKind : std::uint8_t { kMismatch = HP_EVENT_MISMATCH, kOutcome = HP_EVENT_OUTCOME };
+enum class EventKind : std::uint8_t {
+  kMismatch = HP_EVENT_MISMATCH,
+  kOutcome = HP_EVENT_OUTCOME,
+  kConntrack = HP_EVENT_CONNTRACK,  ///< a question, about an attempt not decided yet
+};
 
 enum class Cause : std::uint8_t {
   kNone = HP_CAUSE_NONE,

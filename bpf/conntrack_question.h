@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The veto (S5) where this side cannot find out by itself: no kfunc, or Cilium's own table beside
+ * netfilter's. The sweep asks the agent, for attempts that only the veto can still clear.
+ */
+#pragma once
+
+#include "pending.h"
+
+/* A handshake that is still on its way is no candidate: its answer would be. */
+#define IN_FLIGHT_NS 100000000ULL
+
+/* Is there somebody left to ask? Beside Cilium, no entry in netfilter is not the last word. */
+static __always_inline bool conntrack_is_open(const struct hp_attempt *attempt)
+{
+	if (attempt->conntrack == HP_CONNTRACK_UNCHECKED)
+		return true;
+	return ask_conntrack && attempt->conntrack == HP_CONNTRACK_NO_ENTRY &&
+	       attempt->conntrack_source == HP_CONNTRACK_SOURCE_KERNEL;
+}
+
+/*
+ * Asks, once, and gives the agent until the next sweep to answer: it does so right after this one.
+ * A question that finds no room is put again at the next sweep, for another settle time at most.
+ */
+static __always_inline bool awaits_conntrack(const struct hp_attempt_key *key,
+					     struct hp_attempt *attempt, __u64 now)
+{
+	__u64 age = now - attempt->first_ns;
+
+	if (!ask_conntrack || !conntrack_is_open(attempt) ||
+	    (attempt->flags & (HP_SYNACK_LEFT | HP_TRANSLATED | HP_CONNTRACK_ASKED)) !=
+		HP_SYNACK_LEFT)
+		return false;
+	if (age < handshake_timeout_ns && attempt->synack_ns + IN_FLIGHT_NS > now)
+		return false;
+	if (!emit(HP_EVENT_CONNTRACK, now, key, attempt))
+		return age < 2 * handshake_timeout_ns;
+	/* Atomic, as a packet's program may set a flag of its own meanwhile. */
+	__sync_fetch_and_or(&attempt->flags, HP_CONNTRACK_ASKED);
+	return true;
+}
+
+static __always_inline int take_conntrack_answer(const struct hp_conntrack_answer *answer)
+{
+	struct hp_attempt_key key = answer->key;
+	struct hp_address responder = answer->responder.address;
+	struct hp_attempt *attempt = bpf_map_lookup_elem(&pending, &key);
+
+	if (!attempt ||
+	    (attempt->flags & (HP_ALIAS | HP_SYNACK_LEFT | HP_TRANSLATED | HP_MISMATCHED)) !=
+		HP_SYNACK_LEFT ||
+	    !is_endpoint(&attempt->synack_left, &responder, answer->responder.port))
+		return 0;
+	attempt->conntrack = answer->conntrack;
+	attempt->conntrack_source = answer->conntrack_source;
+	if (answer->conntrack == HP_CONNTRACK_TRANSLATED) {
+		__sync_fetch_and_or(&attempt->flags, HP_TRANSLATED);
+		COUNT_LB(&attempt->lb, translations);
+	}
+	return 0;
+}

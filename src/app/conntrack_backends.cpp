@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "conntrack_backends.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+namespace hairpind {
+namespace {
+
+// Not being able to ask is no answer; said once, until it works again.
+ConntrackAnswer answer_of(const Result<Conntrack>& found, ConntrackSource source, bool& failing) {
+  if (!found) {
+    if (!std::exchange(failing, true)) {
+      spdlog::warn("{}; alerts say conntrack \"unchecked\"", found.error().message);
+    }
+    return {};
+  }
+  if (*found == Conntrack::kUnchecked) {
+    return {};
+  }
+  failing = false;
+  return {.conntrack = *found, .source = source};
+}
+
+}  // namespace
+
+ConntrackBackends::ConntrackBackends(bool kernel, const std::string& cilium_bpffs)
+    : cilium_(cilium_bpffs.empty() ? kCiliumBpffsRoots : std::vector{cilium_bpffs}) {
+  if (!kernel) {
+    ctnetlink_.emplace();
+  }
+}
+
+void ConntrackBackends::refresh() {
+  const CiliumConntrack::Changes changes = cilium_.refresh();
+  for (const std::string& path : changes.opened) {
+    spdlog::info("Cilium's conntrack: reading {}", path);
+  }
+  for (const std::string& path : changes.gone) {
+    spdlog::warn("Cilium's conntrack: {} is gone; waiting for another", path);
+  }
+  for (const std::string& why : changes.refused) {
+    spdlog::warn(
+        "Cilium's conntrack: {}; it is not read, and alerts say conntrack \"unchecked\" where only it could tell "
+        "(is this Cilium newer than this hairpind?)",
+        why);
+  }
+}
+
+ConntrackAnswer ConntrackBackends::ask(const Attempt& attempt) {
+  ConntrackAnswer answer{.conntrack = attempt.conntrack, .source = attempt.conntrack_source};
+  const ConntrackQuery query = ConntrackQuery::of(attempt);
+  if (query.responder.empty()) {
+    return answer;
+  }
+  if (answer.conntrack == Conntrack::kUnchecked && ctnetlink_) {
+    answer = answer_of(ctnetlink_->lookup(query), ConntrackSource::kNetlink, netlink_failing_);
+  }
+  const bool open = answer.conntrack == Conntrack::kUnchecked ||
+                    (answer.conntrack == Conntrack::kNoEntry && answer.source != ConntrackSource::kCilium);
+  if (open && cilium_.covers(query.client.address)) {
+    answer = answer_of(cilium_.lookup(query), ConntrackSource::kCilium, cilium_failing_);
+  }
+  return answer;
+}
+
+std::string ConntrackBackends::describe() const {
+  const char* const cilium = cilium_.readable() ? " and cilium" : " and cilium (not readable)";
+  return std::string(ctnetlink_ ? "netlink" : "kernel") + (cilium_.present() ? cilium : "");
+}
+
+}  // namespace hairpind

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hairpind/core/conntrack.hpp"
+#include "hairpind/net/cilium_conntrack.hpp"
+#include "hairpind/net/ctnetlink.hpp"
+
+namespace hairpind {
+
+/// The veto (S5) as far as it is asked for in userspace: netfilter by ctnetlink where the kernel side cannot ask, and
+/// Cilium's own table where there is one, since no entry in netfilter is not the last word there.
+class ConntrackBackends {
+ public:
+  /// `kernel`: the BPF programs ask netfilter themselves. `cilium_bpffs`: empty = the usual places.
+  ConntrackBackends(bool kernel, const std::string& cilium_bpffs);
+
+  /// Once a tick: follows Cilium's maps as they come, go and are replaced. Says so in the log.
+  void refresh();
+  /// Is there anything to ask in userspace?
+  [[nodiscard]] bool available() const { return ctnetlink_.has_value() || cilium_.present(); }
+  /// What is known of `attempt`, asking whoever has not been. kUnchecked if nobody could tell.
+  ConntrackAnswer ask(const Attempt& attempt);
+  /// "kernel", "netlink", "kernel and cilium": for the log and `hairpind check`.
+  [[nodiscard]] std::string describe() const;
+
+ private:
+  std::optional<Ctnetlink> ctnetlink_;  ///< none where the kernel side asks
+  CiliumConntrack cilium_;
+  bool netlink_failing_ = false;  ///< logged
+  bool cilium_failing_ = false;   ///< logged
+};
+
+}  // namespace hairpind
