@@ -150,12 +150,12 @@ static __noinline int on_pod_synack(struct __sk_buff *skb, const struct segment 
 	attempt->conntrack = conntrack;
 	if (conntrack != HP_CONNTRACK_UNCHECKED)
 		attempt->conntrack_source = HP_CONNTRACK_SOURCE_KERNEL;
+	note_synack(attempt, synack, skb->ifindex);
 	if (conntrack == HP_CONNTRACK_TRANSLATED) {
 		attempt->flags |= HP_TRANSLATED;
 		COUNT_LB(&attempt->lb, translations);
 		return 0;
 	}
-	note_synack(attempt, synack, skb->ifindex);
 	set_endpoint(&attempt->synack_left, &synack->source, synack->source_port);
 	attempt->flags |= HP_SYNACK_LEFT;
 	return 0;

@@ -174,9 +174,9 @@ int run() {
   const auto program = [&](Hook hook) { return datapath.program_fd(hook); };
 
   const auto data_v4 =
-      PacketBuilder().from("10.0.1.10", 40000).to("10.0.5.5", 443).tcp(kAck, 1, 1).payload(1000).build();
+      PacketBuilder().from("10.0.1.10", 40000).to("10.0.5.5", 443).tcp(kAck, 0x12345678, 1).payload(1000).build();
   const auto data_v6 =
-      PacketBuilder().from("fd00:1::10", 40000).to("fd00:5::5", 443).tcp(kAck, 1, 1).payload(1000).build();
+      PacketBuilder().from("fd00:1::10", 40000).to("fd00:5::5", 443).tcp(kAck, 0x12345678, 1).payload(1000).build();
   std::vector<std::uint8_t> arp(42, 0);
   arp[12] = 0x08;
   arp[13] = 0x06;
