@@ -103,6 +103,8 @@ static __noinline int report_mismatch(const struct hp_attempt_key *key,
 	}
 	attempt.flags |= HP_MISMATCHED;
 	incident = count_incident(key, &attempt);
+	if (!incident && counters && attempt.cause < HP_CAUSE_COUNT)
+		__sync_fetch_and_add(&counters->unpaired[attempt.cause], 1);
 	if (incident &&
 	    (!incident->last_event_ns || now - incident->last_event_ns >= EVENT_INTERVAL_NS)) {
 		incident->sample_key = *key;

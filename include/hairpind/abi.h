@@ -167,6 +167,7 @@ struct hp_lb_counters {
   __u64 unanswered;
   __u64 translations;               /* S5: attempts this node translated itself */
   __u64 mismatches[HP_CAUSE_COUNT]; /* misdirected attempts by enum hp_cause */
+  __u64 unpaired[HP_CAUSE_COUNT];   /* those among them that found no room in `incidents` */
   /* Of the answered: time from the first SYN to the LB's answer. */
   __u64 latency_ns;                         /* sum */
   __u64 latencies[HP_LATENCY_BUCKET_COUNT]; /* one more than there are bounds: the slower rest */
@@ -274,7 +275,7 @@ HP_STATIC_ASSERT(sizeof(struct hp_attempt) == 168);
 HP_STATIC_ASSERT(sizeof(struct hp_incident_key) == 60);
 HP_STATIC_ASSERT(sizeof(struct hp_incident) == 208);
 HP_STATIC_ASSERT(sizeof(struct hp_caller_key) == 36);
-HP_STATIC_ASSERT(sizeof(struct hp_lb_counters) == 256);
+HP_STATIC_ASSERT(sizeof(struct hp_lb_counters) == 320);
 HP_STATIC_ASSERT(sizeof(struct hp_source) == 32);
 HP_STATIC_ASSERT(sizeof(struct hp_frontend) == 4);
 HP_STATIC_ASSERT(sizeof(struct hp_prefix_key) == 20);

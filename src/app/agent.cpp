@@ -72,10 +72,9 @@ bool asks_in_kernel(const Configuration& configuration, const KernelFeatures& fe
   return configuration.conntrack == "auto" && features.has(Feature::kConntrackKfunc);
 }
 
-LoadBalancerMetrics to_metrics(const LoadBalancerCounters& counted) {
-  const hp_lb_counters& counters = counted.counters;
+LoadBalancerMetrics to_metrics(const Endpoint& load_balancer, const hp_lb_counters& counters) {
   LoadBalancerMetrics metrics;
-  metrics.load_balancer = counted.load_balancer;
+  metrics.load_balancer = load_balancer;
   metrics.syns = counters.syns;
   metrics.syn_retransmits = counters.syn_retransmits;
   metrics.answered = counters.answered;
@@ -85,9 +84,6 @@ LoadBalancerMetrics to_metrics(const LoadBalancerCounters& counted) {
   metrics.translations = counters.translations;
   std::ranges::copy(counters.latencies, metrics.latencies.begin());
   metrics.latency_sum = std::chrono::nanoseconds(counters.latency_ns);
-  for (std::uint8_t cause = HP_CAUSE_NONE + 1; cause < HP_CAUSE_COUNT; cause++) {
-    metrics.mismatches[static_cast<Cause>(cause)] = std::span(counters.mismatches)[cause];
-  }
   return metrics;
 }
 
@@ -95,6 +91,10 @@ LoadBalancerMetrics to_metrics(const LoadBalancerCounters& counted) {
 
 MonotonicTime Agent::now() {
   return std::chrono::duration_cast<MonotonicTime>(std::chrono::steady_clock::now().time_since_epoch());
+}
+
+std::chrono::nanoseconds Agent::boot_to_wall() {
+  return std::chrono::system_clock::now().time_since_epoch() - now();
 }
 
 Agent::Agent(Configuration configuration, KernelFeatures features, AlertSink sink)
@@ -468,7 +468,9 @@ void Agent::handle_resolutions() {
   for (Resolution& resolution : resolutions) {
     spdlog::debug("load balancer {}: {} addresses", resolution.name, resolution.addresses.size());
     cluster_.set_resolution(resolution.name, resolution.addresses);
-    resolved_hosts_[resolution.name] = std::move(resolution.addresses);
+    if (fixed_hosts_.contains(resolution.name)) {
+      resolved_hosts_[resolution.name] = std::move(resolution.addresses);
+    }
   }
   apply_frontends();
 }
@@ -483,8 +485,6 @@ void Agent::handle_cluster() {
   if (!changes.services.empty() || !changes.removed_services.empty()) {
     apply_hostnames();
     apply_frontends();
-    // A series must not begin without the label of its Service.
-    published_services_due_ = true;
   }
 }
 
@@ -524,10 +524,14 @@ void Agent::tick() {
   // The sweep's questions, answered before the next one.
   handle_events();
   if (const auto incidents = datapath_->read_incidents()) {
+    if (cluster_watch_) {
+      book_mismatches(*incidents);
+    }
     std::vector<IncidentCount> live;
     for (const IncidentCount& incident : *incidents) {
       if (incident.last_event.count() != 0 && now() - incident.last_event > kIncidentIdle) {
         datapath_->forget_incident(incident.key);
+        ledger_.forget(incident.key);
       } else {
         live.push_back(incident);
       }
@@ -539,12 +543,34 @@ void Agent::tick() {
   if (!attach_failed_.empty()) {
     apply_interfaces();
   }
-  published_services_due_ = true;
   if (cluster_watch_ && now() >= next_exposure_look_) {
     next_exposure_look_ = now() + kExposureInterval;
     look_for_exposures();
   }
   note_sink(sink_.retry());
+}
+
+void Agent::book_mismatches(const std::vector<IncidentCount>& incidents) {
+  const auto counted = datapath_->read_load_balancers();
+  if (!counted) {
+    return;
+  }
+  std::map<Endpoint, LedgerLoadBalancer> rows;
+  for (const LoadBalancerCounters& row : *counted) {
+    std::string& service = lb_services_[row.load_balancer];
+    if (const LoadBalancerRef* const ref = cluster_.load_balancer_at(row.load_balancer)) {
+      service = ref->full_name();
+    }
+    LedgerLoadBalancer& entry = rows[row.load_balancer];
+    entry.service = service;
+    std::ranges::copy(row.counters.unpaired, entry.unpaired.begin());
+  }
+  ledger_.book(incidents, rows, [&](const IncidentCount& incident) {
+    const WallTime sent(incident.sample.first_syn + boot_to_wall());
+    const auto client = cluster_.pod_at(incident.sample.client, sent);
+    return client ? client->namespace_name : std::string();
+  });
+  current_.named = std::make_shared<NamedCounts>(NamedCounts{.services = lb_services_, .mismatches = ledger_.counts()});
 }
 
 void Agent::look_for_exposures() {
@@ -596,7 +622,7 @@ void Agent::flush_due_alerts() {
   }
   const auto& interfaces = monitor_->view().interfaces;
   const AlertContext context{.node = configuration_.node_name,
-                             .boot_to_wall = std::chrono::system_clock::now().time_since_epoch() - now(),
+                             .boot_to_wall = boot_to_wall(),
                              .interface_name = [&](std::uint32_t ifindex) -> std::optional<std::string> {
                                const auto found = interfaces.find(ifindex);
                                return found == interfaces.end() ? std::nullopt : std::optional(found->second.name);
@@ -637,17 +663,6 @@ void Agent::arm_deadline() {
 }
 
 void Agent::publish() {
-  if (cluster_watch_ && published_services_due_) {
-    published_services_due_ = false;
-    current_.services.clear();
-    if (const auto counted = datapath_->read_load_balancers()) {
-      for (const LoadBalancerCounters& counters : *counted) {
-        if (const LoadBalancerRef* const ref = cluster_.load_balancer_at(counters.load_balancer)) {
-          current_.services.emplace(counters.load_balancer, ref->full_name());
-        }
-      }
-    }
-  }
   const std::scoped_lock lock(published_mutex_);
   published_ = current_;
 }
@@ -659,10 +674,10 @@ bool Agent::healthy() const {
 
 MetricsSnapshot Agent::snapshot() const {
   MetricsSnapshot snapshot;
-  std::map<Endpoint, std::string> services;
+  std::shared_ptr<const NamedCounts> named;
   {
     const std::scoped_lock lock(published_mutex_);
-    services = published_.services;
+    named = published_.named;
     snapshot.exposed_pairs = published_.exposed_pairs;
     snapshot.alerts = published_.alerts;
     snapshot.events_lost["record_invalid"] = published_.records_invalid;
@@ -695,11 +710,22 @@ MetricsSnapshot Agent::snapshot() const {
   snapshot.events_lost["pending_full"] = totals[HP_TOTAL_PENDING_FAILED];
   snapshot.events_lost["incidents_full"] = totals[HP_TOTAL_INCIDENTS_FULL];
   snapshot.events_lost["load_balancers_full"] = totals[HP_TOTAL_LB_TABLE_FULL];
+  snapshot.mismatches = named->mismatches;
   if (const auto counted = datapath_->read_load_balancers()) {
-    for (const LoadBalancerCounters& counters : *counted) {
-      snapshot.load_balancers.push_back(to_metrics(counters));
-      if (const auto service = services.find(counters.load_balancer); service != services.end()) {
-        snapshot.load_balancers.back().service = service->second;
+    for (const LoadBalancerCounters& row : *counted) {
+      const auto service = named->services.find(row.load_balancer);
+      // A series must not begin without the label of its Service: the next tick knows it.
+      if (cluster_watch_ && service == named->services.end()) {
+        continue;
+      }
+      LoadBalancerMetrics& metrics = snapshot.load_balancers.emplace_back(to_metrics(row.load_balancer, row.counters));
+      metrics.service = cluster_watch_ ? service->second : "";
+      for (std::uint8_t cause = HP_CAUSE_NONE + 1; cause < HP_CAUSE_COUNT; cause++) {
+        const MismatchSeries series{.load_balancer = row.load_balancer,
+                                    .service = metrics.service,
+                                    .cause = static_cast<Cause>(cause),
+                                    .client_namespace = ""};
+        snapshot.mismatches.try_emplace(series, cluster_watch_ ? 0 : std::span(row.counters.mismatches)[cause]);
       }
     }
   }

@@ -20,6 +20,7 @@
 #include "hairpind/core/error.hpp"
 #include "hairpind/core/file_descriptor.hpp"
 #include "hairpind/core/incident_tracker.hpp"
+#include "hairpind/core/mismatch_ledger.hpp"
 #include "hairpind/kube/cluster_watch.hpp"
 #include "hairpind/net/interface_monitor.hpp"
 #include "hairpind/net/resolver.hpp"
@@ -46,6 +47,11 @@ class Agent {
   Result<void> run();
 
  private:
+  /// What the cluster's names make of the kernel's counters, as of the last tick.
+  struct NamedCounts {
+    std::map<Endpoint, std::string> services;  ///< "namespace/name" by load balancer with counters; "" if not known
+    MismatchCounts mismatches;
+  };
   struct Published {
     std::map<AlertEvent, std::uint64_t> alerts;
     std::uint64_t records_invalid = 0;
@@ -54,7 +60,7 @@ class Agent {
     std::uint64_t uplinks_attached = 0;
     std::uint64_t attach_failures = 0;
     std::map<std::string, std::uint64_t> exposed_pairs;
-    std::map<Endpoint, std::string> services;  ///< "namespace/name" by load balancer, of those with counters
+    std::shared_ptr<const NamedCounts> named = std::make_shared<NamedCounts>();  ///< in Kubernetes only
   };
 
   explicit Agent(Configuration configuration, KernelFeatures features, AlertSink sink);
@@ -76,6 +82,7 @@ class Agent {
   void apply_interfaces();
   void apply_frontends();
   void apply_hostnames();
+  void book_mismatches(const std::vector<IncidentCount>& incidents);
   void look_for_exposures();
   void attach(const Device& device, const std::string& name);
   void warn_of_unmatched_globs();
@@ -88,6 +95,7 @@ class Agent {
   MetricsSnapshot snapshot() const;
   bool healthy() const;
   static MonotonicTime now();
+  static std::chrono::nanoseconds boot_to_wall();
 
   const Configuration configuration_;
   const KernelFeatures features_;
@@ -107,12 +115,13 @@ class Agent {
 
   std::set<Frontend> fixed_frontends_;
   std::set<std::string> fixed_hosts_;
-  std::map<std::string, std::set<IpAddress>> resolved_hosts_;
+  std::map<std::string, std::set<IpAddress>> resolved_hosts_;  ///< of fixed_hosts_
   Cluster cluster_;
+  std::map<Endpoint, std::string> lb_services_;  ///< the newest Service of each load balancer, kept when it is gone
+  MismatchLedger ledger_;
   std::set<std::uint32_t> attach_failed_;     ///< logged once; tried again at each tick
   std::vector<std::string> unmatched_globs_;  ///< warned of
   bool sink_failing_ = false;
-  bool published_services_due_ = true;
   MonotonicTime next_exposure_look_{};
   std::set<std::string> exposure_told_;  ///< Services that have been warned of
   bool sweep_failing_ = false;

@@ -425,8 +425,9 @@ Result<std::vector<IncidentCount>> Datapath::read_incidents() const {
   auto read = for_each<hp_incident_key, hp_incident>(
       skeleton_->maps.incidents, [&](const hp_incident_key& key, const hp_incident& incident) {
         auto sample = Attempt::from_abi(incident.sample_key, incident.sample);
-        // A cause this build does not know cannot come from its own object.
-        if (!sample || key.cause >= HP_CAUSE_COUNT) {
+        // A cause this build does not know cannot come from its own object. A new incident is counted a moment before
+        // its first example is written: it is there at the next look.
+        if (!sample || sample->load_balancer.empty() || key.cause >= HP_CAUSE_COUNT) {
           return;
         }
         result.push_back({.key = {.client = IpAddress::from_abi(key.client),

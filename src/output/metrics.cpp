@@ -65,10 +65,10 @@ std::string label(const Endpoint& load_balancer) {
   return load_balancer.empty() ? "other" : load_balancer.to_string();
 }
 
-Labels labels_of(const LoadBalancerMetrics& counted) {
-  Labels labels{{"lb", label(counted.load_balancer)}};
-  if (!counted.service.empty()) {
-    labels.push_back({"lb_service", counted.service});
+Labels labels_of(const Endpoint& load_balancer, const std::string& service) {
+  Labels labels{{"lb", label(load_balancer)}};
+  if (!service.empty()) {
+    labels.push_back({"lb_service", service});
   }
   return labels;
 }
@@ -78,6 +78,20 @@ Labels with(Labels labels, ClientMetric::Label more) {
   return labels;
 }
 
+MetricFamily mismatches(const MismatchCounts& counts) {
+  auto result = family(MetricType::Counter, "hairpind_mismatches_total",
+                       "Handshake attempts that something other than the load balancer answered.");
+  for (const auto& [series, count] : counts) {
+    Labels labels =
+        with(labels_of(series.load_balancer, series.service), {"cause", std::string(to_string(series.cause))});
+    if (!series.client_namespace.empty()) {
+      labels.push_back({"client_namespace", series.client_namespace});
+    }
+    add(result, std::move(labels), count);
+  }
+  return result;
+}
+
 void add_load_balancers(const std::vector<LoadBalancerMetrics>& load_balancers, std::vector<MetricFamily>& families) {
   auto syns = family(MetricType::Counter, "hairpind_syns_total",
                      "Handshake attempts (first SYNs) from this node to a load balancer.");
@@ -85,27 +99,22 @@ void add_load_balancers(const std::vector<LoadBalancerMetrics>& load_balancers, 
                             "SYNs to a load balancer that repeat one already seen.");
   auto handshakes = family(MetricType::Counter, "hairpind_handshakes_total",
                            "Handshake attempts by what the load balancer answered within the handshake timeout.");
-  auto mismatches = family(MetricType::Counter, "hairpind_mismatches_total",
-                           "Handshake attempts that something other than the load balancer answered.");
   auto translations = family(MetricType::Counter, "hairpind_legitimate_translations_total",
                              "Handshake attempts that this node itself translated to their backend.");
   auto latency = family(MetricType::Histogram, "hairpind_handshake_seconds",
                         "Time from a client's first SYN to the load balancer's answer, of answered handshakes.");
   for (const LoadBalancerMetrics& counted : load_balancers) {
-    const Labels lb = labels_of(counted);
+    const Labels lb = labels_of(counted.load_balancer, counted.service);
     add(syns, lb, counted.syns);
     add(retransmits, lb, counted.syn_retransmits);
     add(handshakes, with(lb, {"result", "answered"}), counted.answered);
     add(handshakes, with(lb, {"result", "mismatched"}), counted.mismatched);
     add(handshakes, with(lb, {"result", "refused"}), counted.refused);
     add(handshakes, with(lb, {"result", "unanswered"}), counted.unanswered);
-    for (const auto& [cause, count] : counted.mismatches) {
-      add(mismatches, with(lb, {"cause", std::string(to_string(cause))}), count);
-    }
     add(translations, lb, counted.translations);
     latency.metric.push_back(latency_histogram(lb, counted));
   }
-  for (MetricFamily* const each : {&syns, &retransmits, &handshakes, &mismatches, &translations, &latency}) {
+  for (MetricFamily* const each : {&syns, &retransmits, &handshakes, &translations, &latency}) {
     families.push_back(std::move(*each));
   }
 }
@@ -115,6 +124,7 @@ void add_load_balancers(const std::vector<LoadBalancerMetrics>& load_balancers, 
 std::string render_metrics(const MetricsSnapshot& snapshot) {
   std::vector<MetricFamily> families;
   add_load_balancers(snapshot.load_balancers, families);
+  families.push_back(mismatches(snapshot.mismatches));
 
   auto alerts = family(MetricType::Counter, "hairpind_alerts_total", "Alerts written, by event.");
   for (const AlertEvent event :

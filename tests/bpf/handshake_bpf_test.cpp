@@ -1035,6 +1035,22 @@ TEST_F(HandshakeTest, CountsStayExactWhenTheRingIsFull) {
   }
 }
 
+TEST_F(HandshakeTest, MismatchesBeyondTheIncidentsAreCountedByCause) {
+  constexpr std::uint32_t kPairs = 9000;  // of 8192 incidents
+  for (std::uint32_t pair = 0; pair < kPairs; pair++) {
+    const auto port = static_cast<std::uint16_t>(1000 + pair);
+    see(Hook::kFromPod, "pod1", syn(kV4, port, pair));
+    see(Hook::kToPod, "pod1", synack(kV4.elsewhere, port, kV4.p1, port, pair));
+  }
+  const auto incidents = datapath->read_incidents();
+  ASSERT_TRUE(incidents);
+  const std::uint64_t unpaired = counters(kV4.lb).unpaired[HP_CAUSE_ASYMMETRIC_REMOTE];
+  EXPECT_GT(unpaired, 0);
+  EXPECT_EQ(incidents->size() + unpaired, kPairs);
+  EXPECT_EQ(counters(kV4.lb).mismatches[HP_CAUSE_ASYMMETRIC_REMOTE], kPairs);
+  EXPECT_EQ(total(HP_TOTAL_INCIDENTS_FULL), unpaired);
+}
+
 TEST_F(HandshakeTest, LoadBalancersBeyondTheTableAreCountedTogether) {
   load({.prefixes = true});
   ASSERT_TRUE(datapath->set_frontends({Frontend{.address = ip("10.128.0.0"), .prefix_length = 96 + 9}}));

@@ -11,7 +11,7 @@
 
 #include "hairpind/core/address.hpp"
 #include "hairpind/core/alert.hpp"
-#include "hairpind/core/event.hpp"
+#include "hairpind/core/mismatch_ledger.hpp"
 
 namespace hairpind {
 
@@ -27,7 +27,6 @@ struct LoadBalancerMetrics {
   std::uint64_t refused = 0;
   std::uint64_t unanswered = 0;
   std::uint64_t translations = 0;
-  std::map<Cause, std::uint64_t> mismatches;
   /// Of the answered: how many took no longer than each of abi.h's HP_LATENCY_BOUNDS_US, not cumulative; the last
   /// is the slower rest.
   std::array<std::uint64_t, HP_LATENCY_BUCKET_COUNT> latencies{};
@@ -43,6 +42,7 @@ struct AttachedInterfaces {
 /// All that /metrics tells, at one moment.
 struct MetricsSnapshot {
   std::vector<LoadBalancerMetrics> load_balancers;
+  MismatchCounts mismatches;
   std::map<AlertEvent, std::uint64_t> alerts;
   std::map<std::string, std::uint64_t> events_lost;  ///< by reason
   std::vector<AttachedInterfaces> interfaces_attached;

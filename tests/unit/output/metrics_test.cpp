@@ -20,13 +20,18 @@ MetricsSnapshot snapshot() {
   lb.refused = 5;
   lb.unanswered = 6;
   lb.translations = 7;
-  lb.mismatches[Cause::kHairpinNodePort] = 123456789;
   lb.latencies.front() = 1;  // up to 100 us
   lb.latencies.back() = 2;
   lb.latency_sum = std::chrono::milliseconds(12500);
   LoadBalancerMetrics other;
   other.load_balancer = {};
   snapshot.load_balancers = {lb, other};
+  MismatchSeries series{
+      .load_balancer = lb.load_balancer, .service = "", .cause = Cause::kHairpinNodePort, .client_namespace = ""};
+  snapshot.mismatches[series] = 123456789;
+  series.service = "shop/api";
+  series.client_namespace = "web";
+  snapshot.mismatches[series] = 14;
   snapshot.alerts[AlertEvent::kAsymmetricHandshake] = 8;
   snapshot.events_lost["ring_full"] = 9;
   snapshot.interfaces_attached = {{.hook = "from_pod", .mode = "tcx", .count = 250}};
@@ -50,6 +55,8 @@ TEST(RenderMetrics, NamesLabelsAndValuesAreTheContracts) {
            "hairpind_handshakes_total{lb=\"10.0.5.5:443\",result=\"refused\"} 5\n",
            "hairpind_handshakes_total{lb=\"10.0.5.5:443\",result=\"unanswered\"} 6\n",
            "hairpind_mismatches_total{lb=\"10.0.5.5:443\",cause=\"hairpin_node_port\"} 123456789\n",
+           "hairpind_mismatches_total{lb=\"10.0.5.5:443\",lb_service=\"shop/api\",cause=\"hairpin_node_port\","
+           "client_namespace=\"web\"} 14\n",
            "hairpind_legitimate_translations_total{lb=\"10.0.5.5:443\"} 7\n",
            "hairpind_handshake_seconds_bucket{lb=\"10.0.5.5:443\",le=\"0.0001\"} 1\n",
            "hairpind_handshake_seconds_bucket{lb=\"10.0.5.5:443\",le=\"5\"} 1\n",
