@@ -57,6 +57,8 @@ void Cluster::apply(const ClusterChanges& changes, WallTime now) {
     position->second = service;
     index(service);
   }
+  // Not as each Service goes: one that changes is taken out and put back.
+  std::erase_if(resolutions_, [&](const auto& resolution) { return !hostname_services_.contains(resolution.first); });
   if (changes.node_addresses) {
     node_addresses_ = *changes.node_addresses;
   }
@@ -149,6 +151,11 @@ std::optional<PodRef> Cluster::pod_at(const Endpoint& endpoint, WallTime time) c
   return found->second.front().pod;
 }
 
+std::set<IpAddress> Cluster::addresses_of(const std::string& hostname) const {
+  const auto found = resolutions_.find(hostname);
+  return found == resolutions_.end() ? std::set<IpAddress>() : found->second;
+}
+
 void Cluster::index(const Service& service) {
   for (const ServicePort& port : service.ports) {
     if (port.node_port != 0) {
@@ -161,7 +168,7 @@ void Cluster::index(const Service& service) {
     }
     if (!ingress.hostname.empty()) {
       hostname_services_[ingress.hostname].insert(service.full_name());
-      for (const IpAddress& address : resolutions_[ingress.hostname]) {
+      for (const IpAddress& address : addresses_of(ingress.hostname)) {
         add_frontends(service, address, ingress.hostname);
       }
     }
@@ -182,7 +189,7 @@ void Cluster::unindex(const Service& service) {
       remove_frontends(*address, "");
     }
     if (!ingress.hostname.empty()) {
-      for (const IpAddress& address : resolutions_[ingress.hostname]) {
+      for (const IpAddress& address : addresses_of(ingress.hostname)) {
         remove_frontends(address, ingress.hostname);
       }
       erase_from(hostname_services_, ingress.hostname, service.full_name());
@@ -199,18 +206,18 @@ void Cluster::add_frontends(const Service& service, const IpAddress& address, co
 }
 
 void Cluster::set_resolution(const std::string& hostname, const std::set<IpAddress>& addresses) {
-  std::vector<const Service*> affected;
-  if (const auto found = hostname_services_.find(hostname); found != hostname_services_.end()) {
-    for (const std::string& name : found->second) {
-      affected.push_back(&services_.at(name));
-    }
+  const auto published = hostname_services_.find(hostname);
+  if (published == hostname_services_.end()) {
+    return;
   }
-  for (const Service* const service : affected) {
-    unindex(*service);
+  // A copy: taking Services out changes the original.
+  const std::set<std::string> names = published->second;
+  for (const std::string& name : names) {
+    unindex(services_.at(name));
   }
   resolutions_[hostname] = addresses;
-  for (const Service* const service : affected) {
-    index(*service);
+  for (const std::string& name : names) {
+    index(services_.at(name));
   }
 }
 

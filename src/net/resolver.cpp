@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -70,6 +71,7 @@ class Resolver::Worker {
   void set_names(const std::set<std::string>& names) {
     {
       const std::scoped_lock lock(wanted_mutex_);
+      std::ranges::set_difference(wanted_, names, std::inserter(dropped_, dropped_.end()));
       wanted_ = names;
     }
     eventfd_write(wake_.get(), 1);
@@ -132,7 +134,10 @@ class Resolver::Worker {
 
   void take_wanted() {
     const std::scoped_lock lock(wanted_mutex_);
-    std::erase_if(hosts_, [&](const auto& host) { return !wanted_.contains(host.first); });
+    // One that was dropped and is wanted again starts anew: whoever dropped it has forgotten what was told.
+    for (const std::string& name : std::exchange(dropped_, {})) {
+      hosts_.erase(name);
+    }
     for (const std::string& name : wanted_) {
       hosts_.try_emplace(name);
     }
@@ -247,6 +252,7 @@ class Resolver::Worker {
   const FileDescriptor wake_;
   std::mutex wanted_mutex_;
   std::set<std::string> wanted_;
+  std::set<std::string> dropped_;
   std::atomic<bool> stopping_{false};
 
   // The thread's own.

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <httplib.h>
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,7 +39,8 @@ std::string read_file(const std::string& path) {
   return text.str();
 }
 
-AgentProcess::AgentProcess(const NetworkLab& lab, std::vector<std::string> arguments) : lab_(lab) {
+AgentProcess::AgentProcess(const NetworkLab& lab, std::vector<std::string> arguments, const std::string& resolv_conf)
+    : lab_(lab) {
   std::string directory = "/tmp/hairpind-agent-XXXXXX";
   directory_ = mkdtemp(directory.data());
   if (std::ranges::find(arguments, "--alerts") == arguments.end()) {
@@ -62,6 +64,11 @@ AgentProcess::AgentProcess(const NetworkLab& lab, std::vector<std::string> argum
     const int err_fd = open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
     if (setns(target, CLONE_NEWNET) != 0 || dup2(out_fd, 1) < 0 || dup2(err_fd, 2) < 0) {
       _exit(126);
+    }
+    // In a mount namespace of its own, as `ip netns exec` does it.
+    if (!resolv_conf.empty() && (unshare(CLONE_NEWNS) != 0 || mount("", "/", "none", MS_SLAVE | MS_REC, nullptr) != 0 ||
+                                 mount(resolv_conf.c_str(), "/etc/resolv.conf", "none", MS_BIND, nullptr) != 0)) {
+      _exit(125);
     }
     execv(argv[0], argv.data());
     _exit(127);

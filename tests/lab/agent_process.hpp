@@ -22,8 +22,9 @@ bool eventually(const std::function<bool()>& condition, std::chrono::seconds bou
 /// The real binary, run in the lab's node namespace. Killed, if need be, when destroyed.
 class AgentProcess {
  public:
-  /// `arguments` follow "run"; --alerts is added, to a file, unless given.
-  AgentProcess(const NetworkLab& lab, std::vector<std::string> arguments);
+  /// `arguments` follow "run"; --alerts is added, to a file, unless given. `resolv_conf`: a file that the agent sees
+  /// as /etc/resolv.conf.
+  AgentProcess(const NetworkLab& lab, std::vector<std::string> arguments, const std::string& resolv_conf = "");
   ~AgentProcess();
   AgentProcess(const AgentProcess&) = delete;
   AgentProcess& operator=(const AgentProcess&) = delete;

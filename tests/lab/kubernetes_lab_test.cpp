@@ -12,6 +12,7 @@
 
 #include "agent_process.hpp"
 #include "api_server.hpp"
+#include "dns_server.hpp"
 #include "lab_test.hpp"
 #include "tcp_clients.hpp"
 
@@ -50,6 +51,17 @@ Json service(const std::string& name, const std::string& ip) {
           {"status", {{"loadBalancer", {{"ingress", Json::array({{{"ip", ip}, {"ipMode", "Proxy"}}})}}}}}};
 }
 
+/// As AWS publishes a load balancer: by name only.
+Json service_by_name(const std::string& name, const std::string& hostname) {
+  Json result = service(name, "");
+  result["status"]["loadBalancer"]["ingress"] = Json::array({{{"hostname", hostname}}});
+  return result;
+}
+
+IpAddress ip(const char* text) {
+  return *IpAddress::parse(text);
+}
+
 class KubernetesTest : public LabTest {
  protected:
   void SetUp() override {
@@ -77,7 +89,8 @@ class KubernetesTest : public LabTest {
     const std::string path = "/tmp/hairpind-kubeconfig-" + std::to_string(getpid());
     std::ofstream(path) << (config.empty() ? kubeconfig(*server) : config);
     agent = std::make_unique<AgentProcess>(
-        lab(), std::vector<std::string>{"--kubeconfig", path, "--node-name", "n1", "--handshake-timeout", "1"});
+        lab(), std::vector<std::string>{"--kubeconfig", path, "--node-name", "n1", "--handshake-timeout", "1"},
+        resolv_conf);
     ASSERT_TRUE(agent->wait_until_ready());
     std::filesystem::remove(path);
   }
@@ -117,6 +130,7 @@ class KubernetesTest : public LabTest {
 
   std::unique_ptr<ApiServer> server;
   std::unique_ptr<AgentProcess> agent;
+  std::string resolv_conf;  ///< the agent's; "": the machine's
 };
 
 TEST_F(KubernetesTest, FindsTheLoadBalancerAndNamesEveryone) {
@@ -139,8 +153,47 @@ TEST_F(KubernetesTest, FindsTheLoadBalancerAndNamesEveryone) {
   EXPECT_TRUE(eventually([&] {
     return agent->metric(
                "hairpind_mismatches_total{lb=\"10.0.5.5:443\",lb_service=\"shop/api\",cause=\"hairpin_ip_"
-               "target\"}") == 3;
+               "target\",client_namespace=\"shop\"}") == 3;
   })) << agent->get("/metrics").second;
+}
+
+TEST_F(KubernetesTest, MismatchesStayWithTheNamesOfTheirTime) {
+  const auto series = [](const std::string& service, const std::string& client) {
+    return "hairpind_mismatches_total{lb=\"10.0.5.5:443\",lb_service=\"shop/" + service +
+           "\",cause=\"hairpin_ip_target\"" + (client.empty() ? "" : ",client_namespace=\"" + client + "\"") + "}";
+  };
+  start_agent();
+  ASSERT_TRUE(becomes_synced());
+  ASSERT_TRUE(watches_for("10.0.5.5:443"));
+  EXPECT_NE(agent->get("/metrics").second.find(series("api", "") + " 0\n"), std::string::npos)
+      << "the series is there before its first step\n"
+      << agent->get("/metrics").second;
+  fail_connections(3);
+  ASSERT_TRUE(eventually([&] { return agent->metric(series("api", "shop")) == 3; })) << agent->get("/metrics").second;
+
+  // The client's address goes to a pod of another namespace, the load balancer's to another Service.
+  server->remove("pods", "shop", "web-7d9f-abcde");
+  Json batch = pod("batch-7d9f-klmno", "batch", "10.0.1.10", "fd00:1::10");
+  batch["metadata"]["namespace"] = "night";
+  server->upsert("pods", batch);
+  server->remove("services", "shop", "api");
+  server->upsert("services", service("shop-front", "10.0.5.5"));
+  ASSERT_TRUE(eventually([&] {
+    return agent->get("/metrics").second.find(series("shop-front", "") + " 0\n") != std::string::npos;
+  })) << agent->get("/metrics").second;
+  fail_connections(2);
+  EXPECT_TRUE(eventually([&] { return agent->metric(series("shop-front", "night")) == 2; }))
+      << agent->get("/metrics").second;
+  EXPECT_EQ(agent->metric(series("api", "shop")), 3);
+
+  // Neither a Service nor a name goes away with what it was told of.
+  server->remove("services", "shop", "shop-front");
+  server->upsert("services", service("late", "10.0.5.7"));
+  ASSERT_TRUE(watches_for("10.0.5.7:443"));
+  EXPECT_EQ(agent->metric(series("shop-front", "night")), 2);
+  EXPECT_EQ(agent->metric(series("shop-front", "")), 0);
+  EXPECT_EQ(mismatches(), 5);
+  EXPECT_EQ(agent->metric_sum("hairpind_handshakes_total"), 5);
 }
 
 TEST_F(KubernetesTest, NodePortsAreNamedAfterTheirService) {
@@ -211,6 +264,109 @@ TEST_F(KubernetesTest, AnOutageStopsNeitherDetectionNorNames) {
     warnings++;
   }
   EXPECT_LE(warnings, 3);
+}
+
+constexpr const char* kHostName = "k8s-shop-api-0123456789.elb.eu-west-1.amazonaws.com";
+
+/// The load balancer is known by its name alone; the node's DNS server is the test's.
+class KubernetesDnsTest : public KubernetesTest {
+ protected:
+  void SetUp() override {
+    KubernetesTest::SetUp();
+    if (IsSkipped()) {
+      return;
+    }
+    lab().inside("node", [this] { dns = std::make_unique<DnsServer>(53); });
+    dns->set({.addresses = {ip("10.0.5.5"), ip("fd00:5::5")}}, kHostName);
+    server->upsert("services", service_by_name("api", kHostName));
+    resolv_conf = "/tmp/hairpind-resolv-" + std::to_string(getpid());
+    std::ofstream(resolv_conf) << "nameserver 127.0.0.1\n";
+    start_agent();
+    ASSERT_TRUE(becomes_synced()) << agent->standard_error();
+    ASSERT_TRUE(watches_for("10.0.5.5:443")) << agent->standard_error();
+  }
+  void TearDown() override {
+    if (!resolv_conf.empty()) {
+      std::filesystem::remove(resolv_conf);
+    }
+  }
+
+  /// DNS has been asked `count` times more, and so answered at least once less.
+  bool asks_again(int count) const {
+    const int before = dns->questions();
+    return eventually([&] { return dns->questions() >= before + count; });
+  }
+  /// A SYN to this load balancer is counted.
+  bool counts_syns_to(const char* lb) const {
+    const std::string series = std::string("hairpind_syns_total{lb=\"") + lb + ":443\",lb_service=\"shop/api\"}";
+    const double before = agent->metric(series);
+    fail_connections(1, lb);
+    return agent->metric(series) == before + 1;
+  }
+
+  std::unique_ptr<DnsServer> dns;
+};
+
+TEST_F(KubernetesDnsTest, FindsAndNamesTheLoadBalancerByItsHostName) {
+  fail_connections(2);
+  const Json alert = first_alert("asymmetric_handshake");
+  EXPECT_EQ(alert["load_balancer"]["hostname"], kHostName);
+  EXPECT_EQ(alert["load_balancer"]["service"], "api");
+  EXPECT_EQ(alert["client"]["pod"], "web-7d9f-abcde");
+  EXPECT_THAT(alert["message"].get<std::string>(), HasSubstr(kHostName));
+  EXPECT_THAT(alert["hint"].get<std::string>(), HasSubstr("shop/api"));
+  lab().inside("p1", [] { const PendingConnections connections("fd00:5::5", 443, 1); });
+  EXPECT_TRUE(eventually([&] { return mismatches() == 3; })) << agent->get("/metrics").second;
+}
+
+TEST_F(KubernetesDnsTest, ANewAddressIsWatchedAndTheOldOneStays) {
+  dns->set({.addresses = {ip("10.0.5.7")}}, kHostName);
+  ASSERT_TRUE(watches_for("10.0.5.7:443")) << agent->standard_error();
+  EXPECT_TRUE(counts_syns_to("10.0.5.7"));
+  EXPECT_TRUE(counts_syns_to("10.0.5.5")) << "clients hold on to what they resolved";
+  fail_connections(1);
+  EXPECT_EQ(first_alert("asymmetric_handshake")["load_balancer"]["hostname"], kHostName);
+}
+
+TEST_F(KubernetesDnsTest, FailingDnsKeepsTheLastView) {
+  dns->set({.addresses = {}, .response_code = 3 /* NXDOMAIN */}, kHostName);
+  ASSERT_TRUE(asks_again(3));
+  EXPECT_TRUE(eventually([&] {
+    return agent->standard_error().find(std::string("load balancer ") + kHostName + ": DNS: ") != std::string::npos;
+  })) << agent->standard_error();
+  EXPECT_TRUE(counts_syns_to("10.0.5.5"));
+  dns->set({.addresses = {}, .silent = true}, kHostName);
+  ASSERT_TRUE(asks_again(3));
+  EXPECT_TRUE(counts_syns_to("10.0.5.5"));
+  fail_connections(1);
+  EXPECT_EQ(first_alert("asymmetric_handshake")["load_balancer"]["hostname"], kHostName);
+  dns->set({.addresses = {ip("10.0.5.7")}}, kHostName);
+  EXPECT_TRUE(watches_for("10.0.5.7:443")) << agent->standard_error();
+}
+
+TEST_F(KubernetesDnsTest, ANameGoesWithTheLastServiceThatPublishesIt) {
+  server->upsert("services", service_by_name("second", kHostName));
+  server->upsert("services", service("witness", "10.0.5.8"));
+  ASSERT_TRUE(watches_for("10.0.5.8:443"));
+  server->remove("services", "shop", "second");
+  server->upsert("services", service("witness", "10.0.5.9"));
+  ASSERT_TRUE(watches_for("10.0.5.9:443"));
+  EXPECT_TRUE(counts_syns_to("10.0.5.5")) << "the first still publishes it";
+
+  // Away from DNS, and then from the cluster.
+  dns->set({.addresses = {}, .silent = true}, kHostName);
+  server->remove("services", "shop", "api");
+  server->upsert("services", service("witness", "10.0.5.10"));
+  ASSERT_TRUE(watches_for("10.0.5.10:443"));
+  EXPECT_FALSE(counts_syns_to("10.0.5.5"));
+
+  // Published again, while DNS says nothing: what it said long ago is not believed.
+  server->upsert("services", service_by_name("api", kHostName));
+  server->upsert("services", service("witness", "10.0.5.11"));
+  ASSERT_TRUE(watches_for("10.0.5.11:443"));
+  EXPECT_FALSE(counts_syns_to("10.0.5.5"));
+  dns->set({.addresses = {ip("10.0.5.5")}}, kHostName);
+  EXPECT_TRUE(eventually([&] { return counts_syns_to("10.0.5.5"); })) << agent->standard_error();
 }
 
 struct Fault {

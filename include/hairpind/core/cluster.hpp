@@ -40,7 +40,7 @@ class Cluster {
   static constexpr std::chrono::seconds kGrace{60};
 
   void apply(const ClusterChanges& changes, WallTime now);
-  /// The addresses of one host name, as DNS has them now.
+  /// The addresses of one host name, as DNS has them now; kept while a Service publishes the name.
   void set_resolution(const std::string& hostname, const std::set<IpAddress>& addresses);
 
   /// The pod that had this address when the SYN was sent; on the node's own address, the host-network pod that
@@ -74,6 +74,7 @@ class Cluster {
   void forget_gone(WallTime now);
   void index(const Service& service);
   void unindex(const Service& service);
+  [[nodiscard]] std::set<IpAddress> addresses_of(const std::string& hostname) const;
   void add_frontends(const Service& service, const IpAddress& address, const std::string& hostname);
 
   std::map<std::pair<std::string, std::string>, KnownPod> pods_;  ///< by namespace and name

@@ -39,7 +39,8 @@ class Resolver {
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
-  /// Replaces the names to keep resolved. Thread safe.
+  /// Replaces the names to keep resolved. A new one, or one that was dropped before, is told of at its first answer.
+  /// Thread safe.
   void set_names(const std::set<std::string>& names);
 
  private:

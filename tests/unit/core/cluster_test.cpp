@@ -132,6 +132,25 @@ TEST(Cluster, LoadBalancersByAddressAndByName) {
   EXPECT_EQ(cluster.load_balancer_at(endpoint("10.0.5.5", 80)), nullptr);
 }
 
+TEST(Cluster, AResolutionIsForgottenWithTheLastServiceOfItsName) {
+  Cluster cluster;
+  const std::set resolved{*IpAddress::parse("10.0.5.6")};
+  cluster.set_resolution("lb.example.com", resolved);
+  cluster.apply({.services = {service("web", "lb.example.com"), service("api", "lb.example.com")}}, kStart);
+  EXPECT_THAT(cluster.frontends(), IsEmpty()) << "told before anybody asked";
+  cluster.set_resolution("lb.example.com", resolved);
+  EXPECT_EQ(cluster.frontends().size(), 1);
+
+  Service changed = service("web", "lb.example.com");
+  changed.annotations = {{"a", "b"}};
+  cluster.apply({.services = {changed}, .removed_services = {"shop/api"}}, kStart);
+  EXPECT_EQ(cluster.frontends().size(), 1) << "a Service that changes keeps its addresses";
+  cluster.apply({.removed_services = {"shop/web"}}, kStart);
+  EXPECT_THAT(cluster.frontends(), IsEmpty());
+  cluster.apply({.services = {service("web", "lb.example.com")}}, kStart);
+  EXPECT_THAT(cluster.frontends(), IsEmpty()) << "what DNS said back then says nothing now";
+}
+
 TEST(Cluster, AServiceThatChangesOrGoesLeavesNothingBehind) {
   Cluster cluster;
   cluster.apply({.services = {service("web", "lb.example.com")}}, kStart);
