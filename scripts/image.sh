@@ -5,17 +5,18 @@
 #                                 Leaves the image in build/hairpind-oci.tar too, for 'ctr -n k8s.io images import',
 #                                 'podman load -i' or 'skopeo copy oci-archive:... docker://...'
 #   scripts/image.sh --root DIR   only puts the image's files into DIR (deploy/Dockerfile)
+# BINARY and ARCHIVE name other paths for the two.
 # STORAGE_ROOT=DIR keeps buildah's storage: podman --root DIR/root --runroot DIR/run --storage-driver vfs run NAME
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-binary=build/release/hairpind
-archive=build/hairpind-oci.tar
+binary=${BINARY:-build/release/hairpind}
+archive=${ARCHIVE:-build/hairpind-oci.tar}
 limit=25000000 # every node of the cluster pulls it
 version=$(sed -n 's/^project(hairpind VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
 
 usage() {
-  sed -n '3,8s/^# \{0,1\}//p' scripts/image.sh >&2
+  sed -n '3,9s/^# \{0,1\}//p' scripts/image.sh >&2
   exit 2
 }
 
@@ -26,6 +27,7 @@ fail() {
 
 build_binary() {
   [ ! -x "$binary" ] || return 0
+  [ -z "${BINARY:-}" ] || fail "there is no $BINARY"
   cmake --preset release
   cmake --build --preset release --target hairpind
 }

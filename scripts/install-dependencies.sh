@@ -10,6 +10,8 @@ packages=(
   # test
   clang-format-19 clang-tidy-19 libclang-rt-19-dev libgmock-dev libgtest-dev libnetfilter-conntrack-dev libvalijson-dev
   prometheus python3-yaml
+  # image, and the test that runs it
+  buildah podman runc
   # lab and demo
   conntrack curl iproute2 jq nftables nginx-light procps tcpdump
 )
