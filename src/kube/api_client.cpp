@@ -10,10 +10,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <charconv>
 #include <fstream>
 
 #include "hairpind/core/file_descriptor.hpp"
+#include "hairpind/kube/retry_after.hpp"
 
 namespace hairpind {
 namespace {
@@ -62,14 +62,8 @@ Result<FileDescriptor> memory_file(const std::string& content) {
 }
 
 std::optional<std::chrono::seconds> retry_after(const httplib::Response& response) {
-  const std::string text = response.get_header_value("Retry-After");
-  std::int64_t seconds = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  // It may be a date too, which no API server sends.
-  if (text.empty() || error != std::errc() || end != text.data() + text.size()) {
-    return std::nullopt;
-  }
-  return std::chrono::seconds(seconds);
+  return parse_retry_after(response.get_header_value("Retry-After"), response.get_header_value("Date"),
+                           std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));
 }
 
 }  // namespace
