@@ -11,9 +11,17 @@ set -euo pipefail
 
 usage() {
   cat <<'USAGE'
-usage: lab.sh up PREFIX           build the namespaces and start the servers
+usage: lab.sh up PREFIX [DATAPATH]   build the namespaces and start the servers; how packets get to pods, one of
+           routed                 a veth and a host route each (AWS VPC CNI, Calico): the default
+           bridge                 pods are ports of the bridge cni0, and netfilter does not see what it forwards
+           bridge-netfilter       the same, and netfilter does (br_netfilter)
+           redirect               a BPF filter (clsact, prio 1) hands packets to pods with bpf_redirect_peer (Cilium)
+           redirect-tcx           the same, attached as a TCX link
+       lab.sh detach PREFIX       redirect: takes the BPF programs off; the node routes
+       lab.sh attach PREFIX       redirect: puts them on again
        lab.sh mode PREFIX MODE    what the load balancer and the node do; one of
            ip-target              LB -> p2, client address kept: the hairpin
+           ip-target-same-port    the same, and the LB sends to the port that it listens on
            ip-target-conntrack    the same, with netfilter conntrack active on the node
            node-port              LB -> node:30443 -> p2 (conntrack DNAT, no masquerade)
            node-port-stateless    the same, translated without conntrack
@@ -41,6 +49,8 @@ USAGE
 [ $# -ge 2 ] || usage
 command=$1 prefix=$2
 state=${TMPDIR:-/tmp}/hairpind-lab-$prefix
+# Where CMake built redirect_datapath and redirect.bpf.o.
+redirect_binaries=${HAIRPIND_LAB_BINARIES:-$(dirname "$0")/../../build/dev/tests/lab}
 
 in_ns() { # in_ns NAME COMMAND...
   local name=$1
@@ -60,6 +70,18 @@ address() { # address NAME DEVICE V4 V6
   ip -n "$prefix-$1" addr add "$4" dev "$2" nodad
 }
 
+datapath() { cat "$state/datapath"; }
+
+redirects() { # does the lab have the BPF datapath?
+  case $(datapath) in redirect*) ;; *) false ;; esac
+}
+
+redirect_datapath() { # redirect_datapath COMMAND ARGUMENT...: tells the node's BPF datapath
+  local command=$1
+  shift
+  in_ns node "$redirect_binaries/redirect_datapath" "$command" "$state/bpf" "$@"
+}
+
 route() { # route NAME V4 V6 ARGUMENTS-OF-4 -- ARGUMENTS-OF-6
   local name=$1 v4=$2 v6=$3
   shift 3
@@ -70,8 +92,10 @@ route() { # route NAME V4 V6 ARGUMENTS-OF-4 -- ARGUMENTS-OF-6
   ip -n "$prefix-$name" -6 route replace "$v6" "$@"
 }
 
-serve() { # serve NAME PORT
-  local name=$1 port=$2 directory=$state/$1
+serve() { # serve NAME PORT...
+  local name=$1 directory=$state/$1 port listen=
+  shift
+  for port; do listen+="listen $port backlog=4096; listen [::]:$port backlog=4096; "; done
   mkdir -p "$directory"
   cat >"$directory/nginx.conf" <<CONF
 user root;
@@ -83,15 +107,77 @@ http {
   access_log off;
   client_body_temp_path $directory; proxy_temp_path $directory; fastcgi_temp_path $directory;
   uwsgi_temp_path $directory; scgi_temp_path $directory;
-  server { listen $port backlog=4096; listen [::]:$port backlog=4096; location / { return 200 "$name\n"; } }
+  server { ${listen}location / { return 200 "$name\n"; } }
 }
 CONF
   # Not ours to keep open: a caller that waits for the end of our output must not wait for the server.
   in_ns "$name" nginx -c "$directory/nginx.conf" >"$directory/stdout" 2>&1
 }
 
+# Pods as the AWS VPC CNI and Calico route them: one host route each, the node as gateway.
+route_pods() {
+  local pod
+  for pod in 1 2; do
+    address "p$pod" eth0 "10.0.1.${pod}0/32" "fd00:1::${pod}0/128"
+    ip -n "$prefix-node" addr add 169.254.1.1/32 dev "veth$pod"
+    ip -n "$prefix-node" addr add fe80::1/64 dev "veth$pod" nodad
+    ip -n "$prefix-p$pod" route add 169.254.1.1 dev eth0
+    route "p$pod" default default via 169.254.1.1 dev eth0 -- via fe80::1 dev eth0
+    route node "10.0.1.${pod}0" "fd00:1::${pod}0" dev "veth$pod" -- dev "veth$pod"
+  done
+}
+
+# Pods as the bridge plugin connects them: pods reach each other by layer 2.
+bridge_pods() { # bridge_pods 0|1: whether netfilter sees bridged packets
+  local pod
+  if ! in_ns node test -e /proc/sys/net/bridge/bridge-nf-call-iptables; then
+    if [ "$1" -eq 1 ]; then
+      echo "lab.sh: this kernel has no br_netfilter, or its module is not loaded (modprobe br_netfilter)" >&2
+      exit 77
+    fi
+  else
+    in_ns node sysctl -qw net.bridge.bridge-nf-call-iptables="$1" net.bridge.bridge-nf-call-ip6tables="$1"
+  fi
+  ip -n "$prefix-node" link add cni0 type bridge
+  ip -n "$prefix-node" link set cni0 up
+  address node cni0 10.0.1.1/24 fd00:1::1/64
+  for pod in 1 2; do
+    ip -n "$prefix-node" link set "veth$pod" master cni0
+    address "p$pod" eth0 "10.0.1.${pod}0/24" "fd00:1::${pod}0/64"
+    route "p$pod" default default via 10.0.1.1 -- via fd00:1::1
+  done
+}
+
+# As Cilium with BPF host routing: the routes are there too, for what the programs leave to the stack.
+redirect_pods() {
+  local pod mac
+  mkdir "$state/bpf"
+  mount -t bpf "$prefix" "$state/bpf"
+  redirect_datapath load "$redirect_binaries/redirect.bpf.o"
+  for pod in 1 2; do
+    mac=$(in_ns "p$pod" cat /sys/class/net/eth0/address)
+    redirect_datapath pod "10.0.1.${pod}0" "veth$pod" "$mac"
+    redirect_datapath pod "fd00:1::${pod}0" "veth$pod" "$mac"
+  done
+  attach
+}
+
+attach() {
+  local kind=clsact
+  [ "$(datapath)" != redirect-tcx ] || kind=tcx
+  redirect_datapath attach $kind rd_from_pod veth1
+  redirect_datapath attach $kind rd_from_pod veth2
+  redirect_datapath attach $kind rd_from_net eth0
+}
+
+detach() {
+  local device
+  for device in veth1 veth2 eth0; do redirect_datapath detach "$device"; done
+}
+
 up() {
   mkdir -p "$state"
+  echo "${1:-routed}" >"$state/datapath"
   local name
   for name in node p1 p2 p3 net lb; do
     ip netns add "$prefix-$name"
@@ -107,16 +193,13 @@ up() {
   link lb eth0 net lb
   link lb p3 p3 eth0
 
-  # Pods as the AWS VPC CNI and Calico route them: one host route each, the node as gateway.
-  local pod
-  for pod in 1 2; do
-    address "p$pod" eth0 "10.0.1.${pod}0/32" "fd00:1::${pod}0/128"
-    ip -n "$prefix-node" addr add 169.254.1.1/32 dev "veth$pod"
-    ip -n "$prefix-node" addr add fe80::1/64 dev "veth$pod" nodad
-    ip -n "$prefix-p$pod" route add 169.254.1.1 dev eth0
-    route "p$pod" default default via 169.254.1.1 dev eth0 -- via fe80::1 dev eth0
-    route node "10.0.1.${pod}0" "fd00:1::${pod}0" dev "veth$pod" -- dev "veth$pod"
-  done
+  case $(datapath) in
+  routed) route_pods ;;
+  bridge) bridge_pods 0 ;;
+  bridge-netfilter) bridge_pods 1 ;;
+  redirect*) route_pods ;;
+  *) usage ;;
+  esac
   address node eth0 10.0.0.4/24 fd00::4/64
   address net node 10.0.0.1/24 fd00::1/64
   address net lb 10.0.5.1/24 fd00:5::1/64
@@ -129,7 +212,9 @@ up() {
   route lb default default via 10.0.5.1 -- via fd00:5::1
   route p3 default default via 10.0.9.1 -- via fd00:9::1
 
-  serve p2 8443
+  if redirects; then redirect_pods; fi
+
+  serve p2 8443 443
   serve p3 8443
   serve node 8443
   mode ip-target
@@ -161,6 +246,29 @@ table inet node {
   }
 }
 RULES
+}
+
+# node_translates pod|net V4 V6 PORT: as node_dnats, and by the BPF datapath where there is one; whose packets
+node_translates() {
+  if redirects; then
+    redirect_datapath service "$1" "$2" "$4" 10.0.1.20 8443
+    redirect_datapath service "$1" "$3" "$4" fd00:1::20 8443
+  else
+    node_dnats "$2" "$3" "$4"
+  fi
+}
+
+# A policy that knows only of connections that p1 opened: p2's answer to the returned SYN is not for one.
+node_drops_answers() {
+  case $(datapath) in
+  routed) in_ns node nft 'add table inet node; add chain inet node forward { type filter hook forward priority filter; };
+    add rule inet node forward iif veth2 oif veth1 drop' ;;
+  bridge) in_ns node nft 'add table bridge node; add chain bridge node forward { type filter hook forward priority filter; };
+    add rule bridge node forward iif veth2 oif veth1 drop' ;;
+  bridge-netfilter) in_ns node nft 'add table inet node; add chain inet node forward { type filter hook forward priority filter; };
+    add rule inet node forward iif cni0 oif cni0 drop' ;;
+  redirect*) redirect_datapath settings 1 - ;;
+  esac
 }
 
 node_masquerades() { # node_masquerades MATCH...: hides sources behind the node's address
@@ -201,10 +309,19 @@ table inet loss {
 RULES
 }
 
+# p2's replies leave the node, whoever they are for, and the net hands them to the LB.
 route_replies_through_lb() {
-  local family
+  local family device=veth2
+  case $(datapath) in
+  bridge*)
+    device=cni0
+    route p2 10.0.1.10 fd00:1::10 via 10.0.1.1 -- via fd00:1::1
+    ;;
+  redirect*) redirect_datapath settings 0 veth2 ;;
+  esac
+  ip -n "$prefix-node" -4 rule add pref 100 iif $device from 10.0.1.20 lookup 100
+  ip -n "$prefix-node" -6 rule add pref 100 iif $device from fd00:1::20 lookup 100
   for family in -4 -6; do
-    ip -n "$prefix-node" $family rule add pref 100 iif veth2 lookup 100
     ip -n "$prefix-net" $family rule add pref 100 iif node lookup 100
   done
   ip -n "$prefix-node" -4 route replace default via 10.0.0.1 table 100
@@ -225,7 +342,10 @@ reset_mode() {
     ip -n "$prefix-node" $family rule del pref 100 2>/dev/null || true
     ip -n "$prefix-net" $family rule del pref 100 2>/dev/null || true
   done
+  ip -n "$prefix-p2" -4 route del 10.0.1.10 2>/dev/null || true
+  ip -n "$prefix-p2" -6 route del fd00:1::10 2>/dev/null || true
   ip -n "$prefix-p3" link del direct 2>/dev/null || true
+  if redirects; then redirect_datapath reset; fi
   in_ns node sysctl -qw net.ipv4.conf.eth0.rp_filter=0
 }
 
@@ -240,6 +360,7 @@ mode() {
   reset_mode
   case $1 in
   ip-target) lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443' ;;
+  ip-target-same-port) lb_sends_to 10.0.1.20:443 '[fd00:1::20]:443' ;;
   ip-target-conntrack)
     lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443'
     in_ns node nft 'add table inet node; add chain inet node forward { type filter hook forward priority filter; };
@@ -247,7 +368,7 @@ mode() {
     ;;
   node-port)
     lb_sends_to 10.0.0.4:30443 '[fd00::4]:30443'
-    node_dnats 10.0.0.4 fd00::4 30443
+    node_translates net 10.0.0.4 fd00::4 30443
     ;;
   node-port-stateless)
     lb_sends_to 10.0.0.4:30443 '[fd00::4]:30443'
@@ -295,12 +416,11 @@ RULES
     ;;
   lb-snat) lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443' snat ;;
   remote-target) lb_sends_to 10.0.9.9:8443 '[fd00:9::9]:8443' ;;
-  node-dnat) node_dnats 10.0.5.5 fd00:5::5 443 ;;
-  cluster-ip) node_dnats 10.96.0.1 fd00:96::1 443 ;;
+  node-dnat) node_translates pod 10.0.5.5 fd00:5::5 443 ;;
+  cluster-ip) node_translates pod 10.96.0.1 fd00:96::1 443 ;;
   ip-target-policy)
     lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443'
-    in_ns node nft 'add table inet node; add chain inet node forward { type filter hook forward priority filter; };
-      add rule inet node forward iif veth2 oif veth1 drop'
+    node_drops_answers
     ;;
   policy-routed | policy-routed-syn-loss | policy-routed-synack-loss)
     lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443'
@@ -325,14 +445,17 @@ down() {
   for name in node p1 p2 p3 net lb; do
     ip netns del "$prefix-$name" 2>/dev/null || true
   done
+  umount "$state/bpf" 2>/dev/null || true
   rm -rf "$state"
 }
 
 case $command in
 up)
   trap 'status=$?; [ $status -eq 0 ] || down; exit $status' EXIT
-  up
+  up "${3:-}"
   ;;
+attach) attach ;;
+detach) detach ;;
 mode) mode "${3:-}" ;;
 down) down ;;
 *) usage ;;
