@@ -16,8 +16,8 @@ results=$PWD/build/$preset/test-results
 
 # What a killed test leaves: its prefix says which process it was.
 remove_leftovers() {
-  ip netns list 2>/dev/null | { grep -o '^hpt[0-9]*' || true; } | sort -u | while read -r prefix; do
-    [ -e "/proc/${prefix#hpt}" ] || tests/lab/lab.sh down "$prefix"
+  ip netns list 2>/dev/null | { grep -o '^hpt[0-9]*[a-z]' || true; } | sort -u | while read -r prefix; do
+    [ -e "/proc/$(grep -o '[0-9]*' <<<"$prefix")" ] || tests/lab/lab.sh down "$prefix"
   done
 }
 trap remove_leftovers EXIT

@@ -50,10 +50,10 @@ class AgentProcess {
   [[nodiscard]] double metric(const std::string& series) const;
   /// The sum over all samples of a family.
   [[nodiscard]] double metric_sum(const std::string& name) const;
-
- private:
+  /// All samples of one scrape of /metrics, by full name with labels; empty if it does not answer.
   [[nodiscard]] std::map<std::string, double> metrics() const;
 
+ private:
   const NetworkLab& lab_;
   std::string directory_;
   pid_t pid_ = -1;

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <thread>
 
@@ -17,6 +18,13 @@ namespace hairpind::testing {
 namespace {
 
 const std::string kScript = HAIRPIND_SOURCE_DIR "/tests/lab/lab.sh";
+constexpr int kSkipped = 77;
+
+int lab_script(const std::vector<std::string>& arguments) {
+  std::vector<std::string> command{"env", "HAIRPIND_LAB_BINARIES=" HAIRPIND_LAB_BINARIES, kScript};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return run_command(command);
+}
 
 }  // namespace
 
@@ -36,24 +44,29 @@ int run_command(const std::vector<std::string>& command) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-NetworkLab::NetworkLab() : prefix_("hpt" + std::to_string(getpid())) {
+NetworkLab::NetworkLab(const std::string& datapath) {
+  static std::atomic<char> letter = 'a';
+  prefix_ = "hpt" + std::to_string(getpid()) + letter++;
   if (geteuid() != 0) {
     unavailable_ = "the lab needs root for network namespaces";
     return;
   }
-  if (run_command({kScript, "up", prefix_}) != 0) {
+  const int status = lab_script({"up", prefix_, datapath});
+  if (status == kSkipped) {
+    unavailable_ = "this kernel lacks what the datapath '" + datapath + "' needs (lab.sh says what, above)";
+  } else if (status != 0) {
     unavailable_ = "lab.sh could not build the lab (its messages are above)";
   }
 }
 
 NetworkLab::~NetworkLab() {
   if (unavailable_.empty()) {
-    run_command({kScript, "down", prefix_});
+    lab_script({"down", prefix_});
   }
 }
 
 void NetworkLab::set_mode(const std::string& mode) const {
-  ASSERT_EQ(run_command({kScript, "mode", prefix_, mode}), 0) << mode;
+  ASSERT_EQ(lab_script({"mode", prefix_, mode}), 0) << mode;
 }
 
 void NetworkLab::inside(const std::string& name, const std::function<void()>& work) const {

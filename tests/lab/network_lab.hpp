@@ -10,10 +10,11 @@ namespace hairpind::testing {
 /// Runs a command, found in PATH; its output goes to this process's. Returns its exit status, 128 + n for a signal.
 int run_command(const std::vector<std::string>& command);
 
-/// The namespaces of tests/lab/lab.sh under a prefix of this process's own; removed when destroyed.
+/// The namespaces of tests/lab/lab.sh under a prefix of its own; removed when destroyed. A process may have several.
 class NetworkLab {
  public:
-  NetworkLab();
+  /// `datapath` is one of lab.sh's.
+  explicit NetworkLab(const std::string& datapath = "routed");
   ~NetworkLab();
   NetworkLab(const NetworkLab&) = delete;
   NetworkLab& operator=(const NetworkLab&) = delete;

@@ -5,8 +5,6 @@
  * its device nor the node's routing and netfilter. It balances load packet by packet, node ports too,
  * and may enforce a policy. What it does not know is left to the stack.
  */
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
@@ -16,6 +14,10 @@
 #include <linux/tcp.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+// They need linux/bpf.h.
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
 
 #include "redirect_abi.h"
 
