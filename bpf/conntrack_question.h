@@ -29,8 +29,8 @@ static __always_inline bool awaits_conntrack(const struct hp_attempt_key *key,
 	__u64 age = now - attempt->first_ns;
 
 	if (!ask_conntrack || !conntrack_is_open(attempt) ||
-	    (attempt->flags & (HP_SYNACK_LEFT | HP_TRANSLATED | HP_CONNTRACK_ASKED)) !=
-		HP_SYNACK_LEFT)
+	    (attempt->flags & (HP_SYNACK_LEFT | HP_ANSWER_ARRIVED | HP_TRANSLATED |
+			       HP_CONNTRACK_ASKED)) != HP_SYNACK_LEFT)
 		return false;
 	if (age < handshake_timeout_ns && attempt->synack_ns + IN_FLIGHT_NS > now)
 		return false;

@@ -35,6 +35,8 @@ usage: lab.sh up PREFIX [DATAPATH]   build the namespaces and start the servers;
            remote-target          legitimate: LB -> p3, replies through the LB
            node-dnat              legitimate: the node itself translates the LB's address (kube-proxy)
            cluster-ip             legitimate: the node translates 10.96.0.1:443 (fd00:96::1)
+           node-dnat-policy       node-dnat, and a policy of the node drops the answer
+           stateless-dnat-policy  the same, translated without conntrack (as Cilium does, in BPF)
            ip-target-policy       ip-target, and a policy of the node drops the answer
            policy-routed          legitimate: p2's replies are routed through the LB
            policy-routed-syn-loss      the same, and the target loses each connection's first SYN
@@ -418,6 +420,22 @@ RULES
   remote-target) lb_sends_to 10.0.9.9:8443 '[fd00:9::9]:8443' ;;
   node-dnat) node_translates pod 10.0.5.5 fd00:5::5 443 ;;
   cluster-ip) node_translates pod 10.96.0.1 fd00:96::1 443 ;;
+  node-dnat-policy)
+    node_dnats 10.0.5.5 fd00:5::5 443
+    node_drops_answers
+    ;;
+  stateless-dnat-policy)
+    in_ns node nft -f - <<'RULES'
+table inet node {
+  chain prerouting {
+    type filter hook prerouting priority raw;
+    ip daddr 10.0.5.5 tcp dport 443 ip daddr set 10.0.1.20 tcp dport set 8443 notrack
+    ip6 daddr fd00:5::5 tcp dport 443 ip6 daddr set fd00:1::20 tcp dport set 8443 notrack
+  }
+}
+RULES
+    node_drops_answers
+    ;;
   ip-target-policy)
     lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443'
     node_drops_answers

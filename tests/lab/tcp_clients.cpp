@@ -23,7 +23,7 @@ int complete_requests(const std::string& address, int port, int count) {
   return complete;
 }
 
-PendingConnections::PendingConnections(const std::string& address, int port, int count) {
+PendingConnections::PendingConnections(const std::string& address, int port, int count, int first_source_port) {
   sockaddr_storage peer{};
   socklen_t length = 0;
   if (address.find(':') == std::string::npos) {
@@ -42,6 +42,13 @@ PendingConnections::PendingConnections(const std::string& address, int port, int
   for (int i = 0; i < count; i++) {
     const int socket = ::socket(peer.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     EXPECT_GE(socket, 0);
+    if (first_source_port != 0) {
+      sockaddr_storage own{};
+      own.ss_family = peer.ss_family;
+      // The port is in the same place in both families.
+      reinterpret_cast<sockaddr_in*>(&own)->sin_port = htons(static_cast<std::uint16_t>(first_source_port + i));
+      EXPECT_EQ(bind(socket, reinterpret_cast<const sockaddr*>(&own), length), 0);
+    }
     EXPECT_TRUE(connect(socket, reinterpret_cast<const sockaddr*>(&peer), length) == 0 || errno == EINPROGRESS);
     sockets_.push_back(socket);
   }

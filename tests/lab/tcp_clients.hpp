@@ -13,8 +13,9 @@ int complete_requests(const std::string& address, int port, int count);
 /// Connections being opened at once; each sends its SYN now and its retransmits later. Closed when destroyed.
 class PendingConnections {
  public:
-  /// From the calling thread's namespace, without waiting for any of them.
-  PendingConnections(const std::string& address, int port, int count);
+  /// From the calling thread's namespace, without waiting for any of them. Their own ports are the `count` from
+  /// `first_source_port` on, or the kernel's choice.
+  PendingConnections(const std::string& address, int port, int count, int first_source_port = 0);
   ~PendingConnections();
   PendingConnections(const PendingConnections&) = delete;
   PendingConnections& operator=(const PendingConnections&) = delete;
