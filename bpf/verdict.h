@@ -107,12 +107,13 @@ static __noinline int report_mismatch(const struct hp_attempt_key *key,
 		__sync_fetch_and_add(&counters->unpaired[attempt.cause], 1);
 	if (incident &&
 	    (!incident->last_event_ns || now - incident->last_event_ns >= EVENT_INTERVAL_NS)) {
+		/* Offered, whether there is room or not: a full ring must not make each attempt
+		 * dear. */
+		incident->last_event_ns = now;
 		incident->sample_key = *key;
 		incident->sample = attempt;
-		if (emit(HP_EVENT_MISMATCH, now, key, &attempt)) {
-			incident->last_event_ns = now;
+		if (emit(HP_EVENT_MISMATCH, now, key, &attempt))
 			attempt.flags |= HP_EMITTED;
-		}
 	}
 	if (bpf_map_update_elem(&pending, key, &attempt, BPF_NOEXIST))
 		count(HP_TOTAL_PENDING_FAILED);

@@ -10,21 +10,32 @@
 #include <valijson/validator.hpp>
 
 namespace hairpind::testing {
+namespace {
+
+struct AlertSchema {
+  AlertSchema() {
+    std::ifstream file(HAIRPIND_SOURCE_DIR "/docs/alert-v1.schema.json");
+    document = nlohmann::json::parse(file);
+    valijson::SchemaParser(valijson::SchemaParser::kDraft7)
+        .populateSchema(valijson::adapters::NlohmannJsonAdapter(document), schema);
+  }
+
+  nlohmann::json document;
+  valijson::Schema schema;
+};
+
+}  // namespace
 
 std::string schema_violations(const std::string& line) {
   const auto alert = nlohmann::json::parse(line, nullptr, false);
   if (alert.is_discarded()) {
     return "not JSON: " + line;
   }
-  std::ifstream file(HAIRPIND_SOURCE_DIR "/docs/alert-v1.schema.json");
-  const auto document = nlohmann::json::parse(file);
-  valijson::Schema schema;
-  valijson::SchemaParser(valijson::SchemaParser::kDraft7)
-      .populateSchema(valijson::adapters::NlohmannJsonAdapter(document), schema);
+  static const AlertSchema schema;
+  static valijson::Validator validator;  // keeps the compiled patterns
   valijson::ValidationResults results;
-  valijson::Validator validator;
   std::string violations;
-  if (!validator.validate(schema, valijson::adapters::NlohmannJsonAdapter(alert), &results)) {
+  if (!validator.validate(schema.schema, valijson::adapters::NlohmannJsonAdapter(alert), &results)) {
     valijson::ValidationResults::Error error;
     while (results.popError(error)) {
       for (const std::string& part : error.context) {
@@ -34,7 +45,7 @@ std::string schema_violations(const std::string& line) {
     }
   }
   for (const auto& [key, value] : alert.items()) {
-    if (!document["properties"].contains(key)) {
+    if (!schema.document["properties"].contains(key)) {
       violations += "the schema does not list '" + key + "'\n";
     }
   }

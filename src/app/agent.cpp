@@ -134,10 +134,13 @@ Result<std::unique_ptr<Agent>> Agent::start(Configuration configuration) {
       agent->fixed_hosts_.insert(std::get<HostName>(spec).name);
     }
   }
-  auto datapath = Datapath::load(
-      {.pending_syns = options.pending_syns, .handshake_timeout = options.handshake_timeout, .prefixes = prefixes},
-      asks_in_kernel(options, agent->features_) ? agent->features_
-                                                : agent->features_.without(Feature::kConntrackKfunc));
+  auto datapath =
+      Datapath::load({.pending_syns = options.pending_syns,
+                      .handshake_timeout = options.handshake_timeout,
+                      .ring_bytes = options.ring_bytes,
+                      .prefixes = prefixes},
+                     asks_in_kernel(options, agent->features_) ? agent->features_
+                                                               : agent->features_.without(Feature::kConntrackKfunc));
   if (!datapath) {
     return std::unexpected(datapath.error());
   }

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdlib>
 #include <ranges>
 
@@ -18,6 +19,11 @@ std::string default_node_name() {
   }
   std::array<char, 256> host{};
   return gethostname(host.data(), host.size() - 1) == 0 ? host.data() : "unknown";
+}
+
+// The kernel takes no other size for a ring buffer.
+std::string power_of_two(const std::string& text) {
+  return std::has_single_bit(std::strtoul(text.c_str(), nullptr, 10)) ? "" : text + " is no power of two";
 }
 
 // CLI11 reports an unknown key as "INI was not able to parse KEY", and words of its own for the rest.
@@ -91,6 +97,12 @@ Result<std::variant<Configuration, HelpText>> parse_run_options(const std::vecto
   app.add_option("--pending-syns", configuration.pending_syns, "Size of the kernel's table of connection attempts")
       ->envname("HAIRPIND_PENDING_SYNS")
       ->check(CLI::Range(1024U, 4194304U))
+      ->capture_default_str();
+  app.add_option("--ring-bytes", configuration.ring_bytes,
+                 "Size of the ring buffer from the kernel to the agent: a power of two, at least 4096")
+      ->envname("HAIRPIND_RING_BYTES")
+      ->check(CLI::Range(4096U, 1U << 30U))
+      ->check(power_of_two)
       ->capture_default_str();
   app.add_option("--log-level", configuration.log_level, "debug, info, warn or error")
       ->envname("HAIRPIND_LOG_LEVEL")

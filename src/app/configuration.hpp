@@ -28,6 +28,7 @@ struct Configuration {
   std::chrono::milliseconds handshake_timeout = std::chrono::seconds(3);
   std::chrono::milliseconds repeat_interval = std::chrono::seconds(60);
   std::uint32_t pending_syns = 65536;
+  std::uint32_t ring_bytes = 1U << 20U;
 };
 
 /// Text for stdout, such as --help: not an error, and not a run either.

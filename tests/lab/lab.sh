@@ -22,7 +22,8 @@ usage: lab.sh up PREFIX [DATAPATH]   build the namespaces and start the servers;
        lab.sh mode PREFIX MODE    what the load balancer and the node do; one of
            ip-target              LB -> p2, client address kept: the hairpin
            ip-target-same-port    the same, and the LB sends to the port that it listens on
-           ip-target-conntrack    the same, with netfilter conntrack active on the node
+           ip-target-stateless    ip-target, translated without conntrack: keeps no state however many connections
+           ip-target-conntrack    ip-target, with netfilter conntrack active on the node
            node-port              LB -> node:30443 -> p2 (conntrack DNAT, no masquerade)
            node-port-stateless    the same, translated without conntrack
            node-port-masquerade   the same, and the node hides the client behind its address
@@ -363,6 +364,17 @@ mode() {
   case $1 in
   ip-target) lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443' ;;
   ip-target-same-port) lb_sends_to 10.0.1.20:443 '[fd00:1::20]:443' ;;
+  ip-target-stateless)
+    in_ns lb nft -f - <<'RULES'
+table inet lb {
+  chain prerouting {
+    type filter hook prerouting priority raw;
+    ip daddr 10.0.5.5 tcp dport 443 ip daddr set 10.0.1.20 tcp dport set 8443 notrack
+    ip6 daddr fd00:5::5 tcp dport 443 ip6 daddr set fd00:1::20 tcp dport set 8443 notrack
+  }
+}
+RULES
+    ;;
   ip-target-conntrack)
     lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443'
     in_ns node nft 'add table inet node; add chain inet node forward { type filter hook forward priority filter; };

@@ -54,6 +54,7 @@ TEST_F(ConfigurationTest, DefaultsAreTheContracts) {
   EXPECT_EQ(configuration.log_format, "text");
   EXPECT_EQ(configuration.handshake_timeout, 3s);
   EXPECT_EQ(configuration.repeat_interval, 60s);
+  EXPECT_EQ(configuration.ring_bytes, 1U << 20U);
   EXPECT_TRUE(configuration.load_balancers.empty());
 }
 
@@ -94,6 +95,8 @@ TEST_F(ConfigurationTest, ErrorsNameTheValue) {
   EXPECT_THAT(error_of({"--log-level", "loud"}), HasSubstr("loud"));
   EXPECT_THAT(error_of({"--log-format", "xml"}), HasSubstr("xml"));
   EXPECT_THAT(error_of({"--pending-syns", "-1"}), HasSubstr("--pending-syns"));
+  EXPECT_THAT(error_of({"--ring-bytes", "5000"}), HasSubstr("5000 is no power of two"));
+  EXPECT_THAT(error_of({"--ring-bytes", "2048"}), HasSubstr("--ring-bytes"));
   EXPECT_THAT(error_of({"--repeat-interval", "soon"}), HasSubstr("--repeat-interval"));
   EXPECT_THAT(error_of({"--config", "/nonexistent"}), HasSubstr("/nonexistent"));
   write_file("node-nam = \"x\"\n");
@@ -109,7 +112,7 @@ TEST_F(ConfigurationTest, HelpListsEveryOption) {
   const std::string& text = std::get<HelpText>(*parsed).text;
   for (const char* const option :
        {"--lb", "--pod-interface", "--uplink", "--node-name", "--alerts", "--listen", "--handshake-timeout",
-        "--repeat-interval", "--pending-syns", "--log-level", "--log-format", "--config"}) {
+        "--repeat-interval", "--pending-syns", "--ring-bytes", "--log-level", "--log-format", "--config"}) {
     EXPECT_THAT(text, HasSubstr(option));
   }
 }
