@@ -104,6 +104,11 @@ std::optional<int> AgentProcess::wait_for_exit() {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+std::uint64_t AgentProcess::resident_kib() const {
+  const std::string status = read_file("/proc/" + std::to_string(pid_) + "/status");
+  return std::stoull(status.substr(status.find("VmRSS:") + 6));
+}
+
 std::string AgentProcess::standard_error() const {
   return read_file(directory_ + "/stderr");
 }

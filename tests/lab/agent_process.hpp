@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -39,6 +40,8 @@ class AgentProcess {
   [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] const std::string& directory() const { return directory_; }
   [[nodiscard]] std::string alerts_path() const { return directory_ + "/alerts.jsonl"; }
+  /// Its resident memory now.
+  [[nodiscard]] std::uint64_t resident_kib() const;
   [[nodiscard]] std::string standard_error() const;
   [[nodiscard]] std::string standard_output() const;
 

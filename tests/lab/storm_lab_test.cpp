@@ -55,12 +55,7 @@ class StormTest : public LabTest {
     started = std::chrono::steady_clock::now();
     agent = std::make_unique<AgentProcess>(lab(), more);
     ASSERT_TRUE(agent->wait_until_ready());
-    memory_before = resident_kib();
-  }
-
-  [[nodiscard]] std::uint64_t resident_kib() const {
-    const std::string status = read_file("/proc/" + std::to_string(agent->pid()) + "/status");
-    return std::stoull(status.substr(status.find("VmRSS:") + 6));
+    memory_before = agent->resident_kib();
   }
 
   void stop_agent() const {
@@ -115,7 +110,7 @@ class StormTest : public LabTest {
     for (const auto& [incident, count] : alerts) {
       EXPECT_LE(count, 2 + intervals) << incident;
     }
-    EXPECT_LE(resident_kib(), memory_before + 16 * 1024);
+    EXPECT_LE(agent->resident_kib(), memory_before + 16 * 1024);
   }
 
   std::vector<std::unique_ptr<SynStorm>> storms;
