@@ -5,13 +5,14 @@
 #include <array>
 #include <iterator>
 #include <optional>
+#include <span>
+#include <utility>
 #include <vector>
 
 namespace hairpind {
 namespace {
 
 // kubernetes-sigs/aws-load-balancer-controller, docs/guide/service/annotations.md.
-constexpr std::string_view kAwsClass = "service.k8s.aws/nlb";
 constexpr std::string_view kAwsType = "service.beta.kubernetes.io/aws-load-balancer-type";
 constexpr std::string_view kAwsTargetType = "service.beta.kubernetes.io/aws-load-balancer-nlb-target-type";
 constexpr std::string_view kAwsAttributes = "service.beta.kubernetes.io/aws-load-balancer-target-group-attributes";
@@ -44,6 +45,7 @@ constexpr std::string_view kInTreeReleases =
 enum class Provider : std::uint8_t {
   kUnknown,
   kAwsController,  ///< NLB of the AWS Load Balancer Controller
+  kAwsAutoMode,    ///< NLB of EKS Auto Mode
   kAwsInTree,      ///< NLB of the in-tree controller or cloud-provider-aws
   kAwsNlb,         ///< NLB by its host name; the controller is not known
   kAwsClassic,
@@ -55,48 +57,45 @@ enum class Provider : std::uint8_t {
   kKubeVip,
 };
 
-struct ProviderPage {
-  Provider provider;
-  std::string_view name;
-  std::string_view link;
-};
+/// Without a link: the provider's page.
+Assessment judged(Risk risk, std::string reason, std::string fix = "", std::string_view link = "") {
+  return {.risk = risk, .reason = std::move(reason), .fix = std::move(fix), .link = std::string(link)};
+}
 
-constexpr std::array kProviderPages = {
-    ProviderPage{Provider::kAwsController, "the AWS Load Balancer Controller", kAwsClientIpLink},
-    ProviderPage{Provider::kAwsInTree, "cloud-provider-aws",
-                 "https://github.com/kubernetes/cloud-provider-aws/pull/1214"},
-    ProviderPage{Provider::kAwsNlb, "AWS", kAwsTroubleshootingLink},
-    ProviderPage{Provider::kAwsClassic, "AWS", kAwsTroubleshootingLink},
-    ProviderPage{Provider::kAzure, "Azure",
-                 "https://learn.microsoft.com/azure/load-balancer/load-balancer-troubleshoot-backend-traffic"},
-    ProviderPage{Provider::kGcp, "Google Cloud", "https://cloud.google.com/load-balancing/docs/internal"},
-    ProviderPage{Provider::kOci, "Oracle Cloud",
-                 "https://docs.oracle.com/en-us/iaas/Content/NetworkLoadBalancer/home.htm"},
-    ProviderPage{Provider::kMetalLb, "MetalLB", "https://metallb.io/"},
-    ProviderPage{Provider::kCilium, "Cilium", "https://docs.cilium.io/en/stable/network/lb-ipam/"},
-    ProviderPage{Provider::kKubeVip, "kube-vip", "https://kube-vip.io/"},
-};
-
-struct PrefixRule {
-  std::string_view prefix;
+/// What says whose load balancer a Service's is. An annotation's rule without a value fits any.
+struct Evidence {
+  std::string_view key_prefix;
+  std::string_view value;
   Provider provider;
 };
 
-constexpr std::array kClassRules = {
-    PrefixRule{"networking.gke.io/", Provider::kGcp},
-    PrefixRule{"io.cilium/", Provider::kCilium},
+// By spec.loadBalancerClass, which binds a Service to one controller.
+constexpr std::array kClassEvidence = {
+    Evidence{"service.k8s.aws/nlb", "", Provider::kAwsController},
+    Evidence{"eks.amazonaws.com/nlb", "", Provider::kAwsAutoMode},
+    Evidence{"networking.gke.io/", "", Provider::kGcp},
+    Evidence{"io.cilium/", "", Provider::kCilium},
 };
 
-constexpr std::array kAnnotationRules = {
-    PrefixRule{"service.beta.kubernetes.io/azure-load-balancer-", Provider::kAzure},
-    PrefixRule{kGcpType, Provider::kGcp},
-    PrefixRule{kGcpOldType, Provider::kGcp},
-    PrefixRule{"oci-network-load-balancer.oraclecloud.com/", Provider::kOci},
-    PrefixRule{"metallb.universe.tf/", Provider::kMetalLb},
-    PrefixRule{"metallb.io/", Provider::kMetalLb},
-    PrefixRule{"lbipam.cilium.io/", Provider::kCilium},
-    PrefixRule{"io.cilium/", Provider::kCilium},
-    PrefixRule{"kube-vip.io/", Provider::kKubeVip},
+// With "external" alone no controller of today takes a Service that has no class; but its webhook, on by default,
+// gives new ones its class (service_utils.go of the controller, docs/guide/service/nlb.md).
+constexpr std::array kAwsTypeEvidence = {
+    Evidence{kAwsType, "external", Provider::kAwsController},
+    Evidence{kAwsType, "nlb-ip", Provider::kAwsController},
+    Evidence{kAwsType, "nlb", Provider::kAwsInTree},
+};
+
+constexpr std::array kAnnotationEvidence = {
+    Evidence{"service.beta.kubernetes.io/azure-load-balancer-", "", Provider::kAzure},
+    Evidence{kGcpType, "", Provider::kGcp},
+    Evidence{kGcpOldType, "", Provider::kGcp},
+    Evidence{"oci-network-load-balancer.oraclecloud.com/", "", Provider::kOci},
+    Evidence{"metallb.universe.tf/", "", Provider::kMetalLb},
+    Evidence{"metallb.io/", "", Provider::kMetalLb},
+    Evidence{"lbipam.cilium.io/", "", Provider::kCilium},
+    Evidence{"io.cilium/", "", Provider::kCilium},
+    Evidence{"kube-vip.io/", "", Provider::kKubeVip},
+    Evidence{kOciType, "nlb", Provider::kOci},
 };
 
 std::string_view trimmed(std::string_view text) {
@@ -161,34 +160,33 @@ Provider provider_of_status(const Service& service) {
 }
 
 Provider provider_of_class(const Service& service) {
-  if (service.load_balancer_class == kAwsClass) {
-    return Provider::kAwsController;
+  for (const Evidence& evidence : kClassEvidence) {
+    if (service.load_balancer_class.starts_with(evidence.key_prefix)) {
+      return evidence.provider;
+    }
   }
-  for (const PrefixRule& rule : kClassRules) {
-    if (service.load_balancer_class.starts_with(rule.prefix)) {
-      return rule.provider;
+  return Provider::kUnknown;
+}
+
+Provider provider_by(std::span<const Evidence> table, const Service& service) {
+  for (const Evidence& evidence : table) {
+    const auto found = service.annotations.lower_bound(std::string(evidence.key_prefix));
+    if (found != service.annotations.end() && found->first.starts_with(evidence.key_prefix) &&
+        (evidence.value.empty() || found->second == evidence.value)) {
+      return evidence.provider;
     }
   }
   return Provider::kUnknown;
 }
 
 Provider provider_of_aws_type(const Service& service) {
-  const auto type = annotation(service, kAwsType);
-  if (type == "external" || type == "nlb-ip") {
-    return Provider::kAwsController;
-  }
+  const Provider provider = provider_by(kAwsTypeEvidence, service);
   // The cloud providers' service controller leaves a Service with a class to someone else (KEP-1959).
-  return type == "nlb" && service.load_balancer_class.empty() ? Provider::kAwsInTree : Provider::kUnknown;
+  return provider == Provider::kAwsInTree && !service.load_balancer_class.empty() ? Provider::kUnknown : provider;
 }
 
 Provider provider_of_annotations(const Service& service) {
-  for (const PrefixRule& rule : kAnnotationRules) {
-    const auto key = service.annotations.lower_bound(std::string(rule.prefix));
-    if (key != service.annotations.end() && key->first.starts_with(rule.prefix)) {
-      return rule.provider;
-    }
-  }
-  return annotation(service, kOciType) == "nlb" ? Provider::kOci : Provider::kUnknown;
+  return provider_by(kAnnotationEvidence, service);
 }
 
 /// The surest evidence first: the class binds a Service to one controller, stray annotations bind it to none.
@@ -199,11 +197,6 @@ Provider provider_of(const Service& service) {
     }
   }
   return Provider::kUnknown;
-}
-
-ProviderPage page_of(Provider provider) {
-  const auto* const page = std::ranges::find(kProviderPages, provider, &ProviderPage::provider);
-  return page == kProviderPages.end() ? ProviderPage{provider, "", ""} : *page;
 }
 
 /// The class and the type annotation where they have a value that says nothing here; empty if none has.
@@ -265,6 +258,33 @@ std::string alternative(const Service& service) {
          ".svc) instead of the load balancer, or keep client and target on different nodes";
 }
 
+enum class Targets : std::uint8_t { kInstance, kIp, kUnknown };
+
+/// What a controller of AWS NLBs heeds. All three heed kAwsAttributes.
+struct NlbController {
+  Provider provider;
+  Targets default_targets;
+  bool target_type;      ///< kAwsTargetType
+  bool all_annotations;  ///< kAwsAttributes with the suffix ".<port>", kAwsProxyProtocol, kAwsTcpUdp, type "nlb-ip"
+  /// Refuses attributes but preservation and proxy protocol, and preservation off beside a UDP port
+  /// (cloud-provider-aws, aws_validations.go).
+  bool strict;
+};
+
+constexpr std::array kNlbControllers = {
+    // model_build_target_group.go of the controller.
+    NlbController{Provider::kAwsController, Targets::kInstance, true, true, false},
+    // docs.aws.amazon.com/eks/latest/userguide: auto-networking.html (the default), auto-configure-nlb.html.
+    NlbController{Provider::kAwsAutoMode, Targets::kIp, true, false, false},
+    NlbController{Provider::kAwsInTree, Targets::kInstance, false, false, true},
+};
+
+/// nullptr: not an NLB, or nothing says whose.
+const NlbController* nlb_controller_of(Provider provider) {
+  const auto* const found = std::ranges::find(kNlbControllers, provider, &NlbController::provider);
+  return found == kNlbControllers.end() ? nullptr : found;
+}
+
 enum class Preservation : std::uint8_t { kAbsent, kOn, kOff, kBroken };
 
 struct Attribute {
@@ -289,19 +309,28 @@ std::vector<std::optional<Attribute>> attributes_in(std::string_view text) {
   return attributes;
 }
 
+// The AWS Load Balancer Controller takes Go's other spellings (strconv.ParseBool) too and hands them on as they are.
+// Whether AWS then takes them is not known: one of true may turn preservation on, one of false need not turn it off.
+Preservation preservation_of(std::string_view value) {
+  constexpr std::array<std::string_view, 6> kTrue = {"true", "True", "TRUE", "T", "t", "1"};
+  if (value == "false") {
+    return Preservation::kOff;
+  }
+  return std::ranges::find(kTrue, value) != kTrue.end() ? Preservation::kOn : Preservation::kBroken;
+}
+
 Preservation preservation_in(std::string_view text) {
   Preservation preservation = Preservation::kAbsent;
   for (const auto& attribute : attributes_in(text)) {
     if (!attribute) {
       return Preservation::kBroken;
     }
-    if (attribute->name != kPreserve) {
-      continue;
+    if (attribute->name == kPreserve) {
+      preservation = preservation_of(attribute->value);
+      if (preservation == Preservation::kBroken) {
+        return preservation;
+      }
     }
-    if (attribute->value != "true" && attribute->value != "false") {
-      return Preservation::kBroken;
-    }
-    preservation = attribute->value == "true" ? Preservation::kOn : Preservation::kOff;
   }
   return preservation;
 }
@@ -312,59 +341,87 @@ struct Setting {
   std::string key;
 };
 
-Setting setting_of(const Service& service, const std::string& key) {
-  return {preservation_in(annotation(service, key).value_or("")), key};
-}
-
 /// The port's own annotation overrides the one for every port, attribute by attribute. A broken one fails both.
-Setting setting_of_port(const Service& service, std::uint16_t port) {
-  const Setting every_port = setting_of(service, std::string(kAwsAttributes));
-  const Setting own = setting_of(service, std::string(kAwsAttributes) + "." + std::to_string(port));
-  return every_port.preservation == Preservation::kBroken || own.preservation == Preservation::kAbsent ? every_port
-                                                                                                       : own;
+Setting setting_of(const Service& service, std::uint16_t port, const NlbController& controller) {
+  const auto read = [&](const std::string& key) {
+    return Setting{preservation_in(annotation(service, key).value_or("")), key};
+  };
+  Setting every_port = read(std::string(kAwsAttributes));
+  if (!controller.all_annotations || every_port.preservation == Preservation::kBroken) {
+    return every_port;
+  }
+  Setting own = read(std::string(kAwsAttributes) + "." + std::to_string(port));
+  return own.preservation == Preservation::kAbsent ? every_port : own;
 }
 
-/// The annotation as it has to be: what it sets now, without what is broken, and preservation off.
-std::string corrected(const Service& service, const std::string& key, Provider provider) {
+bool is_refused(const Attribute& attribute, const NlbController& controller) {
+  return controller.strict && attribute.name != kPreserve && attribute.name != kProxyProtocolV2;
+}
+
+/// Why the controller refuses an annotation that turns preservation off; empty if it does not.
+std::string refusal(const Service& service, const NlbController& controller) {
+  if (controller.strict && has_port(service, "UDP")) {
+    return "cloud-provider-aws refuses to turn preservation off for a Service with a UDP port";
+  }
+  for (const auto& attribute : attributes_in(annotation(service, kAwsAttributes).value_or(""))) {
+    if (attribute && is_refused(*attribute, controller)) {
+      return "cloud-provider-aws refuses the attribute " + std::string(attribute->name);
+    }
+  }
+  return {};
+}
+
+/// The annotation as it has to be: what it sets now, without what is broken or refused, and preservation off.
+std::string corrected(const Service& service, const std::string& key, const NlbController& controller) {
   std::string line = key + ": ";
   for (const auto& attribute : attributes_in(annotation(service, key).value_or(""))) {
-    // cloud-provider-aws refuses an annotation with any attribute but these two (its aws_validations.go).
-    const bool refused = provider == Provider::kAwsInTree && attribute && attribute->name != kProxyProtocolV2;
-    if (attribute && attribute->name != kPreserve && !refused) {
+    if (attribute && attribute->name != kPreserve && !is_refused(*attribute, controller)) {
       line.append(attribute->name).append("=").append(attribute->value).append(",");
     }
   }
   return line.append(kPreserve).append("=false");
 }
 
-/// The annotation of its own is the AWS Load Balancer Controller's: cloud-provider-aws heeds it on classic ones only.
-bool speaks_proxy_protocol(const Service& service, Provider provider) {
+bool speaks_proxy_protocol(const Service& service, const NlbController& controller) {
   const auto attributes = attributes_in(annotation(service, kAwsAttributes).value_or(""));
-  const bool annotated = provider != Provider::kAwsInTree && annotation(service, kAwsProxyProtocol) == "*";
-  return annotated || std::ranges::any_of(attributes, [](const auto& attribute) {
+  return (controller.all_annotations && annotation(service, kAwsProxyProtocol) == "*") ||
+         std::ranges::any_of(attributes, [](const auto& attribute) {
            return attribute && attribute->name == kProxyProtocolV2 && attribute->value == "true";
          });
 }
 
-/// What turning preservation off costs (docs/guide/service/nlb.md of the controller).
-std::string aws_cost(const Service& service, Provider provider, bool instance_targets) {
-  std::string cost = "the target then sees the load balancer's address; proxy protocol v2";
-  if (speaks_proxy_protocol(service, provider)) {
-    cost += ", which is on here, still carries the client's";
-  } else if (provider == Provider::kAwsInTree) {
-    cost += " (attribute " + std::string(kProxyProtocolV2) + "=true) keeps the client's if the target speaks it";
-  } else {
-    cost += " (" + quoted(kAwsProxyProtocol, "*") + ") keeps the client's if the target speaks it";
+Targets targets_of(const Service& service, const NlbController& controller) {
+  if (!controller.target_type) {
+    return controller.default_targets;
   }
-  if (instance_targets) {
+  if (controller.all_annotations && annotation(service, kAwsType) == "nlb-ip") {
+    return Targets::kIp;
+  }
+  const auto type = annotation(service, kAwsTargetType);
+  if (!type) {
+    return controller.default_targets;
+  }
+  if (type == "ip") {
+    return Targets::kIp;
+  }
+  // The AWS Load Balancer Controller takes whatever is not ip for instance.
+  return type == "instance" || controller.provider == Provider::kAwsController ? Targets::kInstance : Targets::kUnknown;
+}
+
+/// What turning preservation off costs (docs/guide/service/nlb.md of the controller).
+std::string aws_cost(const Service& service, const NlbController& controller) {
+  std::string cost = "the target then sees the load balancer's address; proxy protocol v2";
+  if (speaks_proxy_protocol(service, controller)) {
+    cost += ", which is on here, still carries the client's";
+  } else if (controller.all_annotations) {
+    cost += " (" + quoted(kAwsProxyProtocol, "*") + ") keeps the client's if the target speaks it";
+  } else {
+    cost += " (attribute " + std::string(kProxyProtocolV2) + "=true) keeps the client's if the target speaks it";
+  }
+  if (targets_of(service, controller) != Targets::kIp) {
     cost += ", but with instance targets and externalTrafficPolicy Local it breaks HTTP health checks";
   }
   return cost + "; the targets' security group must admit the load balancer's subnets";
-}
-
-std::string broken_reason(const Service& service, const std::string& key) {
-  return quoted(key, annotation(service, key).value_or("")) + " is not a list of attribute=value with " +
-         std::string(kPreserve) + " true or false";
 }
 
 /// UDP is no part of the verdict, but its clients fail the same way.
@@ -373,16 +430,6 @@ std::string udp_note(const Service& service) {
   return ports.empty() ? ""
                        : "; " + name_ports("UDP", ports) +
                              " keeps the client's address too, which cannot be turned off: not part of this verdict";
-}
-
-enum class Targets : std::uint8_t { kInstance, kIp, kUnknown };
-
-Targets targets_of(const Service& service) {
-  const std::string_view type = annotation(service, kAwsTargetType).value_or("instance");
-  if (annotation(service, kAwsType) == "nlb-ip" || type == "ip") {
-    return Targets::kIp;
-  }
-  return type == "instance" ? Targets::kInstance : Targets::kUnknown;
 }
 
 /// What one TCP port's target group does with the client's address.
@@ -394,17 +441,22 @@ struct PortFinding {
 };
 
 /// One TCP_UDP target group for both protocols of a port, as which AWS keeps the client's address whatever is set.
-bool shares_listener_with_udp(const Service& service, std::uint16_t port) {
-  return annotation(service, kAwsTcpUdp) == "true" && std::ranges::count(ports_of(service, "UDP"), port) > 0;
+bool shares_listener_with_udp(const Service& service, std::uint16_t port, const NlbController& controller) {
+  return controller.all_annotations && annotation(service, kAwsTcpUdp) == "true" &&
+         std::ranges::count(ports_of(service, "UDP"), port) > 0;
 }
 
-PortFinding default_of(const Service& service, std::uint16_t port, const std::string& key) {
-  switch (targets_of(service)) {
+PortFinding default_of(const Service& service, std::uint16_t port, const std::string& key,
+                       const NlbController& controller) {
+  switch (targets_of(service, controller)) {
     case Targets::kInstance:
       return {port, Risk::kAtRisk,
               "instance targets keep the client's address by default, and no annotation turns it off", key};
     case Targets::kIp:
-      return {port, Risk::kSafe, "ip targets do not keep the client's address for TCP by default", key};
+      return {port, Risk::kSafe,
+              std::string("ip targets") + (annotation(service, kAwsTargetType) ? "" : ", the default here,") +
+                  " do not keep the client's address for TCP by default",
+              key};
     case Targets::kUnknown:
       break;
   }
@@ -413,32 +465,40 @@ PortFinding default_of(const Service& service, std::uint16_t port, const std::st
           key};
 }
 
-PortFinding finding_of(const Service& service, std::uint16_t port) {
-  if (shares_listener_with_udp(service, port)) {
+PortFinding finding_of(const Service& service, std::uint16_t port, const NlbController& controller) {
+  if (shares_listener_with_udp(service, port, controller)) {
     return {port, Risk::kAtRisk,
             quoted(kAwsTcpUdp, "true") +
                 " gives it one TCP_UDP listener with the UDP port of that number, which keeps "
                 "the client's address and cannot be turned off",
             ""};
   }
-  const Setting setting = setting_of_port(service, port);
+  const Setting setting = setting_of(service, port, controller);
+  const std::string has = setting.key + " has " + std::string(kPreserve);
   switch (setting.preservation) {
     case Preservation::kOn:
-      return {port, Risk::kAtRisk, setting.key + " has " + std::string(kPreserve) + "=true", setting.key};
+      return {port, Risk::kAtRisk, has + "=true", setting.key};
     case Preservation::kOff:
-      return {port, Risk::kSafe, setting.key + " has " + std::string(kPreserve) + "=false", setting.key};
+      if (const std::string why = refusal(service, controller); !why.empty()) {
+        return {port, Risk::kUnknown, has + "=false, but " + why, setting.key};
+      }
+      return {port, Risk::kSafe, has + "=false" + (controller.strict ? "; " + std::string(kInTreeReleases) : ""),
+              setting.key};
     case Preservation::kBroken:
-      return {port, Risk::kUnknown, broken_reason(service, setting.key), setting.key};
+      return {port, Risk::kUnknown,
+              quoted(setting.key, annotation(service, setting.key).value_or("")) +
+                  " is not a list of attribute=value with " + std::string(kPreserve) + " true or false",
+              setting.key};
     case Preservation::kAbsent:
       break;
   }
-  return default_of(service, port, setting.key);
+  return default_of(service, port, setting.key, controller);
 }
 
-std::vector<PortFinding> findings_of(const Service& service) {
+std::vector<PortFinding> findings_of(const Service& service, const NlbController& controller) {
   std::vector<PortFinding> findings;
   for (const std::uint16_t port : ports_of(service, "TCP")) {
-    findings.push_back(finding_of(service, port));
+    findings.push_back(finding_of(service, port, controller));
   }
   return findings;
 }
@@ -477,10 +537,10 @@ std::string reason_of(const std::vector<PortFinding>& findings, Risk risk) {
 }
 
 /// The annotations, as they have to be, of the ports that `risk` names.
-std::string controller_fix(const Service& service, Risk risk) {
+std::string nlb_fix(const Service& service, const NlbController& controller, Risk risk) {
   std::vector<std::string> lines;
   std::vector<std::uint16_t> inseparable;
-  for (const PortFinding& finding : findings_of(service)) {
+  for (const PortFinding& finding : findings_of(service, controller)) {
     if (finding.risk != risk) {
       continue;
     }
@@ -488,120 +548,59 @@ std::string controller_fix(const Service& service, Risk risk) {
       inseparable.push_back(finding.port);
       continue;
     }
-    const std::string line = corrected(service, finding.key, Provider::kAwsController);
+    const std::string line = corrected(service, finding.key, controller);
     if (std::ranges::find(lines, line) == lines.end()) {
       lines.push_back(line);
     }
   }
   std::vector<std::string> steps;
   if (!lines.empty()) {
-    steps.push_back(joined(lines, " and ") + " (" +
-                    aws_cost(service, Provider::kAwsController, targets_of(service) != Targets::kIp) + ")");
+    const bool apart = controller.strict && has_port(service, "UDP");
+    steps.push_back((apart ? "give the UDP ports a Service of their own, then " : "") + joined(lines, " and ") + " (" +
+                    aws_cost(service, controller) + ")");
   }
   if (!inseparable.empty()) {
     steps.push_back("give " + name_ports("UDP", inseparable) + " a Service of its own, so that " +
                     name_ports("TCP", inseparable) + " gets a TCP listener");
   }
+  if (controller.strict) {
+    steps.push_back(std::string(kInTreeReleases) +
+                    ": with an older one switch to the AWS Load Balancer Controller, or set the attribute on the "
+                    "target group outside Kubernetes");
+  }
   return joined(steps, "; ");
 }
 
-Assessment assess_aws_controller(const Service& service) {
-  const std::vector<PortFinding> findings = findings_of(service);
+Assessment assess_nlb(const Service& service, const NlbController& controller) {
+  const std::vector<PortFinding> findings = findings_of(service, controller);
   const Risk risk = worst_of(findings);
-  return {.risk = risk,
-          .reason = reason_of(findings, risk) + udp_note(service),
-          .fix = risk == Risk::kSafe ? "" : controller_fix(service, risk),
-          .link = std::string(risk == Risk::kUnknown ? kAwsAnnotationsLink : kAwsClientIpLink)};
-}
-
-/// Why cloud-provider-aws refuses an annotation that turns preservation off (its aws_validations.go); empty if not.
-std::string in_tree_refusal(const Service& service) {
-  if (has_port(service, "UDP")) {
-    return "cloud-provider-aws refuses to turn preservation off for a Service with a UDP port";
-  }
-  for (const auto& attribute : attributes_in(annotation(service, kAwsAttributes).value_or(""))) {
-    if (attribute && attribute->name != kPreserve && attribute->name != kProxyProtocolV2) {
-      return "cloud-provider-aws refuses the attribute " + std::string(attribute->name);
-    }
-  }
-  return {};
-}
-
-Assessment in_tree_off(const Service& service) {
-  const std::string setting = std::string(kAwsAttributes) + " has " + std::string(kPreserve) + "=false";
-  if (const std::string refusal = in_tree_refusal(service); !refusal.empty()) {
-    return {.risk = Risk::kUnknown, .reason = setting + ", but " + refusal, .fix = {}, .link = {}};
-  }
-  return {.risk = Risk::kSafe, .reason = setting + "; " + std::string(kInTreeReleases), .fix = {}, .link = {}};
-}
-
-Assessment in_tree_verdict(const Service& service) {
-  const std::string ports = name_ports("TCP", ports_of(service, "TCP"));
-  const std::string key(kAwsAttributes);
-  switch (setting_of(service, key).preservation) {
-    case Preservation::kOff:
-      return in_tree_off(service);
-    case Preservation::kBroken:
-      return {.risk = Risk::kUnknown, .reason = broken_reason(service, key), .fix = {}, .link = {}};
-    case Preservation::kOn:
-      return {.risk = Risk::kAtRisk,
-              .reason = ports + ": " + key + " has " + std::string(kPreserve) + "=true",
-              .fix = {},
-              .link = {}};
-    case Preservation::kAbsent:
-      break;
-  }
-  return {.risk = Risk::kAtRisk,
-          .reason = ports +
-                    ": the in-tree controller's instance targets keep the client's address by default, and no "
-                    "annotation turns it off",
-          .fix = {},
-          .link = {}};
-}
-
-std::string in_tree_fix(const Service& service) {
-  std::string fix = has_port(service, "UDP") ? "give the UDP ports a Service of their own, then " : "";
-  fix += corrected(service, std::string(kAwsAttributes), Provider::kAwsInTree) + " (";
-  fix += aws_cost(service, Provider::kAwsInTree, true) + "); " + std::string(kInTreeReleases);
-  return fix +
-         ": with an older one switch to the AWS Load Balancer Controller, or set the attribute on the target group "
-         "outside Kubernetes";
-}
-
-Assessment assess_aws_in_tree(const Service& service) {
-  Assessment assessment = in_tree_verdict(service);
-  assessment.reason += udp_note(service);
-  assessment.fix = assessment.risk == Risk::kSafe ? "" : in_tree_fix(service);
-  assessment.link = page_of(Provider::kAwsInTree).link;
-  return assessment;
+  const bool unread = risk == Risk::kUnknown && controller.all_annotations;
+  return judged(risk, reason_of(findings, risk) + udp_note(service),
+                risk == Risk::kSafe ? "" : nlb_fix(service, controller, risk), unread ? kAwsAnnotationsLink : "");
 }
 
 /// For a load balancer whose controller is not known: the AWS change, as by far the most frequent, and what it costs.
 std::string general_fix(const Service& service) {
+  const NlbController& controller = kNlbControllers.front();
   return "turn off client IP preservation on the load balancer's target group (AWS NLB: " + std::string(kPreserve) +
          "=false; with the AWS Load Balancer Controller annotate the Service with " +
-         corrected(service, std::string(kAwsAttributes), Provider::kAwsController) + "; " +
-         std::string(kInTreeReleases) + "; " + aws_cost(service, Provider::kUnknown, true) + ")";
+         corrected(service, std::string(kAwsAttributes), controller) + "; " + std::string(kInTreeReleases) + "; " +
+         aws_cost(service, controller) + ")";
 }
 
-Assessment assess_aws_nlb(const Service& service) {
+Assessment assess_unclaimed_nlb(const Service& service) {
   std::string reason = published(service) +
                        ", an NLB's, but nothing says which controller made it or whether its target group keeps the "
                        "client's address (instance targets do by default)";
   if (const std::string names = unknown_names(service); !names.empty()) {
     reason += "; " + names;
   }
-  return {.risk = Risk::kUnknown,
-          .reason = reason + udp_note(service),
-          .fix = general_fix(service),
-          .link = std::string(kAwsTroubleshootingLink)};
+  return judged(Risk::kUnknown, reason + udp_note(service), general_fix(service));
 }
 
 Assessment assess_aws_classic(const Service& service) {
-  return {.risk = Risk::kSafe,
-          .reason = published(service) + ", a classic load balancer's: a full proxy with an address of its own",
-          .fix = {},
-          .link = std::string(page_of(Provider::kAwsClassic).link)};
+  return judged(Risk::kSafe,
+                published(service) + ", a classic load balancer's: a full proxy with an address of its own");
 }
 
 /// A VM of the backend pool that is mapped to itself cannot reach the frontend, unless its node translates the address.
@@ -616,10 +615,7 @@ Assessment assess_azure(const Service& service) {
   } else {
     reason += ", and nothing says what this Azure load balancer does with a client on the target's own node";
   }
-  return {.risk = internal && leaves_the_node ? Risk::kAtRisk : Risk::kUnknown,
-          .reason = reason,
-          .fix = alternative(service),
-          .link = std::string(page_of(Provider::kAzure).link)};
+  return judged(internal && leaves_the_node ? Risk::kAtRisk : Risk::kUnknown, reason, alternative(service));
 }
 
 bool is_gcp_internal(const Service& service) {
@@ -631,114 +627,131 @@ bool is_gcp_internal(const Service& service) {
 }
 
 Assessment assess_gcp(const Service& service) {
-  const std::string link(page_of(Provider::kGcp).link);
   if (is_gcp_internal(service)) {
-    return {.risk = Risk::kSafe,
-            .reason =
-                "an internal passthrough load balancer of Google Cloud: targets answer with the forwarding rule's "
-                "address",
-            .fix = {},
-            .link = link};
+    return judged(Risk::kSafe,
+                  "an internal passthrough load balancer of Google Cloud: targets answer with the forwarding rule's "
+                  "address");
   }
-  return {.risk = Risk::kUnknown,
-          .reason =
-              published(service) + ", and nothing says that it is an internal passthrough load balancer (class \"" +
-              service.load_balancer_class + "\", " + quoted(kGcpType, annotation(service, kGcpType).value_or("")) + ")",
-          .fix = alternative(service),
-          .link = link};
+  return judged(Risk::kUnknown,
+                published(service) + ", and nothing says that it is an internal passthrough load balancer (class \"" +
+                    service.load_balancer_class + "\", " +
+                    quoted(kGcpType, annotation(service, kGcpType).value_or("")) + ")",
+                alternative(service));
 }
 
-/// Oracle's controller preserves by default with externalTrafficPolicy Local, and never with Cluster (OKE release notes
-/// of 2022-08-17; oracle/oci-cloud-controller-manager, load_balancer_spec.go).
+/// Preserved by default with externalTrafficPolicy Local, never with Cluster, and by network load balancers only
+/// (getPreserveSource in oracle/oci-cloud-controller-manager, load_balancer_spec.go).
 Assessment assess_oci(const Service& service) {
-  const auto preserve = annotation(service, kOciPreserve);
   const std::string off = quoted(kOciPreserve, "false") +
                           " (the target then sees the load balancer's address; proxy protocol v2, " +
                           quoted(kOciProxyProtocol, "true") +
                           ", keeps the client's if the target speaks it; the targets' security rules must admit the "
                           "load balancer's subnet)";
-  Assessment assessment{
-      .risk = Risk::kUnknown, .reason = {}, .fix = off, .link = std::string(page_of(Provider::kOci).link)};
-  if (preserve == "true") {
-    assessment.risk = Risk::kAtRisk;
-    assessment.reason =
-        quoted(kOciPreserve, *preserve) + " keeps the client's address with externalTrafficPolicy Local";
-  } else if (preserve == "false") {
-    assessment.risk = Risk::kSafe;
-    assessment.reason = quoted(kOciPreserve, *preserve);
-    assessment.fix.clear();
-  } else if (preserve) {
-    assessment.reason = quoted(kOciPreserve, *preserve) + " is neither true nor false";
-  } else {
-    assessment.reason = std::string(kOciPreserve) +
-                        " is not set, and the default is to keep the client's address with externalTrafficPolicy Local";
+  if (const auto type = annotation(service, kOciType); type != "nlb") {
+    return judged(Risk::kUnknown, quoted(kOciType, type.value_or("")) + " is not a network load balancer's", off);
   }
-  return assessment;
+  if (service.external_traffic_policy != "Local") {
+    return judged(
+        Risk::kSafe,
+        "with externalTrafficPolicy Cluster Oracle's network load balancer does not keep the client's address");
+  }
+  const auto preserve = annotation(service, kOciPreserve);
+  if (!preserve) {
+    return judged(Risk::kAtRisk,
+                  std::string(kOciPreserve) +
+                      " is not set, and the default with externalTrafficPolicy Local is to keep the client's address",
+                  off);
+  }
+  const std::string setting = quoted(kOciPreserve, *preserve);
+  switch (preservation_of(*preserve)) {
+    case Preservation::kOn:
+      return judged(Risk::kAtRisk, setting + " keeps the client's address", off);
+    case Preservation::kOff:
+      return judged(Risk::kSafe, setting);
+    case Preservation::kAbsent:
+    case Preservation::kBroken:
+      break;
+  }
+  return judged(Risk::kUnknown, setting + " is neither true nor false", off);
 }
 
 /// MetalLB, Cilium, kube-vip: an address that the nodes hold, and are to translate themselves.
-Assessment assess_node_held(const Service& service, Provider provider) {
-  const ProviderPage page = page_of(provider);
-  return {.risk = Risk::kUnknown,
-          .reason = published(service) + ", so nothing says that every node translates the address which " +
-                    std::string(page.name) + " gives",
-          .fix = alternative(service),
-          .link = std::string(page.link)};
+Assessment assess_node_held(const Service& service, std::string_view giver) {
+  return judged(Risk::kUnknown,
+                published(service) + ", so nothing says that every node translates the address which " +
+                    std::string(giver) + " gives",
+                alternative(service));
 }
 
 Assessment assess_unknown(const Service& service) {
   const std::string names = unknown_names(service);
-  return {.risk = Risk::kUnknown,
-          .reason = published(service) + ", and " +
+  return judged(Risk::kUnknown,
+                published(service) + ", and " +
                     (names.empty() ? "neither a class nor an annotation says which load balancer it is" : names),
-          .fix = general_fix(service),
-          .link = {}};
+                general_fix(service));
 }
 
-Assessment assess_by_provider(const Service& service, Provider provider) {
-  switch (provider) {
-    case Provider::kAwsController:
-      return assess_aws_controller(service);
-    case Provider::kAwsInTree:
-      return assess_aws_in_tree(service);
-    case Provider::kAwsNlb:
-      return assess_aws_nlb(service);
-    case Provider::kAwsClassic:
-      return assess_aws_classic(service);
-    case Provider::kAzure:
-      return assess_azure(service);
-    case Provider::kGcp:
-      return assess_gcp(service);
-    case Provider::kOci:
-      return assess_oci(service);
-    case Provider::kMetalLb:
-    case Provider::kCilium:
-    case Provider::kKubeVip:
-      return assess_node_held(service, provider);
-    case Provider::kUnknown:
-      break;
-  }
-  return assess_unknown(service);
+/// How each provider's load balancer is judged, and its page for what the judgement has no better one.
+struct ProviderRule {
+  Provider provider;
+  std::string_view link;
+  Assessment (*assess)(const Service& service);
+};
+
+constexpr std::array kProviderRules = {
+    ProviderRule{Provider::kAwsController, kAwsClientIpLink,
+                 [](const Service& service) { return assess_nlb(service, kNlbControllers[0]); }},
+    ProviderRule{Provider::kAwsAutoMode, "https://docs.aws.amazon.com/eks/latest/userguide/auto-configure-nlb.html",
+                 [](const Service& service) { return assess_nlb(service, kNlbControllers[1]); }},
+    ProviderRule{Provider::kAwsInTree, "https://github.com/kubernetes/cloud-provider-aws/pull/1214",
+                 [](const Service& service) { return assess_nlb(service, kNlbControllers[2]); }},
+    ProviderRule{Provider::kAwsNlb, kAwsTroubleshootingLink, assess_unclaimed_nlb},
+    ProviderRule{Provider::kAwsClassic, kAwsTroubleshootingLink, assess_aws_classic},
+    ProviderRule{Provider::kAzure,
+                 "https://learn.microsoft.com/azure/load-balancer/load-balancer-troubleshoot-backend-traffic",
+                 assess_azure},
+    ProviderRule{Provider::kGcp, "https://cloud.google.com/load-balancing/docs/internal", assess_gcp},
+    ProviderRule{Provider::kOci, "https://docs.oracle.com/en-us/iaas/Content/NetworkLoadBalancer/home.htm", assess_oci},
+    ProviderRule{Provider::kMetalLb, "https://metallb.io/",
+                 [](const Service& service) { return assess_node_held(service, "MetalLB"); }},
+    ProviderRule{Provider::kCilium, "https://docs.cilium.io/en/stable/network/lb-ipam/",
+                 [](const Service& service) { return assess_node_held(service, "Cilium"); }},
+    ProviderRule{Provider::kKubeVip, "https://kube-vip.io/",
+                 [](const Service& service) { return assess_node_held(service, "kube-vip"); }},
+    ProviderRule{Provider::kUnknown, "", assess_unknown},
+};
+
+const ProviderRule& rule_of(Provider provider) {
+  return *std::ranges::find(kProviderRules, provider, &ProviderRule::provider);
 }
 
 bool is_nlb(Provider provider) {
-  return provider == Provider::kAwsController || provider == Provider::kAwsInTree || provider == Provider::kAwsNlb;
+  return provider == Provider::kAwsNlb || nlb_controller_of(provider) != nullptr;
 }
 
 Assessment assess_without_tcp(const Service& service, Provider provider) {
   const std::vector<std::uint16_t> udp = ports_of(service, "UDP");
   if (!udp.empty() && is_nlb(provider)) {
-    return {.risk = Risk::kAtRisk,
-            .reason = name_ports("UDP", udp) +
+    return judged(Risk::kAtRisk,
+                  name_ports("UDP", udp) +
                       " only: AWS keeps the client's address for UDP and cannot turn that off, and there is no "
                       "handshake to watch",
-            .fix = alternative(service),
-            .link = std::string(kAwsClientIpLink)};
+                  alternative(service), kAwsClientIpLink);
   }
-  return {.risk = Risk::kUnknown,
-          .reason = "no TCP port, and only a TCP handshake can be watched and judged",
-          .fix = alternative(service),
-          .link = std::string(page_of(provider).link)};
+  return judged(Risk::kUnknown, "no TCP port, and only a TCP handshake can be watched and judged",
+                alternative(service));
+}
+
+Assessment assess_by(const Service& service, const ProviderRule& rule) {
+  if (service.ports.empty()) {
+    return judged(Risk::kUnknown, "the Service has no ports", "give the Service a port");
+  }
+  if (publishes_only_virtual_ips(service)) {
+    return judged(Risk::kSafe,
+                  published(service) + ", which kube-proxy, or what replaces it, translates on the client's node", "",
+                  kIpModeLink);
+  }
+  return has_port(service, "TCP") ? rule.assess(service) : assess_without_tcp(service, rule.provider);
 }
 
 constexpr std::string_view kMissedTranslation =
@@ -746,16 +759,16 @@ constexpr std::string_view kMissedTranslation =
     "replaces it), or for a load balancer that this manifest does not describe";
 
 /// What to change. An alert about a Service that ought to be safe means that the manifest does not tell the whole.
-std::string change_for(const Service& service, const Assessment& assessment, Provider provider) {
+std::string change_for(const Service& service, const Assessment& assessment) {
   if (assessment.risk != Risk::kSafe) {
     return assessment.fix;
   }
-  if (publishes_only_virtual_ips(service) || !is_nlb(provider)) {
+  const NlbController* const controller = nlb_controller_of(provider_of(service));
+  if (publishes_only_virtual_ips(service) || controller == nullptr) {
     return std::string(kMissedTranslation);
   }
-  const std::string check = "the handshake that was seen says otherwise: check that the target group really has " +
-                            std::string(kPreserve) + "=false, and pin it with ";
-  return check + (provider == Provider::kAwsInTree ? in_tree_fix(service) : controller_fix(service, assessment.risk));
+  return "the handshake that was seen says otherwise: check that the target group really has " +
+         std::string(kPreserve) + "=false, and pin it with " + nlb_fix(service, *controller, Risk::kSafe);
 }
 
 }  // namespace
@@ -773,26 +786,17 @@ std::string_view to_string(Risk risk) {
 }
 
 Assessment assess(const Service& service) {
-  const Provider provider = provider_of(service);
-  if (service.ports.empty()) {
-    return {.risk = Risk::kUnknown,
-            .reason = "the Service has no ports",
-            .fix = "give the Service a port",
-            .link = std::string(page_of(provider).link)};
+  const ProviderRule& rule = rule_of(provider_of(service));
+  Assessment assessment = assess_by(service, rule);
+  if (assessment.link.empty()) {
+    assessment.link = rule.link;
   }
-  if (publishes_only_virtual_ips(service)) {
-    return {.risk = Risk::kSafe,
-            .reason = published(service) + ", which kube-proxy, or what replaces it, translates on the client's node",
-            .fix = {},
-            .link = std::string(kIpModeLink)};
-  }
-  return has_port(service, "TCP") ? assess_by_provider(service, provider) : assess_without_tcp(service, provider);
+  return assessment;
 }
 
 std::string hint_for(const Service& service) {
-  const Provider provider = provider_of(service);
   const Assessment assessment = assess(service);
-  const std::string change = change_for(service, assessment, provider);
+  const std::string change = change_for(service, assessment);
   std::string hint = "Service " + service.full_name() + ": " + assessment.reason + ". Remedy: ";
   if (change != alternative(service)) {
     hint += change + ". Or ";

@@ -148,7 +148,7 @@ TEST(Assess, WithoutTcpPortThereIsNothingToWatch) {
 
 TEST(Assess, WhoseLoadBalancerItIs) {
   const std::string by_controller = "TCP port 443: instance targets keep the client's address by default";
-  const std::string by_in_tree = "TCP port 443: the in-tree controller's instance targets";
+  const std::string by_in_tree = "TCP port 443: instance targets keep";
   const std::string by_nlb_name = "an NLB's, but nothing says which controller made it";
   expect({
       {"class", controller(), Risk::kAtRisk, by_controller},
@@ -186,7 +186,7 @@ TEST(AssessAwsController, TargetTypeAndAttributesDecide) {
   expect({
       {"instance", controller({{target_type_key, "instance"}}), Risk::kAtRisk, "instance targets"},
       {"ip", controller({{target_type_key, "ip"}}), Risk::kSafe, "ip targets do not keep"},
-      {"neither", controller({{target_type_key, "alb"}}), Risk::kUnknown, target_type_key + ": \"alb\" is neither"},
+      {"neither is taken for instance", controller({{target_type_key, "alb"}}), Risk::kAtRisk, "instance targets"},
       {"neither, but off", controller({{target_type_key, "alb"}, {attributes_key, off}}), Risk::kSafe, attributes_key},
       {"off", controller({{attributes_key, off}}), Risk::kSafe, attributes_key + " has " + off},
       {"on", controller({{attributes_key, on}}), Risk::kAtRisk, attributes_key + " has " + on},
@@ -203,6 +203,12 @@ TEST(AssessAwsController, TargetTypeAndAttributesDecide) {
       {"neither true nor false", controller({{attributes_key, "preserve_client_ip.enabled=no"}}), Risk::kUnknown,
        attributes_key + ": \"preserve_client_ip.enabled=no\"" + broken},
       {"no value", controller({{attributes_key, "preserve_client_ip.enabled="}}), Risk::kUnknown, broken},
+      {"Go's true", controller({{target_type_key, "ip"}, {attributes_key, "preserve_client_ip.enabled=True"}}),
+       Risk::kAtRisk, on},
+      {"Go's other true", controller({{target_type_key, "ip"}, {attributes_key, "preserve_client_ip.enabled=1"}}),
+       Risk::kAtRisk, on},
+      {"Go's false, which AWS may not know", controller({{attributes_key, "preserve_client_ip.enabled=False"}}),
+       Risk::kUnknown, broken},
       {"no =", controller({{attributes_key, off + ",stickiness"}}), Risk::kUnknown,
        attributes_key + ": \"" + off + ",stickiness\"" + broken},
       {"no name", controller({{attributes_key, "=1," + off}}), Risk::kUnknown, broken},
@@ -282,6 +288,29 @@ TEST(AssessAwsController, FixIsTheLineToAddAndWhatItCosts) {
               Not(HasSubstr("health checks")));
 }
 
+TEST(AssessAwsAutoMode, IpTargetsAreItsDefault) {
+  const auto auto_mode = [](Annotations annotations) {
+    return with_class("eks.amazonaws.com/nlb", std::move(annotations), {nlb_name});
+  };
+  const std::string off = "preserve_client_ip.enabled=false";
+  expect({
+      {"default", auto_mode({}), Risk::kSafe, "ip targets, the default here, do not keep"},
+      {"the type annotation is the other controller's", auto_mode({{type_key, "nlb"}}), Risk::kSafe, "ip targets"},
+      {"ip", auto_mode({{target_type_key, "ip"}}), Risk::kSafe, "ip targets do not keep"},
+      {"instance", auto_mode({{target_type_key, "instance"}}), Risk::kAtRisk, "TCP port 443: instance targets"},
+      {"neither", auto_mode({{target_type_key, "alb"}}), Risk::kUnknown, target_type_key + ": \"alb\" is neither"},
+      {"instance, off", auto_mode({{target_type_key, "instance"}, {attributes_key, off}}), Risk::kSafe, off},
+      {"on", auto_mode({{attributes_key, "preserve_client_ip.enabled=true"}}), Risk::kAtRisk, "enabled=true"},
+      {"broken", auto_mode({{attributes_key, "x"}}), Risk::kUnknown, attributes_key + ": \"x\""},
+      {"UDP", with_ports(auto_mode({}), {udp(53)}), Risk::kAtRisk, "UDP port 53 only"},
+  });
+  const Assessment assessment = assess(auto_mode({{target_type_key, "instance"}, {proxy_protocol_key, "*"}}));
+  EXPECT_THAT(assessment.fix, StartsWith(attributes_key + ": " + off + " ("));
+  EXPECT_THAT(assessment.fix, HasSubstr("(attribute proxy_protocol_v2.enabled=true) keeps the client's"))
+      << "Auto Mode does not know the proxy protocol annotation";
+  EXPECT_THAT(assessment.link, HasSubstr("auto-configure-nlb"));
+}
+
 TEST(AssessAwsInTree, OnlyRecentReleasesTurnItOff) {
   const std::string off = "preserve_client_ip.enabled=false";
   expect({
@@ -313,6 +342,16 @@ TEST(AssessAwsInTree, OnlyRecentReleasesTurnItOff) {
 
 TEST(Assess, OtherProviders) {
   const Annotations oci_nlb{{"oci.oraclecloud.com/load-balancer-type", "nlb"}};
+  const auto oci_with = [&](const std::string& preserve) {
+    Annotations annotations = oci_nlb;
+    annotations[oci_preserve_key] = preserve;
+    return annotations;
+  };
+  const auto local = [](Annotations annotations) {
+    Service said = service(std::move(annotations), {proxy});
+    said.external_traffic_policy = "Local";
+    return said;
+  };
   expect({
       {"Azure internal", service({{azure_internal_key, "true"}}, {proxy}), Risk::kAtRisk,
        "maps back to the client's own"},
@@ -328,13 +367,14 @@ TEST(Assess, OtherProviders) {
       {"GCP external", service({{"networking.gke.io/load-balancer-type", "External"}}), Risk::kUnknown, "\"External\""},
       {"GCP external class", with_class("networking.gke.io/l4-regional-external"), Risk::kUnknown,
        "l4-regional-external"},
-      {"OCI", service(oci_nlb, {proxy}), Risk::kUnknown, "is not set"},
-      {"OCI, preserved", service({{oci_preserve_key, "true"}}, {proxy}), Risk::kAtRisk,
-       oci_preserve_key + ": \"true\""},
-      {"OCI, not preserved", service({{oci_preserve_key, "false"}}, {proxy}), Risk::kSafe,
-       oci_preserve_key + ": \"false\""},
-      {"OCI, broken", service({{oci_preserve_key, "yes"}}, {proxy}), Risk::kUnknown,
-       oci_preserve_key + ": \"yes\" is neither"},
+      {"OCI", local(oci_nlb), Risk::kAtRisk, "is not set, and the default"},
+      {"OCI, preserved", local(oci_with("true")), Risk::kAtRisk, oci_preserve_key + ": \"true\""},
+      {"OCI, not preserved", local(oci_with("false")), Risk::kSafe, oci_preserve_key + ": \"false\""},
+      {"OCI, broken", local(oci_with("yes")), Risk::kUnknown, oci_preserve_key + ": \"yes\" is neither"},
+      {"OCI, policy Cluster", service(oci_nlb, {proxy}), Risk::kSafe, "externalTrafficPolicy Cluster"},
+      {"OCI, policy Cluster, preserved in vain", service(oci_with("true"), {proxy}), Risk::kSafe, "does not keep"},
+      {"OCI, not said to be a network load balancer", local({{oci_preserve_key, "true"}}), Risk::kUnknown,
+       "is not a network load balancer's"},
       {"OCI, full proxy", service({{"oci.oraclecloud.com/load-balancer-type", "lb"}}, {proxy}), Risk::kUnknown,
        "neither a class nor an annotation"},
       {"MetalLB", service({{"metallb.io/address-pool", "a"}}, {proxy}), Risk::kUnknown, "MetalLB gives"},
