@@ -151,13 +151,12 @@ static __noinline int on_pod_synack(struct __sk_buff *skb, const struct segment 
 	if (conntrack != HP_CONNTRACK_UNCHECKED)
 		attempt->conntrack_source = HP_CONNTRACK_SOURCE_KERNEL;
 	note_synack(attempt, synack, skb->ifindex);
+	set_endpoint(&attempt->synack_left, &synack->source, synack->source_port);
+	attempt->flags |= HP_SYNACK_LEFT;
 	if (conntrack == HP_CONNTRACK_TRANSLATED) {
 		attempt->flags |= HP_TRANSLATED;
 		COUNT_LB(&attempt->lb, translations);
-		return 0;
 	}
-	set_endpoint(&attempt->synack_left, &synack->source, synack->source_port);
-	attempt->flags |= HP_SYNACK_LEFT;
 	return 0;
 }
 
@@ -230,7 +229,8 @@ static __noinline int on_answer_to_pod(struct __sk_buff *skb, const struct segme
 
 	set_key(&key, &answer->destination, answer->destination_port, answer->acknowledgment - 1);
 	attempt = find_attempt(&key);
-	if (!attempt || (attempt->flags & HP_HOST_CLIENT))
+	/* A bridge may flood it to other pods' ports, too. */
+	if (!attempt || attempt->syn_ifindex != skb->ifindex)
 		return 0;
 	return on_delivered(skb, answer, &key, attempt);
 }
@@ -496,6 +496,9 @@ int BPF_PROG(tcp_send_reset, struct sock *sk, struct sk_buff *skb)
 	attempt = find_any(&key);
 	if (!attempt || is_endpoint(&attempt->lb, &segment.source, segment.source_port))
 		return 0;
+	/* No hook may have seen it: from the node to itself it passes `lo` alone. A pod's device
+	 * has a number of its namespace's here. */
+	note_synack(attempt, &segment, attempt->flags & HP_HOST_CLIENT ? skb->dev->ifindex : 0);
 	return conclude_refused_by_client(&key, attempt, &segment.source, segment.source_port);
 }
 

@@ -20,6 +20,7 @@ struct dst_entry {
 };
 
 struct sk_buff {
+	struct net_device *dev;
 	unsigned char *head;
 	unsigned long _skb_refdst;
 	__u16 network_header;

@@ -34,35 +34,43 @@ struct {
 
 /*
  * From an ISN to the newest attempt that has it: how a SYN that the node's SNAT renamed is
- * recognized on the uplink, microseconds after it was recorded. Direct-mapped and overwritten
- * without a lock: a stale or torn slot names an attempt that does not match and is ignored.
+ * recognized on the uplink. Indexed by the ISN's low bits and overwritten without a lock: a stale
+ * or torn slot names an attempt that does not match and is ignored.
  */
 #define ISN_INDEX_SIZE 16384
+struct isn_index_slot {
+	struct hp_attempt_key newest;
+	struct hp_attempt_key older; /* two pending at once often share a slot, three hardly ever */
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, ISN_INDEX_SIZE);
 	__type(key, __u32);
-	__type(value, struct hp_attempt_key);
+	__type(value, struct isn_index_slot);
 } isn_index SEC(".maps");
 
 /*
  * Which sequence number may follow a pending SYN: the client's first ACK is found among its data by
- * one load. Direct-mapped by the ISN's low bits, overwritten without a lock, never cleared; a tag
- * is a hint, the lookup in `pending` that follows decides.
+ * one load. By the ISN's low bits, the two newest each, overwritten without a lock, never cleared;
+ * a tag is a hint, the lookup in `pending` that follows decides.
  */
 #define ISN_TAG_COUNT 16384
-__u16 isn_tags[ISN_TAG_COUNT];
+__u32 isn_tags[ISN_TAG_COUNT];
 
 static __always_inline void tag_isn(__u32 isn)
 {
-	isn_tags[isn % ISN_TAG_COUNT] = isn / ISN_TAG_COUNT;
+	isn_tags[isn % ISN_TAG_COUNT] =
+	    isn_tags[isn % ISN_TAG_COUNT] << 16 | (__u16)(isn / ISN_TAG_COUNT);
 }
 
 static __always_inline bool may_follow_syn(__u32 sequence)
 {
 	__u32 isn = sequence - 1;
+	__u32 tags = isn_tags[isn % ISN_TAG_COUNT];
+	__u16 tag = isn / ISN_TAG_COUNT;
 
-	return isn_tags[isn % ISN_TAG_COUNT] == (__u16)(isn / ISN_TAG_COUNT);
+	return (__u16)tags == tag || tags >> 16 == tag;
 }
 
 struct {

@@ -140,7 +140,7 @@ static __noinline int add_attempt(const struct hp_attempt_key *key, const struct
 	struct hp_attempt attempt = {
 	    .first_ns = now, .last_ns = now, .flags = flags, .syn_ifindex = ifindex};
 	__u32 slot = isn_slot(key->isn);
-	struct hp_attempt_key *indexed;
+	struct isn_index_slot *indexed;
 
 	set_endpoint(&attempt.lb, &syn->destination, syn->destination_port);
 	COUNT_LB(&attempt.lb, syns);
@@ -151,8 +151,10 @@ static __noinline int add_attempt(const struct hp_attempt_key *key, const struct
 	/* After it is kept: an attempt that is counted and not yet there would be swept past. */
 	count(HP_TOTAL_ATTEMPTS);
 	indexed = bpf_map_lookup_elem(&isn_index, &slot);
-	if (indexed)
-		*indexed = *key;
+	if (indexed) {
+		indexed->older = indexed->newest;
+		indexed->newest = *key;
+	}
 	tag_isn(key->isn);
 	return 0;
 }
@@ -210,12 +212,14 @@ static __noinline int count_retransmit(struct hp_attempt *attempt)
 static __always_inline struct hp_attempt *find_by_isn(__u32 isn, struct hp_attempt_key *origin)
 {
 	__u32 slot = isn_slot(isn);
-	struct hp_attempt_key *indexed = bpf_map_lookup_elem(&isn_index, &slot);
+	struct isn_index_slot *indexed = bpf_map_lookup_elem(&isn_index, &slot);
 	struct hp_attempt *attempt;
 
-	if (!indexed || indexed->isn != isn)
+	if (!indexed)
 		return NULL;
-	*origin = *indexed;
+	*origin = indexed->newest.isn == isn ? indexed->newest : indexed->older;
+	if (origin->isn != isn)
+		return NULL;
 	attempt = bpf_map_lookup_elem(&pending, origin);
 	if (!attempt || (attempt->flags & HP_ALIAS))
 		return NULL;

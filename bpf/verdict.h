@@ -30,7 +30,10 @@ static __always_inline void judge(struct hp_attempt *attempt, const struct hp_at
 				  const struct ending *ending)
 {
 	const struct hp_endpoint *responder = responder_of(attempt);
-	const struct hp_endpoint *target = responder;
+	/* What the load balancer chose, whoever the client was answered by: on a bridge, the pod
+	 * behind a node port answers in its own name. */
+	const struct hp_endpoint *target =
+	    attempt->flags & HP_RETURNED ? &attempt->returned : responder;
 
 	if (is_seen(responder)) {
 		if (bpf_map_lookup_elem(&node_addresses, &responder->address))
@@ -39,8 +42,6 @@ static __always_inline void judge(struct hp_attempt *attempt, const struct hp_at
 			attempt->responder_kind = HP_RESPONDER_LOCAL_POD;
 		else
 			attempt->responder_kind = HP_RESPONDER_REMOTE;
-	} else {
-		target = &attempt->returned;
 	}
 	if (ending->cause != HP_CAUSE_NONE) {
 		attempt->cause = ending->cause;

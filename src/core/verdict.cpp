@@ -47,6 +47,11 @@ std::string hint(Cause cause) {
   return {};
 }
 
+constexpr std::string_view kTranslatedHint =
+    "This node itself translated the load balancer's address into the target, and the answer bypassed the translation "
+    "back. Between pods on one Linux bridge netfilter must see bridged packets: load br_netfilter and set "
+    "net.bridge.bridge-nf-call-iptables=1 and net.bridge.bridge-nf-call-ip6tables=1.";
+
 std::string dropped_by(const Alert& alert) {
   std::string text;
   if (alert.drop_reason) {
@@ -204,6 +209,10 @@ Alert compose_alert(const DueAlert& due, const AlertContext& context) {
   }
   alert.hint = hint(due.key.cause);
   add_names(alert, example, context);
+  // Whatever the load balancer does, the SYN never reached it.
+  if (alert.conntrack == Conntrack::kTranslated) {
+    alert.hint = kTranslatedHint;
+  }
   alert.message = message(alert, example);
   return alert;
 }

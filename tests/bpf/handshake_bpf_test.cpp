@@ -294,6 +294,29 @@ TEST_P(HandshakeFamilyTest, NodePort) {
   EXPECT_EQ(seen[0].attempt.responder_kind, ResponderKind::kNode);
 }
 
+// On a bridge whose packets netfilter does not see, the pod's answer is not translated back.
+TEST_P(HandshakeFamilyTest, NodePortWhoseAnswerBypassesTheTranslation) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kFromNet, "eth0", returned(a().p1, a().node, 30443));
+  see(Hook::kFromPod, "pod2", synack(a().p2, 8443, a().p1));
+  see(Hook::kToPod, "pod1", synack(a().p2, 8443, a().p1));
+  const auto seen = events();
+  ASSERT_EQ(seen.size(), 1);
+  EXPECT_EQ(seen[0].attempt.cause, Cause::kHairpinNodePort);
+  EXPECT_EQ(seen[0].attempt.responder(), (Endpoint{ip(a().p2), 8443}));
+  EXPECT_EQ(seen[0].attempt.responder_kind, ResponderKind::kLocalPod);
+}
+
+TEST_P(HandshakeFamilyTest, AnAnswerFloodedToAnotherPodIsNotDelivered) {
+  hairpin_suspected(a());
+  see(Hook::kToPod, "br2", synack(a().p2, 8443, a().p1));
+  EXPECT_EQ(counters(a().lb).mismatched, 0);
+  see(Hook::kToPod, "br2", synack(a().lb, 443, a().p1));
+  EXPECT_EQ(counters(a().lb).answered, 0);
+  see(Hook::kToPod, "pod1", synack(a().p2, 8443, a().p1));
+  EXPECT_EQ(counters(a().lb).mismatched, 1);
+}
+
 // externalTrafficPolicy Cluster: the target sees the node's address, and a port of its choosing.
 TEST_P(HandshakeFamilyTest, NodePortWithMasquerade) {
   see(Hook::kFromPod, "pod1", syn(a()));
@@ -466,6 +489,27 @@ TEST_P(HandshakeFamilyTest, TheClientsAckSaysThatTheLoadBalancerAnswered) {
   sweep_after(std::chrono::seconds(4));
   EXPECT_EQ(counters(a().lb).mismatched, 0);
   EXPECT_THAT(events(), ::testing::IsEmpty());
+}
+
+// Both tables that find an attempt by its ISN alone go by its low bits.
+TEST_P(HandshakeFamilyTest, TwoPendingAttemptsMayShareTheLowBitsOfTheirIsns) {
+  constexpr std::uint32_t kOther = kIsn + (1U << 24U);
+  for (const std::uint32_t isn : {kIsn, kOther}) {
+    see(Hook::kFromPod, "pod1", syn(a(), 40000, isn));
+    see(Hook::kFromNet, "eth0", returned(a().p1, a().node, 30443, 40000, isn));
+  }
+  for (const std::uint32_t isn : {kIsn, kOther}) {
+    see(Hook::kFromPod, "pod2", synack(a().p2, 8443, a().node, 1024, isn));
+  }
+  see(Hook::kToPod, "pod1", synack(a().node, 30443, a().p1));
+  EXPECT_EQ(counters(a().lb).mismatches[HP_CAUSE_HAIRPIN_NODE_PORT], 1);
+  for (const std::uint32_t isn : {kOther, kIsn}) {
+    see(Hook::kFromPod, "pod1", PacketBuilder().from(a().p1, 40000).to(a().lb, 443).tcp(kAck, isn + 1));
+  }
+  EXPECT_EQ(counters(a().lb).answered, 1) << "the other one; the first was decided";
+  const auto seen = events();
+  ASSERT_EQ(seen.size(), 2);
+  EXPECT_EQ(seen[1].attempt.outcome, Outcome::kCompleted) << "the first one's ACK was seen, too";
 }
 
 TEST_P(HandshakeFamilyTest, TheClientsResetToTheLoadBalancerSaysThatItAnswered) {
@@ -723,6 +767,20 @@ TEST_P(HandshakeFamilyTest, TranslationByThisNodeIsLegitimate) {
   EXPECT_EQ(counters(a().lb).answered, 1);
   EXPECT_LT(counters(a().lb).latency_ns, 5'000'000'000) << "timed by the target's answer, not by the sweep";
   EXPECT_THAT(events(), ::testing::IsEmpty());
+}
+
+// The node translated, and yet the client got the answer as the target sent it: two pods of a bridge.
+TEST_P(HandshakeFamilyTest, ATranslationThatIsNotUndoneIsAMismatchOnThisNode) {
+  add_conntrack_entry({ip(a().p1), 41003}, {ip(a().lb), 443}, {ip(a().p2), 8443});
+  see(Hook::kFromPod, "pod1", syn(a(), 41003));
+  see(Hook::kFromPod, "pod2", synack(a().p2, 8443, a().p1, 41003));
+  see(Hook::kToPod, "pod1", synack(a().p2, 8443, a().p1, 41003));
+  const auto seen = events();
+  ASSERT_EQ(seen.size(), 1);
+  EXPECT_EQ(seen[0].attempt.cause, Cause::kHairpinIpTarget);
+  EXPECT_EQ(seen[0].attempt.responder_kind, ResponderKind::kLocalPod);
+  EXPECT_EQ(seen[0].attempt.synack_left, (Endpoint{ip(a().p2), 8443}));
+  EXPECT_EQ(seen[0].attempt.conntrack, Conntrack::kTranslated);
 }
 
 TEST_P(HandshakeFamilyTest, EntryWithoutTranslationDoesNotVeto) {

@@ -243,7 +243,7 @@ const std::vector<Expectation>& expectations() {
       {&kRemoteDirect, kEverywhere, kBoth,
        Misdirected{.cause = "asymmetric_remote",
                    .responder = "P3:8443 remote",
-                   .backend = "P3:8443",
+                   .backend = "none",
                    .conntrack = "unchecked",
                    .devices = "veth1, eth0",
                    .returned = "SYN not returned"}},
@@ -267,7 +267,7 @@ const std::vector<Expectation>& expectations() {
                    .responder = "NODE:8443 node",
                    .backend = "none",
                    .conntrack = "unchecked",
-                   .devices = "eth0, none",
+                   .devices = "eth0, lo",
                    .client = "NODE"}},
       {&kNodeTranslatesInVain, kBridge, kBoth,
        Misdirected{.cause = "hairpin_ip_target", .conntrack = "translated", .returned = "SYN not returned"}},
@@ -369,7 +369,7 @@ Verdict in_words_of_alert(const Json& alert, const Family& family) {
                     (evidence["returned_syn"] == true ? ", SYN returned" : ", SYN not returned") + ", seen on " +
                     text_or_none(evidence["syn_interface"]) + ", " + text_or_none(evidence["synack_interface"]);
   if (alert["event"] != "asymmetric_handshake" || alert["severity"] != "critical" || alert["node"] != "lab-node" ||
-      evidence["isn_match"] != true || alert["load_balancer"]["port"] != 443 ||
+      evidence["isn_match"] == alert["responder"].is_null() || alert["load_balancer"]["port"] != 443 ||
       (outcome["state"] == "dropped") == outcome["drop_location"].is_null() ||
       alert["message"].get<std::string>().find(alert["load_balancer"]["ip"]) == std::string::npos) {
     verdict.details += "; the alert has a wrong field: " + alert.dump();

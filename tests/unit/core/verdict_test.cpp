@@ -63,6 +63,14 @@ TEST(ComposeAlert, NodePortNamesThePodBehindIt) {
   EXPECT_THAT(alert.message, HasSubstr("10.0.0.4:30443, this node's own address (pod 10.0.1.20:8443 behind it)"));
 }
 
+TEST(ComposeAlert, ATranslationThatIsNotUndoneHasItsOwnRemedy) {
+  Attempt attempt = ip_target_attempt();
+  attempt.conntrack = Conntrack::kTranslated;
+  const Alert alert = compose(attempt);
+  EXPECT_THAT(alert.hint, HasSubstr("net.bridge.bridge-nf-call-iptables=1"));
+  EXPECT_THAT(alert.hint, Not(HasSubstr("preserve_client_ip")));
+}
+
 TEST(ComposeAlert, WithoutSynAckThereIsNoResponder) {
   Attempt attempt = ip_target_attempt();
   attempt.synack_left = attempt.synack_delivered = {};
