@@ -110,16 +110,16 @@ static __always_inline __u32 extension_length(__u8 kind, const struct extension_
 }
 
 /*
- * Header bytes at an offset from the network header, of a packet at a TC hook (`skb`) or of one a
- * tracepoint saw (`network`, a kernel address). One of the two is NULL at compile time. Both copy:
- * unlike bpf_skb_pull_data they never touch the packet, and they read headers outside the linear
- * part too.
+ * Header bytes of a packet at a TC hook (`skb`, at an offset from its start), or of one a
+ * tracepoint saw (at an offset from `network`, a kernel address: the stack has had its headers made
+ * linear). One of the two is NULL at compile time. Both copy: unlike bpf_skb_pull_data they never
+ * touch the packet. bpf_skb_load_bytes reads fragments too, bpf_skb_load_bytes_relative does not.
  */
 static __always_inline long read_header(struct __sk_buff *skb, const unsigned char *network,
 					__u32 offset, void *to, __u32 size)
 {
 	if (skb)
-		return bpf_skb_load_bytes_relative(skb, offset, to, size, BPF_HDR_START_NET);
+		return bpf_skb_load_bytes(skb, offset, to, size);
 	return bpf_probe_read_kernel(to, size, network + offset);
 }
 
@@ -198,25 +198,29 @@ static __always_inline bool is_vlan(__be16 protocol)
 /*
  * What the fast path cannot take: IP options, extension headers, headers that are not in the linear
  * part, devices without an Ethernet header, and a VLAN tag inside the packet (the stack keeps tags
- * beside it, but for a second one). At both TC hooks the stack has set the network header, and
- * skb->protocol is that of the network header.
+ * beside it, but for a second one). skb->protocol is that of the network header, or of the tag. A
+ * packet that does not say the same where an Ethernet header would has none.
  */
 static __noinline bool parse_slowly(struct __sk_buff *skb, struct segment *segment,
 				    bool client_acks)
 {
-	__be16 protocol = skb->protocol;
+	__be16 protocol = skb->protocol, ethertype;
 	__u32 offset = 0;
 
+	if (!read_header(skb, NULL, offsetof(struct ethhdr, h_proto), &ethertype,
+			 sizeof(ethertype)) &&
+	    ethertype == protocol)
+		offset = sizeof(struct ethhdr);
 	if (is_vlan(protocol)) {
 		struct {
 			__be16 tag;
 			__be16 protocol;
 		} vlan;
 
-		if (read_header(skb, NULL, 0, &vlan, sizeof(vlan)))
+		if (read_header(skb, NULL, offset, &vlan, sizeof(vlan)))
 			return false;
 		protocol = vlan.protocol;
-		offset = sizeof(vlan);
+		offset += sizeof(vlan);
 	}
 	if (protocol == bpf_htons(ETH_P_IP))
 		return parse_ipv4(skb, NULL, offset, segment, client_acks);

@@ -17,13 +17,19 @@ constexpr std::string_view kPreservationHint =
     "balancer's subnets. Or let clients inside the cluster use the ClusterIP Service, or keep client and target on "
     "different nodes.";
 
-std::string hint(Cause cause) {
+std::string hint(Cause cause, const Attempt& example) {
+  const bool client_is_target = example.returned.address == example.client.address;
   switch (cause) {
     case Cause::kHairpinIpTarget:
     case Cause::kHairpinNodePort:
     case Cause::kHairpinHostTarget:
       return std::string(kPreservationHint);
     case Cause::kHairpinMartian:
+      if (client_is_target) {
+        return "The client is the very target that the load balancer chose: its own SYN came back to it, and the "
+               "kernel refuses a packet from its own address as a martian. " +
+               std::string(kPreservationHint);
+      }
       return "The load balancer sent the node's own packet back to it with the node's address as source, which the "
              "kernel "
              "refuses as a martian. " +
@@ -207,7 +213,7 @@ Alert compose_alert(const DueAlert& due, const AlertContext& context) {
       alert.drop_location = due.drop_symbol;
     }
   }
-  alert.hint = hint(due.key.cause);
+  alert.hint = hint(due.key.cause, example);
   add_names(alert, example, context);
   // Whatever the load balancer does, the SYN never reached it.
   if (alert.conntrack == Conntrack::kTranslated) {

@@ -91,6 +91,26 @@ TEST(ComposeAlert, WithoutSynAckThereIsNoResponder) {
   EXPECT_THAT(alert.message, HasSubstr("the kernel dropped the SYN (NETFILTER_DROP in ip_rcv_finish_core)"));
 }
 
+TEST(ComposeAlert, AClientThatIsItsOwnTargetIsToldSo) {
+  Attempt attempt = ip_target_attempt();
+  attempt.cause = Cause::kHairpinMartian;
+  EXPECT_THAT(compose(attempt).hint, HasSubstr("the node's own packet"));
+  attempt.returned.address = attempt.client.address;
+  EXPECT_THAT(compose(attempt).hint, HasSubstr("The client is the very target"));
+}
+
+TEST(ComposeAlert, UnsolicitedSynAckSaysWhatIsGuessed) {
+  Attempt attempt = ip_target_attempt();
+  attempt.cause = Cause::kUnsolicitedSynAck;
+  attempt.outcome = Outcome::kResetByClient;
+  const Alert alert = compose(attempt);
+  EXPECT_EQ(alert.severity, Severity::kWarning);
+  EXPECT_EQ(alert.message,
+            "a SYN that 10.0.1.10:37762 never sent came in from the network in its name, 10.0.1.20:8443 on the same "
+            "node answered it, and the client's kernel reset it, and the connection cannot complete; the load balancer "
+            "that the client called last is 10.0.5.5:443");
+}
+
 TEST(ComposeAlert, WhatIsNotKnownIsNotMadeUp) {
   Attempt attempt = ip_target_attempt();
   attempt.syn_ifindex = 9;
