@@ -26,7 +26,7 @@ ConntrackAnswer answer_of(const Result<Conntrack>& found, ConntrackSource source
 }  // namespace
 
 ConntrackBackends::ConntrackBackends(bool kernel, const std::string& cilium_bpffs)
-    : cilium_(cilium_bpffs.empty() ? kCiliumBpffsRoots : std::vector{cilium_bpffs}) {
+    : cilium_(cilium_bpffs.empty() ? kCiliumBpffsRoots : std::vector{cilium_bpffs}), named_bpffs_(cilium_bpffs) {
   if (!kernel) {
     ctnetlink_.emplace();
   }
@@ -34,6 +34,10 @@ ConntrackBackends::ConntrackBackends(bool kernel, const std::string& cilium_bpff
 
 void ConntrackBackends::refresh() {
   const CiliumConntrack::Changes changes = cilium_.refresh();
+  // What was asked for and is not there may be a slip of the pen.
+  if (const std::string named = std::exchange(named_bpffs_, {}); !named.empty() && !cilium_.present()) {
+    spdlog::warn("Cilium's conntrack: no map of it under {}/tc/globals now; waiting for one", named);
+  }
   for (const std::string& path : changes.opened) {
     spdlog::info("Cilium's conntrack: reading {}", path);
   }
@@ -51,7 +55,8 @@ void ConntrackBackends::refresh() {
 ConntrackAnswer ConntrackBackends::ask(const Attempt& attempt) {
   ConntrackAnswer answer{.conntrack = attempt.conntrack, .source = attempt.conntrack_source};
   const ConntrackQuery query = ConntrackQuery::of(attempt);
-  if (query.responder.empty()) {
+  // Without an answer there is nothing to translate; one to no SYN of the client's is no connection to its LB.
+  if (query.responder.empty() || attempt.cause == Cause::kUnsolicitedSynAck) {
     return answer;
   }
   if (answer.conntrack == Conntrack::kUnchecked && ctnetlink_) {

@@ -30,6 +30,7 @@ class ConntrackBackends {
  private:
   std::optional<Ctnetlink> ctnetlink_;  ///< none where the kernel side asks
   CiliumConntrack cilium_;
+  std::string named_bpffs_;       ///< until it has been looked at
   bool netlink_failing_ = false;  ///< logged
   bool cilium_failing_ = false;   ///< logged
 };

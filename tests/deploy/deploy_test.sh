@@ -109,7 +109,7 @@ is "port for Prometheus" "$container.ports" '[{"name": "metrics", "containerPort
 is "node name" "$container.env" '[{"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}]'
 is "mounts: the configuration and the bpffs, read only" "$container.volumeMounts" \
   '[{"name": "config", "mountPath": "/etc/hairpind", "readOnly": true},
-    {"name": "bpffs", "mountPath": "/sys/fs/bpf", "readOnly": true}]'
+    {"name": "bpffs", "mountPath": "/sys/fs/bpf", "readOnly": true, "mountPropagation": "HostToContainer"}]'
 is "volumes" "$pod.volumes" \
   '[{"name": "config", "configMap": {"name": "hairpind"}},
     {"name": "bpffs", "hostPath": {"path": "/sys/fs/bpf", "type": "Directory"}}]'

@@ -301,6 +301,16 @@ TEST_P(CiliumFamilyTest, ItsTableAloneClearsATranslation) {
   expect_silence_by_translation(GetParam(), connect(GetParam(), first_port));
 }
 
+TEST_P(CiliumFamilyTest, ItsTableIsAskedWhereNetlinkFoundNoEntry) {
+  lab().set_mode("stateless-dnat-policy");
+  const int first_port = take_ports();
+  const CiliumMap map(GetParam().v4);
+  add_balanced(map, GetParam(), first_port);
+  map.pin(filesystem);
+  start_agent({"--conntrack", "netlink", "--cilium-bpffs", filesystem.root()});
+  expect_silence_by_translation(GetParam(), connect(GetParam(), first_port));
+}
+
 // The same packets without the entries: what the veto is worth.
 TEST_P(CiliumFamilyTest, WithoutEntriesTheSamePacketsAreAMismatch) {
   lab().set_mode("stateless-dnat-policy");
@@ -315,6 +325,7 @@ TEST_P(CiliumFamilyTest, WithoutEntriesTheSamePacketsAreAMismatch) {
 TEST_P(CiliumFamilyTest, ItsMapMayComeLaterAndBeReplaced) {
   lab().set_mode("stateless-dnat-policy");
   start_agent_beside_cilium();
+  EXPECT_TRUE(log_has("no map of it under " + filesystem.root() + "/tc/globals now; waiting for one"));
   const int first_ports = take_ports();
   const CiliumMap first(GetParam().v4);
   add_balanced(first, GetParam(), first_ports);

@@ -55,17 +55,38 @@ TEST_F(ConfigurationTest, DefaultsAreTheContracts) {
   EXPECT_EQ(configuration.handshake_timeout, 3s);
   EXPECT_EQ(configuration.repeat_interval, 60s);
   EXPECT_EQ(configuration.ring_bytes, 1U << 20U);
+  EXPECT_EQ(configuration.conntrack, "auto");
+  EXPECT_EQ(configuration.cilium_bpffs, "");
   EXPECT_TRUE(configuration.load_balancers.empty());
 }
 
 TEST_F(ConfigurationTest, FlagsRepeat) {
-  const Configuration configuration =
-      parse({"--lb", "10.0.5.5:443", "--lb", "lb.example.com", "--pod-interface", "a*", "--pod-interface", "b*",
-             "--uplink", "eth?", "--listen", "", "--handshake-timeout", "0.5", "--repeat-interval", "5"});
+  const Configuration configuration = parse({"--lb",
+                                             "10.0.5.5:443",
+                                             "--lb",
+                                             "lb.example.com",
+                                             "--pod-interface",
+                                             "a*",
+                                             "--pod-interface",
+                                             "b*",
+                                             "--uplink",
+                                             "eth?",
+                                             "--listen",
+                                             "",
+                                             "--cilium-bpffs",
+                                             "/bpf",
+                                             "--conntrack",
+                                             "netlink",
+                                             "--handshake-timeout",
+                                             "0.5",
+                                             "--repeat-interval",
+                                             "5"});
   EXPECT_EQ(configuration.load_balancers.size(), 2);
   EXPECT_THAT(configuration.pod_interfaces, ElementsAre("a*", "b*"));
   EXPECT_THAT(configuration.uplinks, ElementsAre("eth?"));
   EXPECT_EQ(configuration.listen, "");
+  EXPECT_EQ(configuration.cilium_bpffs, "/bpf");
+  EXPECT_EQ(configuration.conntrack, "netlink");
   EXPECT_EQ(configuration.handshake_timeout, 500ms);
   EXPECT_EQ(configuration.repeat_interval, 5s);
 }
@@ -94,6 +115,7 @@ TEST_F(ConfigurationTest, ErrorsNameTheValue) {
   EXPECT_THAT(error_of({"--lbs", "x"}), HasSubstr("--lbs"));
   EXPECT_THAT(error_of({"--log-level", "loud"}), HasSubstr("loud"));
   EXPECT_THAT(error_of({"--log-format", "xml"}), HasSubstr("xml"));
+  EXPECT_THAT(error_of({"--conntrack", "kernel"}), HasSubstr("kernel"));
   EXPECT_THAT(error_of({"--pending-syns", "-1"}), HasSubstr("--pending-syns"));
   EXPECT_THAT(error_of({"--ring-bytes", "5000"}), HasSubstr("5000 is no power of two"));
   EXPECT_THAT(error_of({"--ring-bytes", "2048"}), HasSubstr("--ring-bytes"));
@@ -110,9 +132,9 @@ TEST_F(ConfigurationTest, HelpListsEveryOption) {
   const auto parsed = parse_run_options({"--help"});
   ASSERT_TRUE(parsed);
   const std::string& text = std::get<HelpText>(*parsed).text;
-  for (const char* const option :
-       {"--lb", "--pod-interface", "--uplink", "--node-name", "--alerts", "--listen", "--handshake-timeout",
-        "--repeat-interval", "--pending-syns", "--ring-bytes", "--log-level", "--log-format", "--config"}) {
+  for (const char* const option : {"--lb", "--pod-interface", "--uplink", "--node-name", "--alerts", "--listen",
+                                   "--handshake-timeout", "--repeat-interval", "--pending-syns", "--ring-bytes",
+                                   "--cilium-bpffs", "--conntrack", "--log-level", "--log-format", "--config"}) {
     EXPECT_THAT(text, HasSubstr(option));
   }
 }

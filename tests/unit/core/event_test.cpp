@@ -82,6 +82,8 @@ TEST(DecodeEvent, RefusesUnknownKindsAndEnumerators) {
     return !decode_event(bytes_of(event)).has_value();
   };
   EXPECT_FALSE(refused([](hp_event&) {}));
+  EXPECT_FALSE(refused([](hp_event& event) { event.kind = HP_EVENT_OUTCOME; }));
+  EXPECT_FALSE(refused([](hp_event& event) { event.kind = HP_EVENT_CONNTRACK; }));
   EXPECT_TRUE(refused([](hp_event& event) { event.kind = 0; }));
   EXPECT_TRUE(refused([](hp_event& event) { event.kind = 99; }));
   EXPECT_TRUE(refused([](hp_event& event) { event.attempt.cause = HP_CAUSE_COUNT; }));
