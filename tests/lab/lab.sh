@@ -25,11 +25,13 @@ usage: lab.sh up PREFIX [DATAPATH]   build the namespaces and start the servers;
            ip-target-stateless    ip-target, translated without conntrack: keeps no state however many connections
            ip-target-conntrack    ip-target, with netfilter conntrack active on the node
            node-port              LB -> node:30443 -> p2 (conntrack DNAT, no masquerade)
+           node-port-policy       the same, and a policy of the node drops the answer
            node-port-stateless    the same, translated without conntrack
            node-port-masquerade   the same, and the node hides the client behind its address
            node-port-remote       the same, with the target on another node
            host-target            LB -> node:8443, a server on the node itself
            snat-egress            ip-target, and pods leave the node under its address (overlay CNIs)
+           snat-egress-node-port  node-port, and the same
            rp-filter              ip-target, strict reverse path filtering on the uplink (IPv4)
            remote-direct          LB -> p3, which answers the client past the LB
            lb-snat                legitimate: LB -> p2, with the LB's own address as source
@@ -380,9 +382,13 @@ RULES
     in_ns node nft 'add table inet node; add chain inet node forward { type filter hook forward priority filter; };
       add rule inet node forward ct state established counter'
     ;;
-  node-port)
+  node-port | node-port-policy | snat-egress-node-port)
     lb_sends_to 10.0.0.4:30443 '[fd00::4]:30443'
     node_translates net 10.0.0.4 fd00::4 30443
+    case $1 in
+    node-port-policy) node_drops_answers ;;
+    snat-egress-*) node_masquerades oif eth0 ;;
+    esac
     ;;
   node-port-stateless)
     lb_sends_to 10.0.0.4:30443 '[fd00::4]:30443'

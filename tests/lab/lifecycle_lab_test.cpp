@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The agent over time: signals, devices that come and go, alert files that fill up. Needs root.
-#include <bpf/bpf.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <net/if.h>
 #include <sys/mount.h>
 
 #include <csignal>
@@ -14,6 +12,7 @@
 
 #include "agent_process.hpp"
 #include "lab_test.hpp"
+#include "tc_programs.hpp"
 #include "tcp_clients.hpp"
 
 namespace hairpind::testing {
@@ -44,19 +43,8 @@ class LifecycleTest : public LabTest {
   static double mismatches(const AgentProcess& agent) { return agent.metric_sum("hairpind_mismatches_total"); }
 
   // Programs on both TC hooks of a device of the node.
-  static std::uint32_t programs_on(const std::string& device) {
-    std::uint32_t total = 0;
-    lab().inside("node", [&] {
-      const int ifindex = static_cast<int>(if_nametoindex(device.c_str()));
-      ASSERT_NE(ifindex, 0);
-      for (const int hook : {46 /* BPF_TCX_INGRESS */, 47 /* BPF_TCX_EGRESS */}) {
-        std::uint32_t ids[16];
-        std::uint32_t count = 16;
-        ASSERT_EQ(bpf_prog_query(ifindex, static_cast<bpf_attach_type>(hook), 0, nullptr, ids, &count), 0);
-        total += count;
-      }
-    });
-    return total;
+  static std::size_t programs_on(const std::string& device) {
+    return tcx_programs(lab(), device, TcHook::kIngress).size() + tcx_programs(lab(), device, TcHook::kEgress).size();
   }
 };
 

@@ -69,6 +69,19 @@ void NetworkLab::set_mode(const std::string& mode) const {
   ASSERT_EQ(lab_script({"mode", prefix_, mode}), 0) << mode;
 }
 
+void NetworkLab::detach_datapath() const {
+  ASSERT_EQ(lab_script({"detach", prefix_}), 0);
+}
+
+void NetworkLab::attach_datapath() const {
+  ASSERT_EQ(lab_script({"attach", prefix_}), 0);
+}
+
+std::string NetworkLab::pins() const {
+  const char* const temporary = std::getenv("TMPDIR");
+  return std::string(temporary == nullptr ? "/tmp" : temporary) + "/hairpind-lab-" + prefix_ + "/bpf";
+}
+
 void NetworkLab::inside(const std::string& name, const std::function<void()>& work) const {
   std::thread([&] {
     const FileDescriptor target(open(("/run/netns/" + namespace_name(name)).c_str(), O_RDONLY | O_CLOEXEC));

@@ -25,6 +25,12 @@ class NetworkLab {
   /// What the load balancer and the node do from now on: a mode of lab.sh.
   void set_mode(const std::string& mode) const;
 
+  /// The redirect datapaths' BPF programs: takes them off, puts them on again.
+  void detach_datapath() const;
+  void attach_datapath() const;
+  /// Where the redirect datapaths' programs and maps are pinned.
+  [[nodiscard]] std::string pins() const;
+
   /// "node", "p1", "p2", "p3", "net", "lb" -> the namespace's full name.
   [[nodiscard]] std::string namespace_name(const std::string& name) const { return prefix_ + "-" + name; }
   /// Runs `work` in a thread of its own inside that namespace and waits for it.

@@ -183,6 +183,8 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: %s COMMAND DIR ARGUMENT..., as in lab.sh\n", argv[0]);
     return 2;
   }
+  // Its warnings are of no use: what fails is said below.
+  libbpf_set_print(nullptr);
   try {
     command->second.run(arguments[1], std::span(arguments).subspan(2));
   } catch (const std::exception& error) {
