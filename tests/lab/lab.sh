@@ -15,6 +15,7 @@ usage: lab.sh up PREFIX [DATAPATH]   build the namespaces and start the servers;
            routed                 a veth and a host route each (AWS VPC CNI, Calico): the default
            bridge                 pods are ports of the bridge cni0, and netfilter does not see what it forwards
            bridge-netfilter       the same, and netfilter does (br_netfilter)
+                                  (both with a third pod, bystander 10.0.1.30, that only a flooding bridge concerns)
            redirect               a BPF filter (clsact, prio 1) hands packets to pods with bpf_redirect_peer (Cilium)
            redirect-tcx           the same, attached as a TCX link
        lab.sh detach PREFIX       redirect: takes the BPF programs off; the node routes
@@ -44,6 +45,8 @@ usage: lab.sh up PREFIX [DATAPATH]   build the namespaces and start the servers;
            policy-routed          legitimate: p2's replies are routed through the LB
            policy-routed-syn-loss      the same, and the target loses each connection's first SYN
            policy-routed-synack-loss   the same, and the node loses each connection's first SYN-ACK
+           ip-target-flooded, lb-snat-flooded
+                                  bridges: the same, and the bridge learns no address: each frame goes to every port
            silent                 the LB answers nothing
            refuse                 the LB answers with RST
        lab.sh down PREFIX         remove all of it
@@ -146,6 +149,9 @@ bridge_pods() { # bridge_pods 0|1: whether netfilter sees bridged packets
   ip -n "$prefix-node" link add cni0 type bridge
   ip -n "$prefix-node" link set cni0 up
   address node cni0 10.0.1.1/24 fd00:1::1/64
+  link node veth3 bystander eth0
+  ip -n "$prefix-node" link set veth3 master cni0
+  address bystander eth0 10.0.1.30/24 fd00:1::30/64
   for pod in 1 2; do
     ip -n "$prefix-node" link set "veth$pod" master cni0
     address "p$pod" eth0 "10.0.1.${pod}0/24" "fd00:1::${pod}0/64"
@@ -167,6 +173,12 @@ redirect_pods() {
   attach
 }
 
+bridge_learns() { # bridge_learns on|off
+  local device
+  for device in veth1 veth2; do bridge -n "$prefix-node" link set dev $device learning "$1"; done
+  ip -n "$prefix-node" link set cni0 type bridge fdb_flush
+}
+
 attach() {
   local kind=clsact
   [ "$(datapath)" != redirect-tcx ] || kind=tcx
@@ -184,7 +196,7 @@ up() {
   mkdir -p "$state"
   echo "${1:-routed}" >"$state/datapath"
   local name
-  for name in node p1 p2 p3 net lb; do
+  for name in node p1 p2 p3 bystander net lb; do
     ip netns add "$prefix-$name"
     in_ns "$name" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.conf.all.rp_filter=0 \
       net.ipv4.conf.default.rp_filter=0 net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.default.send_redirects=0 \
@@ -350,7 +362,10 @@ reset_mode() {
   ip -n "$prefix-p2" -4 route del 10.0.1.10 2>/dev/null || true
   ip -n "$prefix-p2" -6 route del fd00:1::10 2>/dev/null || true
   ip -n "$prefix-p3" link del direct 2>/dev/null || true
-  if redirects; then redirect_datapath reset; fi
+  case $(datapath) in
+  bridge*) bridge_learns on ;;
+  redirect*) redirect_datapath reset ;;
+  esac
   in_ns node sysctl -qw net.ipv4.conf.eth0.rp_filter=0
 }
 
@@ -363,7 +378,8 @@ connect_p3_directly() {
 
 mode() {
   reset_mode
-  case $1 in
+  case $1 in *-flooded) bridge_learns off ;; esac
+  case ${1%-flooded} in
   ip-target) lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443' ;;
   ip-target-same-port) lb_sends_to 10.0.1.20:443 '[fd00:1::20]:443' ;;
   ip-target-stateless)
@@ -478,7 +494,7 @@ down() {
     [ ! -s "$pidfile" ] || kill "$(cat "$pidfile")" 2>/dev/null || true
   done
   local name
-  for name in node p1 p2 p3 net lb; do
+  for name in node p1 p2 p3 bystander net lb; do
     ip netns del "$prefix-$name" 2>/dev/null || true
   done
   umount "$state/bpf" 2>/dev/null || true

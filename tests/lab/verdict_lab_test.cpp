@@ -107,6 +107,7 @@ struct Expectation {
 constexpr Shape kIpTarget{"LB -> pod", "ip-target"};
 constexpr Shape kSamePort{"LB -> pod, the port it was called on", "ip-target-same-port"};
 constexpr Shape kConntrack{"LB -> pod, the node tracks connections", "ip-target-conntrack"};
+constexpr Shape kFlooded{"LB -> pod, the bridge floods", "ip-target-flooded"};
 constexpr Shape kPolicy{"LB -> pod, a policy drops the answer", "ip-target-policy"};
 constexpr Shape kNodePort{"LB -> node port -> pod", "node-port"};
 constexpr Shape kNodePortPolicy{"LB -> node port -> pod, a policy drops the answer", "node-port-policy"};
@@ -145,6 +146,10 @@ constexpr Shape kHostClientLbSnat{.title = "legitimate: the same, hostNetwork cl
                                   .client = "node",
                                   .traffic = Traffic::kRequests,
                                   .handshake_timeout = "5"};
+constexpr Shape kFloodedLbSnat{.title = "legitimate: the same, the bridge floods",
+                               .mode = "lb-snat-flooded",
+                               .traffic = Traffic::kRequests,
+                               .handshake_timeout = "5"};
 constexpr Shape kRemoteTarget{.title = "legitimate: LB -> pod elsewhere, answers through the LB",
                               .mode = "remote-target",
                               .traffic = Traffic::kRequests,
@@ -209,6 +214,7 @@ const std::vector<Expectation>& expectations() {
       {&kIpTarget, kEverywhere, kBoth, Misdirected{"hairpin_ip_target"}},
       {&kSamePort, kEverywhere, kBoth, Misdirected{"hairpin_ip_target", "P2:443 local_pod", "P2:443"}},
       {&kConntrack, kEverywhere, kBoth, Misdirected{.cause = "hairpin_ip_target", .conntrack = "not_translated"}},
+      {&kFlooded, kBridges, kBoth, Misdirected{"hairpin_ip_target"}},
       {&kPolicy, kStack, kBoth, Misdirected{.cause = "hairpin_ip_target", .outcome = "dropped (NETFILTER_DROP)"}},
       {&kPolicy, kRedirect, kBoth, Misdirected{.cause = "hairpin_ip_target", .outcome = "dropped (TC_INGRESS)"}},
       {&kNodePort, kRouted | kBridgeNetfilter, kBoth, kNodePortAnswers},
@@ -293,6 +299,7 @@ const std::vector<Expectation>& expectations() {
       {&kClusterIp, kRedirect, kBoth, silent("answered")},
       {&kLbSnat, kEverywhere, kBoth, silent("answered")},
       {&kHostClientLbSnat, kEverywhere, kBoth, silent("answered")},
+      {&kFloodedLbSnat, kBridges, kBoth, silent("answered")},
       {&kRemoteTarget, kEverywhere, kBoth, silent("answered")},
       {&kPolicyRouted, kEverywhere, kBoth, silent("answered")},
       {&kSynLoss, kEverywhere, kBoth, silent("answered")},
@@ -456,7 +463,7 @@ Verdict observe(const Samples& samples, std::vector<Json> alerts, const Shape& s
 }
 
 // What must hold of the whole agent, whatever the traffic: empty if it does.
-std::string disorder(const Samples& samples, double mismatches) {
+std::string disorder(const Samples& samples, const Datapath& datapath, double mismatches) {
   std::string text;
   const auto expect = [&](const std::string& metric, double value) {
     double found = 0;
@@ -472,8 +479,8 @@ std::string disorder(const Samples& samples, double mismatches) {
   expect("hairpind_events_lost_total", 0);
   expect("hairpind_spoofed_sources_total", 0);
   expect("hairpind_attach_failures_total", 0);
-  // from_pod and to_pod on two pods' devices, from_net and to_net on the uplink.
-  expect("hairpind_interfaces_attached", 6);
+  // Two hooks on each of two pods' devices (a bridge has a third pod) and on the uplink.
+  expect("hairpind_interfaces_attached", (datapath.bit & kBridges) != 0 ? 8 : 6);
   if (mismatches == 0) {
     expect("hairpind_events_total", 0);
   }
@@ -520,7 +527,7 @@ std::map<const Family*, Cell> run(const NetworkLab& lab, const Shape& shape, con
   const auto right = [&] {
     const Samples samples = agent.metrics();
     const auto alerts = agent.alerts();
-    const std::string wrong_totals = disorder(samples, mismatches);
+    const std::string wrong_totals = disorder(samples, datapath, mismatches);
     bool all = true;
     for (const Family* const family : families) {
       const Verdict& expected = expectation(shape, datapath, *family)->verdict;
