@@ -84,6 +84,22 @@ void clear(const std::string& map, std::size_t key_size) {
   }
 }
 
+bpf_tc_hook ingress_of(const std::string& device) {
+  bpf_tc_hook hook{};
+  hook.sz = sizeof(hook);
+  hook.ifindex = static_cast<int>(ifindex_of(device));
+  hook.attach_point = BPF_TC_INGRESS;
+  return hook;
+}
+
+bpf_tc_opts first_filter() {
+  bpf_tc_opts filter{};
+  filter.sz = sizeof(filter);
+  filter.handle = 1;
+  filter.priority = 1;
+  return filter;
+}
+
 // load OBJECT
 void load(const std::string& directory, Arguments arguments) {
   const std::unique_ptr<bpf_object, decltype(&bpf_object__close)> object(
@@ -99,18 +115,18 @@ void load(const std::string& directory, Arguments arguments) {
 // attach clsact|tcx PROGRAM DEVICE: a filter of prio 1, or a link at the tail of the list, as Cilium does.
 void attach(const std::string& directory, Arguments arguments) {
   const auto program = open_pin(directory + "/" + arguments[1]);
-  const int ifindex = static_cast<int>(ifindex_of(arguments[2]));
   const std::string what = "attach " + arguments[1] + " to " + arguments[2];
   if (arguments[0] == "tcx") {
     // NOLINTNEXTLINE(clang-analyzer-optin.core.EnumCastOutOfRange): newer than this libbpf's enum
-    const FileDescriptor link(
-        bpf_link_create(program.get(), ifindex, static_cast<bpf_attach_type>(kBpfTcxIngress), nullptr));
+    const FileDescriptor link(bpf_link_create(program.get(), static_cast<int>(ifindex_of(arguments[2])),
+                                              static_cast<bpf_attach_type>(kBpfTcxIngress), nullptr));
     check(std::min(link.get(), 0), what);
     check(bpf_obj_pin(link.get(), (directory + "/link-" + arguments[2]).c_str()), what);
     return;
   }
-  LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
-  LIBBPF_OPTS(bpf_tc_opts, filter, .prog_fd = program.get(), .handle = 1, .priority = 1);
+  bpf_tc_hook hook = ingress_of(arguments[2]);
+  bpf_tc_opts filter = first_filter();
+  filter.prog_fd = program.get();
   if (const int error = bpf_tc_hook_create(&hook); error != -EEXIST) {
     check(error, what);
   }
@@ -122,8 +138,8 @@ void detach(const std::string& directory, Arguments arguments) {
   if (unlink((directory + "/link-" + arguments[0]).c_str()) == 0) {
     return;
   }
-  LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(ifindex_of(arguments[0])), .attach_point = BPF_TC_INGRESS);
-  LIBBPF_OPTS(bpf_tc_opts, filter, .handle = 1, .priority = 1);
+  const bpf_tc_hook hook = ingress_of(arguments[0]);
+  const bpf_tc_opts filter = first_filter();
   check(bpf_tc_detach(&hook, &filter), "detach from " + arguments[0]);
 }
 

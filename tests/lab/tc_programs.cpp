@@ -36,9 +36,14 @@ std::vector<std::uint32_t> tcx_programs(const NetworkLab& lab, const std::string
 std::uint32_t clsact_program(const NetworkLab& lab, const std::string& device) {
   std::uint32_t id = 0;
   lab.inside("node", [&] {
-    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(if_nametoindex(device.c_str())),
-                .attach_point = BPF_TC_INGRESS);
-    LIBBPF_OPTS(bpf_tc_opts, filter, .handle = 1, .priority = 1);
+    bpf_tc_hook hook{};
+    hook.sz = sizeof(hook);
+    hook.ifindex = static_cast<int>(if_nametoindex(device.c_str()));
+    hook.attach_point = BPF_TC_INGRESS;
+    bpf_tc_opts filter{};
+    filter.sz = sizeof(filter);
+    filter.handle = 1;
+    filter.priority = 1;
     id = bpf_tc_query(&hook, &filter) == 0 ? filter.prog_id : 0;
   });
   return id;

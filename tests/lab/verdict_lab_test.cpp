@@ -452,7 +452,10 @@ Verdict observe(const Samples& samples, std::vector<Json> alerts, const Shape& s
     return silent(counts);
   }
   const int translated = of_lb("legitimate_translations");
-  const std::string details = translated == count ? "the node translated" : translated != 0 ? counts : "";
+  std::string details;
+  if (translated != 0) {
+    details = translated == count ? "the node translated" : counts;
+  }
   for (const auto& [name, value] :
        {std::pair{"answered", answered}, {"refused", refused}, {"unanswered", unanswered}}) {
     if (value == count) {
@@ -601,6 +604,7 @@ std::map<CellId, Cell> run_all() {
   std::map<CellId, Cell> results;
   std::mutex mutex;
   std::vector<std::jthread> threads;
+  threads.reserve(kDatapaths.size());
   for (const Datapath& datapath : kDatapaths) {
     threads.emplace_back([&results, &mutex, &datapath] {
       std::unique_ptr<NetworkLab> lab;
