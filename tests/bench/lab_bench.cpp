@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent in the lab against its budgets (docs/design.md has none of its own: README.md, "What it costs"). Needs
+// root; run by scripts/bench.sh.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "agent_process.hpp"
+#include "network_lab.hpp"
+#include "pod_interfaces.hpp"
+#include "syn_storm.hpp"
+#include "tcp_clients.hpp"
+
+namespace hairpind::testing {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+constexpr int kPods = 250;
+constexpr int kNewPods = 20;
+constexpr int kSightings = 50;
+constexpr std::uint32_t kMismatches = 200'000;
+constexpr std::uint32_t kClients = 500;
+constexpr int kPairs = 40;
+constexpr int kConnections = 3'000;
+constexpr int kAtOnce = 16;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::ranges::nth_element(values, middle);
+  return *middle;
+}
+
+void print(const char* what, double value, const char* unit, const char* budget) {
+  std::printf("%-44s %12.3f %-9s %s\n", what, value, unit, budget);
+  std::fflush(stdout);
+}
+
+[[noreturn]] void give_up(const char* what) {
+  std::fprintf(stderr, "lab_bench: %s\n", what);
+  std::exit(1);
+}
+
+// Processor time of all its threads so far.
+double processor_seconds(const AgentProcess& agent) {
+  double nanoseconds = 0;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/" + std::to_string(agent.pid()) + "/task")) {
+    nanoseconds += std::stod(read_file(task.path() / "schedstat"));
+  }
+  return nanoseconds / 1e9;
+}
+
+// Descriptors that are BPF links, seen without asking the agent: a question costs it more than a new device does.
+int links_of(const AgentProcess& agent) {
+  int links = 0;
+  for (const auto& fd : std::filesystem::directory_iterator("/proc/" + std::to_string(agent.pid()) + "/fd")) {
+    std::error_code gone;
+    links += std::filesystem::read_symlink(fd, gone) == "anon_inode:bpf_link" ? 1 : 0;
+  }
+  return links;
+}
+
+template <typename Condition>
+void wait_for(const char* what, Condition condition) {
+  const auto start = Clock::now();
+  while (!condition()) {
+    if (seconds_since(start) > 60) {
+      give_up(what);
+    }
+    std::this_thread::sleep_for(200us);
+  }
+}
+
+std::unique_ptr<AgentProcess> start_agent(const NetworkLab& lab, std::vector<std::string> more = {}) {
+  more.insert(more.end(), {"--lb", "10.0.5.5:443", "--log-level", "error"});
+  auto agent = std::make_unique<AgentProcess>(lab, std::move(more));
+  if (!agent->wait_until_ready()) {
+    give_up("the agent does not start");
+  }
+  return agent;
+}
+
+void measure_idle(const AgentProcess& agent, const char* cpu, const char* memory) {
+  constexpr auto kIdle = 20s;
+  const double before = processor_seconds(agent);
+  std::this_thread::sleep_for(kIdle);
+  print(cpu, 100 * (processor_seconds(agent) - before) / std::chrono::duration<double>(kIdle).count(), "% core", "0.1");
+  print(memory, static_cast<double>(agent.resident_kib()) / 1024, "MiB", "20");
+}
+
+void measure_interfaces(const NetworkLab& lab) {
+  {
+    const auto few = Clock::now();
+    const auto agent = start_agent(lab);
+    const double base = seconds_since(few);
+    measure_idle(*agent, "idle, 2 pod interfaces", "resident, 2 pod interfaces");
+    print("start to ready, 2 pod interfaces", base, "s", "");
+  }
+  add_pod_interfaces(lab, 0, kPods);
+  const auto many = Clock::now();
+  const auto agent = start_agent(lab);
+  print("start to ready, 250 pod interfaces", seconds_since(many), "s", "1 more than with 2");
+  measure_idle(*agent, "idle, 250 pod interfaces", "resident, 250 pod interfaces");
+
+  std::vector<double> attached;
+  for (int i = 0; i < kNewPods; i++) {
+    const int links = links_of(*agent);
+    add_pod_interfaces(lab, kPods + i, 1);
+    const auto made = Clock::now();
+    wait_for("a new pod's device is not attached", [&] { return links_of(*agent) == links + 2; });
+    attached.push_back(1000 * seconds_since(made));
+  }
+  print("new pod's interface attached, median", median(attached), "ms", "20");
+  print("new pod's interface attached, slowest", *std::ranges::max_element(attached), "ms", "");
+  remove_pod_interfaces(lab, 0, kPods + kNewPods);
+}
+
+void measure_sighting(const NetworkLab& lab) {
+  lab.set_mode("ip-target-stateless");
+  const auto agent = start_agent(lab);
+  SynStorm storm(lab, 1, kSightings);
+  std::vector<double> times;
+  std::uintmax_t size = 0;
+  for (int i = 0; i < kSightings; i++) {
+    // Each client is an incident of its own. Known from its SYN on, since that is when the clock starts here.
+    const auto sent = Clock::now();
+    if (!storm.run(1)) {
+      give_up("the storm's attempts are not refused");
+    }
+    wait_for("no alert", [&] { return std::filesystem::file_size(agent->alerts_path()) > size; });
+    times.push_back(seconds_since(sent));
+    size = std::filesystem::file_size(agent->alerts_path());
+  }
+  print("first sighting to alert line, median", median(times), "s", "1");
+  print("first sighting to alert line, slowest", *std::ranges::max_element(times), "s", "1");
+}
+
+double storm_seconds(const NetworkLab& lab) {
+  // The SYN's ports and sequence numbers begin anew with each.
+  SynStorm first(lab, 1, kClients / 2);
+  SynStorm second(lab, 1 + kClients / 2, kClients / 2);
+  const auto start = Clock::now();
+  {
+    const std::jthread other([&] {
+      if (!first.run(kMismatches / 2)) {
+        give_up("the storm's attempts are not refused");
+      }
+    });
+    if (!second.run(kMismatches / 2)) {
+      give_up("the storm's attempts are not refused");
+    }
+  }
+  return seconds_since(start);
+}
+
+void measure_storm(const NetworkLab& lab) {
+  lab.set_mode("ip-target-stateless");
+  const double without = storm_seconds(lab);
+  const auto agent = start_agent(lab);
+  const double before = processor_seconds(*agent);
+  const double with = storm_seconds(lab);
+  const double cost = processor_seconds(*agent) - before;
+  print("storm, without the agent", kMismatches / without / 1000, "1000/s", "");
+  print("storm, with the agent", kMismatches / with / 1000, "1000/s", "");
+  print("storm, the agent's processor time", 100 * cost / with, "% core", "");
+  print("storm, resident", static_cast<double>(agent->resident_kib()) / 1024, "MiB", "");
+  print("storm, counted of 200000", agent->metric_sum("hairpind_mismatches_total"), "", "200000");
+}
+
+double connection_rate(const NetworkLab& lab) {
+  double rate = 0;
+  lab.inside("p1", [&] {
+    const auto start = Clock::now();
+    if (complete_requests_at_once("10.0.5.5", 443, kConnections, kAtOnce) != kConnections) {
+      give_up("connections fail");
+    }
+    rate = kConnections / seconds_since(start);
+  });
+  return rate;
+}
+
+void measure_connection_rate(const NetworkLab& lab) {
+  lab.set_mode("remote-target");
+  std::vector<double> ratios;
+  std::vector<double> rates;
+  connection_rate(lab);
+  for (int pair = 0; pair < kPairs; pair++) {
+    double with = 0;
+    double without = 0;
+    // Each is first in every other pair, so that what changes slowly on the machine falls on both.
+    for (const bool agent_runs : {pair % 2 == 0, pair % 2 != 0}) {
+      const auto agent = agent_runs ? start_agent(lab) : nullptr;
+      (agent_runs ? with : without) = connection_rate(lab);
+    }
+    ratios.push_back(with / without);
+    rates.push_back(without);
+  }
+  std::ranges::sort(ratios);
+  print("connect-request-close, without the agent", median(rates), "1/s", "");
+  print("connect-request-close, with/without, median", median(ratios), "", "0.99 or more");
+  std::printf("%-44s %6.3f %5.3f\n", "  middle half of 40 pairs", ratios[kPairs / 4], ratios[kPairs - 1 - kPairs / 4]);
+}
+
+int run() {
+  const NetworkLab lab;
+  if (!lab.unavailable().empty()) {
+    give_up(lab.unavailable().c_str());
+  }
+  std::printf("%-44s %12s %-9s %s\n", "agent in the lab", "measured", "", "budget");
+  measure_interfaces(lab);
+  measure_sighting(lab);
+  measure_storm(lab);
+  measure_connection_rate(lab);
+  return 0;
+}
+
+}  // namespace
+}  // namespace hairpind::testing
+
+int main() {
+  return hairpind::testing::run();
+}
