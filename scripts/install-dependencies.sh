@@ -12,7 +12,7 @@ packages=(
   # image, and the test that runs it
   buildah podman runc
   # lab and demo
-  conntrack curl iproute2 jq nftables nginx-light procps tcpdump
+  conntrack curl iproute2 jq libnginx-mod-stream nftables nginx-light procps tcpdump
 )
 # prometheus-cpp's CMake files ask for libcurl, which its package forgets.
 packages+=(libcurl4-openssl-dev)

@@ -47,6 +47,7 @@ usage: lab.sh up PREFIX [DATAPATH]   build the namespaces and start the servers;
            policy-routed-synack-loss   the same, and the node loses each connection's first SYN-ACK
            ip-target-flooded, lb-snat-flooded
                                   bridges: the same, and the bridge learns no address: each frame goes to every port
+           proxy-as-client        the LB ends connections (as for TLS), and opens its own to p2 under the client's address
            silent                 the LB answers nothing
            refuse                 the LB answers with RST
        lab.sh down PREFIX         remove all of it
@@ -120,6 +121,33 @@ http {
 CONF
   # Not ours to keep open: a caller that waits for the end of our output must not wait for the server.
   in_ns "$name" nginx -c "$directory/nginx.conf" >"$directory/stdout" 2>&1
+}
+
+lb_proxies_as_client() { # lb_proxies_as_client V4 V6
+  local directory=$state/lb
+  mkdir -p "$directory"
+  cat >"$directory/nginx.conf" <<CONF
+load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+user root;
+worker_processes 1;
+pid $directory/nginx.pid;
+error_log $directory/error.log;
+events { worker_connections 4096; }
+stream {
+  proxy_bind \$remote_addr transparent;
+  server { listen 10.0.5.5:443; proxy_pass $1; }
+  server { listen [fd00:5::5]:443; proxy_pass $2; }
+}
+CONF
+  in_ns lb nginx -c "$directory/nginx.conf" >"$directory/stdout" 2>&1
+}
+
+stop_lb_proxy() {
+  local pid
+  [ -s "$state/lb/nginx.pid" ] || return 0
+  pid=$(cat "$state/lb/nginx.pid")
+  kill "$pid"
+  while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
 }
 
 # Pods as the AWS VPC CNI and Calico route them: one host route each, the node as gateway.
@@ -362,6 +390,7 @@ reset_mode() {
   ip -n "$prefix-p2" -4 route del 10.0.1.10 2>/dev/null || true
   ip -n "$prefix-p2" -6 route del fd00:1::10 2>/dev/null || true
   ip -n "$prefix-p3" link del direct 2>/dev/null || true
+  stop_lb_proxy
   case $(datapath) in
   bridge*) bridge_learns on ;;
   redirect*) redirect_datapath reset ;;
@@ -482,6 +511,7 @@ RULES
     *-synack-loss) drop_first node forward 'syn | ack' ;;
     esac
     ;;
+  proxy-as-client) lb_proxies_as_client 10.0.1.20:8443 '[fd00:1::20]:8443' ;;
   silent) lb_answers drop ;;
   refuse) lb_answers 'reject with tcp reset' ;;
   *) usage ;;
