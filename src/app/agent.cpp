@@ -468,49 +468,77 @@ void Agent::handle_resolutions() {
     const std::scoped_lock lock(resolutions_mutex_);
     resolutions.swap(resolutions_);
   }
+  bool configured = false;
   for (Resolution& resolution : resolutions) {
     spdlog::debug("load balancer {}: {} addresses", resolution.name, resolution.addresses.size());
     cluster_.set_resolution(resolution.name, resolution.addresses);
     if (fixed_hosts_.contains(resolution.name)) {
       resolved_hosts_[resolution.name] = std::move(resolution.addresses);
+      configured = true;
     }
   }
-  apply_frontends();
+  if (configured) {
+    apply_frontends();
+  } else {
+    apply_watch_changes();
+  }
 }
 
 void Agent::handle_cluster() {
   drain(cluster_timer_.get());
+  // Read before the changes are taken, and told after they have been applied: in step is what is being watched.
+  const bool synced = cluster_watch_->synced();
   const ClusterChanges changes = cluster_watch_->take_changes();
-  if (changes.empty()) {
-    return;
-  }
   cluster_.apply(changes, std::chrono::system_clock::now());
-  if (!changes.services.empty() || !changes.removed_services.empty()) {
-    apply_hostnames();
-    apply_frontends();
-  }
+  apply_watch_changes();
+  current_.kubernetes_synced = synced;
 }
 
-void Agent::apply_hostnames() {
-  std::set<std::string> names = cluster_.hostnames();
-  names.insert(fixed_hosts_.begin(), fixed_hosts_.end());
-  resolver_->set_names(names);
+std::set<Frontend> Agent::configured_frontends() const {
+  std::set<Frontend> frontends = fixed_frontends_;
+  for (const LoadBalancerSpec& spec : configuration_.load_balancers) {
+    const auto* const host = std::get_if<HostName>(&spec);
+    const auto resolved = host == nullptr ? resolved_hosts_.end() : resolved_hosts_.find(host->name);
+    if (resolved == resolved_hosts_.end()) {
+      continue;
+    }
+    for (const IpAddress& address : resolved->second) {
+      frontends.insert(Frontend{.address = address, .port = host->port});
+    }
+  }
+  return frontends;
 }
 
 void Agent::apply_frontends() {
   std::set<Frontend> frontends = cluster_.frontends();
-  frontends.insert(fixed_frontends_.begin(), fixed_frontends_.end());
-  for (const LoadBalancerSpec& spec : configuration_.load_balancers) {
-    const auto* const host = std::get_if<HostName>(&spec);
-    if (host == nullptr) {
-      continue;
-    }
-    for (const IpAddress& address : resolved_hosts_[host->name]) {
-      frontends.insert(Frontend{.address = address, .port = host->port});
-    }
+  frontends.merge(configured_frontends());
+  note_frontends(datapath_->set_frontends(frontends));
+}
+
+void Agent::apply_watch_changes() {
+  WatchChanges changes = cluster_.take_watch_changes();
+  if (changes.hostnames) {
+    std::set<std::string> names = cluster_.hostnames();
+    names.insert(fixed_hosts_.begin(), fixed_hosts_.end());
+    resolver_->set_names(names);
   }
-  if (const auto set = datapath_->set_frontends(frontends); !set) {
-    spdlog::error("{}", set.error().message);
+  if (!changes.removed.empty()) {
+    const std::set<Frontend> configured = configured_frontends();
+    std::erase_if(changes.removed, [&](const Frontend& frontend) { return configured.contains(frontend); });
+  }
+  // What was not written then is not among these changes.
+  if (frontends_failed_) {
+    apply_frontends();
+  } else {
+    note_frontends(datapath_->change_frontends(changes.added, changes.removed));
+  }
+}
+
+void Agent::note_frontends(const Result<void>& written) {
+  if (written) {
+    frontends_failed_ = false;
+  } else if (!std::exchange(frontends_failed_, true)) {
+    spdlog::error("{}; trying again each second", written.error().message);
   }
 }
 
@@ -542,6 +570,9 @@ void Agent::tick() {
     tracker_.on_counts(live, now());
   } else {
     spdlog::error("{}", incidents.error().message);
+  }
+  if (frontends_failed_) {
+    apply_frontends();
   }
   if (!attach_failed_.empty()) {
     apply_interfaces();
@@ -678,10 +709,12 @@ bool Agent::healthy() const {
 MetricsSnapshot Agent::snapshot() const {
   MetricsSnapshot snapshot;
   std::shared_ptr<const NamedCounts> named;
+  bool synced = false;
   {
     const std::scoped_lock lock(published_mutex_);
     named = published_.named;
     snapshot.exposed_pairs = published_.exposed_pairs;
+    synced = published_.kubernetes_synced;
     snapshot.alerts = published_.alerts;
     snapshot.events_lost["record_invalid"] = published_.records_invalid;
     snapshot.events_lost["alert_dropped"] = published_.alerts_dropped;
@@ -703,9 +736,6 @@ MetricsSnapshot Agent::snapshot() const {
   if (!ready_) {
     return snapshot;
   }
-  if (cluster_watch_) {
-    snapshot.kubernetes_synced = cluster_watch_->synced();
-  }
   const auto totals = datapath_->read_totals();
   snapshot.spoofed_sources = totals[HP_TOTAL_SPOOFED_SOURCES];
   snapshot.events = totals[HP_TOTAL_EVENTS];
@@ -713,6 +743,9 @@ MetricsSnapshot Agent::snapshot() const {
   snapshot.events_lost["pending_full"] = totals[HP_TOTAL_PENDING_FAILED];
   snapshot.events_lost["incidents_full"] = totals[HP_TOTAL_INCIDENTS_FULL];
   snapshot.events_lost["load_balancers_full"] = totals[HP_TOTAL_LB_TABLE_FULL];
+  if (cluster_watch_) {
+    snapshot.kubernetes_synced = synced;
+  }
   snapshot.mismatches = named->mismatches;
   if (const auto counted = datapath_->read_load_balancers()) {
     for (const LoadBalancerCounters& row : *counted) {

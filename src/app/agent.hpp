@@ -59,6 +59,7 @@ class Agent {
     std::uint64_t pods_attached = 0;
     std::uint64_t uplinks_attached = 0;
     std::uint64_t attach_failures = 0;
+    bool kubernetes_synced = false;
     std::map<std::string, std::uint64_t> exposed_pairs;
     std::shared_ptr<const NamedCounts> named = std::make_shared<NamedCounts>();  ///< in Kubernetes only
   };
@@ -80,8 +81,10 @@ class Agent {
   void tick();
 
   void apply_interfaces();
-  void apply_frontends();
-  void apply_hostnames();
+  std::set<Frontend> configured_frontends() const;
+  void apply_frontends();      ///< all of them
+  void apply_watch_changes();  ///< what the cluster changed of them
+  void note_frontends(const Result<void>& written);
   void book_mismatches(const std::vector<IncidentCount>& incidents);
   void look_for_exposures();
   void attach(const Device& device, const std::string& name);
@@ -125,6 +128,7 @@ class Agent {
   MonotonicTime next_exposure_look_{};
   std::set<std::string> exposure_told_;  ///< Services that have been warned of
   bool sweep_failing_ = false;
+  bool frontends_failed_ = false;
   bool answers_failing_ = false;
   Published current_;
 

@@ -168,7 +168,7 @@ std::string to_table(const std::vector<Audited>& audited) {
     more("fix", each.assessment.fix);
     more("see", each.assessment.link);
     if (each.nodes && each.assessment.risk != Risk::kSafe) {
-      more("today", fmt::format("{} nodes run a backend and other pods", *each.nodes));
+      more("today", fmt::format("nodes that run a backend and other pods: {}", *each.nodes));
     }
   }
   return table + fmt::format("\n{} Services of type LoadBalancer: {} at risk, {} unknown, {} safe\n", audited.size(),

@@ -55,14 +55,9 @@ hp_endpoint endpoint_key(const IpAddress& address, std::uint16_t port) {
   return Endpoint{.address = address, .port = port}.to_abi();
 }
 
-std::array<std::uint64_t, HP_FRONTEND_FILTER_BITS / 64> frontend_filter(const std::set<Frontend>& frontends) {
-  std::array<std::uint64_t, HP_FRONTEND_FILTER_BITS / 64> filter{};
-  for (const Frontend& frontend : frontends) {
-    const hp_address address = frontend.address.to_abi();
-    const std::uint32_t bit = hp_frontend_filter_bit(&address);
-    filter.at(bit / 64) |= std::uint64_t{1} << (bit % 64);
-  }
-  return filter;
+std::uint32_t filter_bit(const Frontend& frontend) {
+  const hp_address address = frontend.address.to_abi();
+  return hp_frontend_filter_bit(&address);
 }
 
 hp_incident_key incident_key(const IncidentKey& key) {
@@ -265,18 +260,44 @@ void Datapath::detach(std::uint32_t ifindex) {
 }
 
 Result<void> Datapath::set_frontends(const std::set<Frontend>& frontends) {
-  constexpr std::uint32_t kPresent = 1;
   std::vector<Frontend> added;
   std::vector<Frontend> removed;
   std::ranges::set_difference(frontends, frontends_, std::back_inserter(added));
   std::ranges::set_difference(frontends_, frontends, std::back_inserter(removed));
-  std::set<IpAddress> touched;
+  return change_frontends(added, removed);
+}
 
-  const auto filter = frontend_filter(frontends);
-  const std::span live(skeleton_->bss->frontend_filter);
-  for (std::size_t word = 0; word < filter.size(); word++) {
-    live[word] |= filter.at(word);
+Result<void> Datapath::change_frontends(const std::vector<Frontend>& added, const std::vector<Frontend>& removed) {
+  std::vector<Frontend> come;
+  std::vector<Frontend> gone;
+  std::ranges::copy_if(added, std::back_inserter(come),
+                       [&](const auto& each) { return frontends_.insert(each).second; });
+  std::ranges::copy_if(removed, std::back_inserter(gone),
+                       [&](const auto& each) { return frontends_.erase(each) != 0; });
+
+  const std::span filter(skeleton_->bss->frontend_filter);
+  for (const Frontend& frontend : come) {
+    const std::uint32_t bit = filter_bit(frontend);
+    filter_uses_.at(bit)++;
+    filter[bit / 64] |= std::uint64_t{1} << (bit % 64);
   }
+  const auto written = write_frontends(come, gone);
+  if (!written) {
+    std::ranges::for_each(come, [&](const auto& each) { frontends_.erase(each); });
+    frontends_.insert(gone.begin(), gone.end());
+  }
+  for (const Frontend& frontend : written ? gone : come) {
+    const std::uint32_t bit = filter_bit(frontend);
+    if (--filter_uses_.at(bit) == 0) {
+      filter[bit / 64] &= ~(std::uint64_t{1} << (bit % 64));
+    }
+  }
+  return written;
+}
+
+Result<void> Datapath::write_frontends(const std::vector<Frontend>& added, const std::vector<Frontend>& removed) const {
+  constexpr std::uint32_t kPresent = 1;
+  std::set<IpAddress> touched;
   for (const Frontend& frontend : added) {
     if (frontend.is_prefix()) {
       const hp_prefix_key key = prefix_key(frontend);
@@ -296,7 +317,7 @@ Result<void> Datapath::set_frontends(const std::set<Frontend>& frontends) {
     }
     // Prometheus cannot see the first step of a counter that was not there before. Not at the price of a table
     // full of load balancers that nobody here uses.
-    if (frontends.size() <= kCountersMadeAhead) {
+    if (frontends_.size() <= kCountersMadeAhead) {
       const hp_lb_counters none{};
       bpf_map_update_elem(bpf_map__fd(skeleton_->maps.load_balancers), &key, &none, BPF_NOEXIST);
     }
@@ -309,8 +330,8 @@ Result<void> Datapath::set_frontends(const std::set<Frontend>& frontends) {
   // The address's own entry, which is what is looked up first: after its ports have come, before they go.
   for (const IpAddress& address : touched) {
     const hp_endpoint key = endpoint_key(address, 0);
-    const auto first = frontends.lower_bound(Frontend{.address = address});
-    if (first == frontends.end() || first->address != address) {
+    const auto first = frontends_.lower_bound(Frontend{.address = address});
+    if (first == frontends_.end() || first->address != address) {
       bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.frontends), &key);
       continue;
     }
@@ -328,8 +349,6 @@ Result<void> Datapath::set_frontends(const std::set<Frontend>& frontends) {
       bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.frontends), &key);
     }
   }
-  std::ranges::copy(filter, live.begin());
-  frontends_ = frontends;
   return {};
 }
 

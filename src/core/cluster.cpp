@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <ranges>
+#include <utility>
 
 namespace hairpind {
 namespace {
@@ -19,6 +20,20 @@ void erase_from(Map& map, const Key& key, const Value& value) {
       map.erase(found);
     }
   }
+}
+
+std::vector<Endpoint> tcp_endpoints(const Service& service, const IpAddress& address) {
+  std::vector<Endpoint> endpoints;
+  for (const ServicePort& port : service.ports) {
+    if (port.protocol == "TCP") {
+      endpoints.push_back({.address = address, .port = port.port});
+    }
+  }
+  return endpoints;
+}
+
+bool is_indexed_alike(const Service& a, const Service& b) {
+  return a.ports == b.ports && a.ingress == b.ingress;
 }
 
 }  // namespace
@@ -48,14 +63,15 @@ void Cluster::apply(const ClusterChanges& changes, WallTime now) {
   }
   for (const Service& service : changes.services) {
     const auto [position, is_new] = services_.try_emplace(service.full_name());
-    if (!is_new) {
-      if (position->second == service) {
-        continue;
-      }
+    // Most changes are of annotations: nothing that is found by them.
+    const bool reindex = is_new || !is_indexed_alike(position->second, service);
+    if (!is_new && reindex) {
       unindex(position->second);
     }
     position->second = service;
-    index(service);
+    if (reindex) {
+      index(service);
+    }
   }
   // Not as each Service goes: one that changes is taken out and put back.
   std::erase_if(resolutions_, [&](const auto& resolution) { return !hostname_services_.contains(resolution.first); });
@@ -168,6 +184,7 @@ void Cluster::index(const Service& service) {
     }
     if (!ingress.hostname.empty()) {
       hostname_services_[ingress.hostname].insert(service.full_name());
+      hostnames_touched_ = true;
       for (const IpAddress& address : addresses_of(ingress.hostname)) {
         add_frontends(service, address, ingress.hostname);
       }
@@ -179,30 +196,42 @@ void Cluster::unindex(const Service& service) {
   for (const ServicePort& port : service.ports) {
     erase_from(node_ports_, port.node_port, service.full_name());
   }
-  const auto remove_frontends = [&](const IpAddress& address, const std::string& hostname) {
-    for (const ServicePort& port : service.ports) {
-      erase_from(load_balancers_, Endpoint{.address = address, .port = port.port}, ref_of(service, hostname));
-    }
-  };
   for (const ServiceIngress& ingress : service.ingress) {
     if (const auto address = IpAddress::parse(ingress.ip)) {
-      remove_frontends(*address, "");
+      remove_frontends(service, *address, "");
     }
     if (!ingress.hostname.empty()) {
       for (const IpAddress& address : addresses_of(ingress.hostname)) {
-        remove_frontends(address, ingress.hostname);
+        remove_frontends(service, address, ingress.hostname);
       }
       erase_from(hostname_services_, ingress.hostname, service.full_name());
+      hostnames_touched_ = true;
     }
   }
 }
 
 void Cluster::add_frontends(const Service& service, const IpAddress& address, const std::string& hostname) {
-  for (const ServicePort& port : service.ports) {
-    if (port.protocol == "TCP") {
-      load_balancers_[{.address = address, .port = port.port}].insert(ref_of(service, hostname));
-    }
+  for (const Endpoint& endpoint : tcp_endpoints(service, address)) {
+    load_balancers_[endpoint].insert(ref_of(service, hostname));
+    touched_.insert(endpoint);
   }
+}
+
+void Cluster::remove_frontends(const Service& service, const IpAddress& address, const std::string& hostname) {
+  for (const Endpoint& endpoint : tcp_endpoints(service, address)) {
+    erase_from(load_balancers_, endpoint, ref_of(service, hostname));
+    touched_.insert(endpoint);
+  }
+}
+
+WatchChanges Cluster::take_watch_changes() {
+  WatchChanges changes;
+  for (const Endpoint& endpoint : std::exchange(touched_, {})) {
+    auto& where = load_balancers_.contains(endpoint) ? changes.added : changes.removed;
+    where.push_back({.address = endpoint.address, .port = endpoint.port});
+  }
+  changes.hostnames = std::exchange(hostnames_touched_, false);
+  return changes;
 }
 
 void Cluster::set_resolution(const std::string& hostname, const std::set<IpAddress>& addresses) {

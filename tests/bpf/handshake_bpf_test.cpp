@@ -1071,6 +1071,38 @@ TEST_F(HandshakeTest, PodAddressMovesToANewDevice) {
   EXPECT_EQ(total(HP_TOTAL_SPOOFED_SOURCES), 0);
 }
 
+// --- load balancers that come and go ------------------------------------------------------------------------
+
+TEST_F(HandshakeTest, AFrontendThatGoesLeavesTheOthersWithItsFilterBit) {
+  const auto bit_of = [](const IpAddress& address) {
+    const hp_address raw = address.to_abi();
+    return hp_frontend_filter_bit(&raw);
+  };
+  const Frontend first{.address = ip("10.128.0.1"), .port = 443};
+  Frontend second{.address = ip("10.129.0.0"), .port = 443};
+  while (bit_of(second.address) != bit_of(first.address)) {
+    if (++second.address.bytes[15] == 0) {
+      second.address.bytes[14]++;
+    }
+  }
+  const auto counted = [&](const Frontend& frontend, std::uint32_t isn) {
+    const auto before = total(HP_TOTAL_ATTEMPTS);
+    see(Hook::kFromPod, "pod1",
+        PacketBuilder().from(kV4.p1, 40000).to(frontend.address.to_string().c_str(), 443).tcp(kSyn, isn));
+    return total(HP_TOTAL_ATTEMPTS) == before + 1;
+  };
+  ASSERT_TRUE(datapath->change_frontends({first, second}, {}));
+  EXPECT_TRUE(counted(first, 1));
+  EXPECT_TRUE(counted(second, 2));
+  ASSERT_TRUE(datapath->change_frontends({second}, {first, Frontend{.address = ip("10.130.0.1"), .port = 443}}));
+  EXPECT_FALSE(counted(first, 3));
+  EXPECT_TRUE(counted(second, 4));
+  ASSERT_TRUE(datapath->change_frontends({}, {second}));
+  EXPECT_FALSE(counted(second, 5));
+  ASSERT_TRUE(datapath->change_frontends({first}, {}));
+  EXPECT_TRUE(counted(first, 6));
+}
+
 // --- bounds -------------------------------------------------------------------------------------------------
 
 TEST_F(HandshakeTest, CountsStayExactWhenTheRingIsFull) {

@@ -87,6 +87,9 @@ class Datapath {
 
   /// Replaces the set of load balancers, by differences: what stays is never absent in between.
   Result<void> set_frontends(const std::set<Frontend>& frontends);
+  /// The same for what has changed, at a cost that does not depend on how many there are. What is to be added and is
+  /// there already, or to be removed and is not, is ignored. After an error the set is taken for what it was.
+  Result<void> change_frontends(const std::vector<Frontend>& added, const std::vector<Frontend>& removed);
   Result<void> set_node_addresses(const std::set<IpAddress>& addresses);
 
   /// Becomes readable when events wait.
@@ -127,6 +130,9 @@ class Datapath {
   };
 
   explicit Datapath(handshake_bpf* skeleton) : skeleton_(skeleton) {}
+  /// Brings the kernel's maps in line with frontends_, where these have just come and gone.
+  [[nodiscard]] Result<void> write_frontends(const std::vector<Frontend>& added,
+                                             const std::vector<Frontend>& removed) const;
   static int on_record(void* context, void* data, std::size_t size);
 
   std::unique_ptr<handshake_bpf, SkeletonDeleter> skeleton_;
@@ -134,6 +140,7 @@ class Datapath {
   std::map<std::uint32_t, Device> devices_;
   std::map<std::uint32_t, std::array<TcLink, 2>> links_;
   std::set<Frontend> frontends_;
+  std::vector<std::uint32_t> filter_uses_ = std::vector<std::uint32_t>(HP_FRONTEND_FILTER_BITS);  ///< of each bit
   std::set<IpAddress> node_addresses_;
   const RecordHandler* handler_ = nullptr;  ///< set during poll
   std::uint64_t swept_attempts_ = 0;        ///< HP_TOTAL_ATTEMPTS at the last sweep

@@ -31,6 +31,13 @@ struct ClusterChanges {
   }
 };
 
+/// What is to be watched for otherwise than before.
+struct WatchChanges {
+  std::vector<Frontend> added;
+  std::vector<Frontend> removed;
+  bool hostnames = false;  ///< Cluster::hostnames() may have changed
+};
+
 /// The cluster as this node sees it: names for addresses, load balancers to watch for.
 ///
 /// Pure: time comes in as arguments. Not thread safe; owned by the event loop.
@@ -50,6 +57,8 @@ class Cluster {
   /// The Service with this node port.
   [[nodiscard]] const Service* service_with_node_port(std::uint16_t node_port) const;
   [[nodiscard]] const Service* service(const std::string& full_name) const;
+  /// Since the last call. What was there in between only, or is there again, may be among the removed or the added.
+  [[nodiscard]] WatchChanges take_watch_changes();
   /// Every load balancer found, by address and port.
   [[nodiscard]] std::set<Frontend> frontends() const;
   /// Every host name that a Service publishes.
@@ -76,6 +85,7 @@ class Cluster {
   void unindex(const Service& service);
   [[nodiscard]] std::set<IpAddress> addresses_of(const std::string& hostname) const;
   void add_frontends(const Service& service, const IpAddress& address, const std::string& hostname);
+  void remove_frontends(const Service& service, const IpAddress& address, const std::string& hostname);
 
   std::map<std::pair<std::string, std::string>, KnownPod> pods_;  ///< by namespace and name
   std::map<IpAddress, std::vector<Tenancy>> tenancies_;           ///< newest last
@@ -86,6 +96,8 @@ class Cluster {
   std::map<std::uint16_t, std::set<std::string>> node_ports_;       ///< -> full names
   std::map<std::string, std::set<std::string>> hostname_services_;  ///< -> full names
   std::map<std::string, std::set<IpAddress>> resolutions_;
+  std::set<Endpoint> touched_;  ///< of load_balancers_, since take_watch_changes()
+  bool hostnames_touched_ = false;
 };
 
 }  // namespace hairpind

@@ -169,6 +169,38 @@ TEST(Cluster, AServiceThatChangesOrGoesLeavesNothingBehind) {
   EXPECT_EQ(cluster.service_with_node_port(31000), nullptr);
 }
 
+TEST(Cluster, TellsWhatIsToBeWatchedOtherwise) {
+  const auto frontend = [](const char* address) {
+    return Frontend{.address = *IpAddress::parse(address), .port = 443};
+  };
+  Cluster cluster;
+  cluster.apply({.services = {service("api", "", "10.0.5.5"), service("web", "lb.example.com")}}, kStart);
+  WatchChanges changes = cluster.take_watch_changes();
+  EXPECT_THAT(changes.added, ElementsAre(frontend("10.0.5.5")));
+  EXPECT_THAT(changes.removed, IsEmpty());
+  EXPECT_TRUE(changes.hostnames);
+  cluster.set_resolution("lb.example.com", {*IpAddress::parse("10.0.5.6")});
+  EXPECT_THAT(cluster.take_watch_changes().added, ElementsAre(frontend("10.0.5.6")));
+
+  Service annotated = service("web", "lb.example.com");
+  annotated.annotations = {{"a", "b"}};
+  cluster.apply({.services = {annotated}}, kStart);
+  changes = cluster.take_watch_changes();
+  EXPECT_THAT(changes.added, IsEmpty());
+  EXPECT_THAT(changes.removed, IsEmpty());
+  EXPECT_FALSE(changes.hostnames);
+  EXPECT_EQ(cluster.service("shop/web")->annotations, annotated.annotations);
+
+  // One of two Services goes from an address; then it moves.
+  cluster.apply({.services = {service("second", "", "10.0.5.5")}}, kStart);
+  cluster.apply({.removed_services = {"shop/second"}}, kStart);
+  EXPECT_THAT(cluster.take_watch_changes().removed, IsEmpty());
+  cluster.apply({.services = {service("api", "", "10.0.5.7")}}, kStart);
+  changes = cluster.take_watch_changes();
+  EXPECT_THAT(changes.added, ElementsAre(frontend("10.0.5.7")));
+  EXPECT_THAT(changes.removed, ::testing::Contains(frontend("10.0.5.5")));
+}
+
 TEST(Cluster, LocalBackendsAreReadyPodsOfTheServiceOtherThanTheClient) {
   Cluster cluster;
   const Service api = service("api", "", "10.0.5.5");
