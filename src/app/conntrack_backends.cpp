@@ -8,6 +8,11 @@
 namespace hairpind {
 namespace {
 
+std::vector<std::string> cilium_roots(const std::string& named) {
+  return named.empty() ? std::vector<std::string>(kCiliumBpffsRoots.begin(), kCiliumBpffsRoots.end())
+                       : std::vector{named};
+}
+
 // Not being able to ask is no answer; said once, until it works again.
 ConntrackAnswer answer_of(const Result<Conntrack>& found, ConntrackSource source, bool& failing) {
   if (!found) {
@@ -26,7 +31,7 @@ ConntrackAnswer answer_of(const Result<Conntrack>& found, ConntrackSource source
 }  // namespace
 
 ConntrackBackends::ConntrackBackends(bool kernel, const std::string& cilium_bpffs)
-    : cilium_(cilium_bpffs.empty() ? kCiliumBpffsRoots : std::vector{cilium_bpffs}), named_bpffs_(cilium_bpffs) {
+    : cilium_(cilium_roots(cilium_bpffs)), named_bpffs_(cilium_bpffs) {
   if (!kernel) {
     ctnetlink_.emplace();
   }

@@ -174,9 +174,9 @@ TEST_P(CiliumConntrackTest, AnswersFromTheEntriesThatCiliumWrites) {
 }
 
 TEST_P(CiliumConntrackTest, MayBeAbsentAndComeLaterAndBeReplacedAndGo) {
-  CiliumConntrack::Changes changes = cilium.refresh();
-  EXPECT_THAT(changes.opened, IsEmpty());
-  EXPECT_THAT(changes.refused, IsEmpty()) << "no Cilium here is nothing to complain of";
+  const CiliumConntrack::Changes before = cilium.refresh();
+  EXPECT_THAT(before.opened, IsEmpty());
+  EXPECT_THAT(before.refused, IsEmpty()) << "no Cilium here is nothing to complain of";
   EXPECT_FALSE(cilium.present());
   EXPECT_EQ(lookup(), Conntrack::kUnchecked);
 

@@ -106,7 +106,7 @@ class Datapath {
   /// (EventKind::kConntrack). Off at first.
   void set_ask_conntrack(bool ask);
   /// The answer to such a question; ignored if the attempt has been decided or forgotten since.
-  Result<void> set_conntrack(const Attempt& asked, const ConntrackAnswer& answer) const;
+  [[nodiscard]] Result<void> set_conntrack(const Attempt& asked, const ConntrackAnswer& answer) const;
 
   [[nodiscard]] Result<std::vector<LoadBalancerCounters>> read_load_balancers() const;
   [[nodiscard]] Result<std::vector<IncidentCount>> read_incidents() const;

@@ -17,7 +17,7 @@
 namespace hairpind {
 
 /// Where Cilium mounts its bpffs: the usual place, and its own fallback (cilium, pkg/defaults).
-inline const std::vector<std::string> kCiliumBpffsRoots{"/sys/fs/bpf", "/run/cilium/bpffs"};
+inline constexpr std::array kCiliumBpffsRoots{"/sys/fs/bpf", "/run/cilium/bpffs"};
 
 /// `flags` of a key of Cilium's conntrack maps (cilium, bpf/lib/common.h). TUPLE_F_IN (1) is left out on purpose: the
 /// misdirected SYN-ACK makes such an entry itself.
