@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -345,6 +346,22 @@ TEST_P(CiliumFamilyTest, ItsMapMayComeLaterAndBeReplaced) {
     return log.find(opened) != log.rfind(opened);
   }));
   expect_silence_by_translation(GetParam(), connect(GetParam(), second_ports), static_cast<int>(before) + kConnections);
+}
+
+// In a mount namespace of its own: the machine's bpffs is not the tests'.
+TEST_F(CiliumLabTest, ItsMapsAreFoundInTheUsualPlaces) {
+  for (const std::string root : {"/sys/fs/bpf", "/run/cilium/bpffs"}) {
+    SCOPED_TRACE(root);
+    const std::string out = filesystem.root() + "-check";
+    const std::string script = "mount -t tmpfs tmpfs /run && mkdir -p /run/cilium/bpffs && mount -t bpf bpffs " + root +
+                               " && mkdir -p " + root + "/tc/globals && /usr/sbin/bpftool map create " + root +
+                               "/tc/globals/cilium_ct6_global type lru_hash key 38 value 56 entries 16 name ct6 && " +
+                               HAIRPIND_BINARY + " check >" + out + " 2>&1";
+    EXPECT_EQ(run_command({"unshare", "--mount", "sh", "-c", script}), 0);
+    EXPECT_THAT(read_file(out), HasSubstr("reading " + root + "/tc/globals/cilium_ct6_global"));
+    EXPECT_THAT(read_file(out), HasSubstr("conntrack kernel and cilium,"));
+    std::filesystem::remove(out);
+  }
 }
 
 TEST_P(CiliumFamilyTest, AMapOfAnotherShapeIsNotTrusted) {
