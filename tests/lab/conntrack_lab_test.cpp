@@ -348,6 +348,38 @@ TEST_P(CiliumFamilyTest, ItsMapMayComeLaterAndBeReplaced) {
   expect_silence_by_translation(GetParam(), connect(GetParam(), second_ports), static_cast<int>(before) + kConnections);
 }
 
+// Where the answers pass no hook of the client's device, and Cilium's map is there to be asked.
+TEST(CiliumRedirectTest, HealthyConnectionsCostNoEventThereEither) {
+  constexpr int kRequests = 200;
+  const NetworkLab lab("redirect");
+  const BpfFilesystem filesystem;
+  for (const std::string& reason : {lab.unavailable(), filesystem.unavailable()}) {
+    if (!reason.empty()) {
+      GTEST_SKIP() << reason;
+    }
+  }
+  for (const Family& family : {kV4, kV6}) {
+    CiliumMap(family.v4).pin(filesystem);
+  }
+  lab.set_mode("node-dnat");
+  const AgentProcess agent(lab, {"--lb", kV4.lb_label, "--lb", kV6.lb_label, "--handshake-timeout", "1",
+                                 "--cilium-bpffs", filesystem.root()});
+  ASSERT_TRUE(agent.wait_until_ready());
+  EXPECT_THAT(agent.standard_error(), HasSubstr("conntrack kernel and cilium"));
+  for (const Family& family : {kV4, kV6}) {
+    int complete = 0;
+    lab.inside("p1", [&] { complete = complete_requests(family.lb, 443, kRequests); });
+    EXPECT_EQ(complete, kRequests) << "the lab's legitimate traffic must work";
+    EXPECT_TRUE(eventually([&] {
+      return agent.metric("hairpind_handshakes_total{lb=\"" + std::string(family.lb_label) +
+                          "\",result=\"answered\"}") == kRequests;
+    })) << agent.get("/metrics").second;
+  }
+  EXPECT_TRUE(eventually([&] { return agent.metric("hairpind_pending_syns") == 0; }));
+  EXPECT_EQ(agent.metric("hairpind_events_total"), 0) << "healthy traffic must cost no event";
+  EXPECT_THAT(agent.alerts(), IsEmpty());
+}
+
 // In a mount namespace of its own: the machine's bpffs is not the tests'.
 TEST_F(CiliumLabTest, ItsMapsAreFoundInTheUsualPlaces) {
   for (const std::string root : {"/sys/fs/bpf", "/run/cilium/bpffs"}) {
