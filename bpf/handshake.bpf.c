@@ -16,6 +16,9 @@
 #ifndef ENOENT
 #define ENOENT 2
 #endif
+#ifndef EEXIST
+#define EEXIST 17
+#endif
 
 #include "conntrack.h"
 #include "conntrack_question.h"
@@ -37,21 +40,26 @@ static __noinline int on_pod_syn(struct __sk_buff *skb, const struct segment *sy
 {
 	struct hp_attempt_key key;
 	struct hp_attempt *attempt;
+	struct hp_source *source;
 	__u64 now;
 
 	if (!is_frontend(&syn->destination, syn->destination_port))
 		return 0;
 	set_key(&key, &syn->source, syn->source_port, syn->sequence);
-	attempt = bpf_map_lookup_elem(&pending, &key);
+	attempt = is_indexed(&key) ? bpf_map_lookup_elem(&pending, &key) : NULL;
 	if (attempt && is_endpoint(&attempt->lb, &syn->destination, syn->destination_port))
 		return count_retransmit(attempt);
-	if (source_is_forged(skb, syn)) {
-		count(HP_TOTAL_SPOOFED_SOURCES);
-		return 0;
+	source = bpf_map_lookup_elem(&sources, &syn->source);
+	if (!source || source->ifindex != skb->ifindex) {
+		if (source_is_forged(skb, syn)) {
+			count(HP_TOTAL_SPOOFED_SOURCES);
+			return 0;
+		}
+		source = bpf_map_lookup_elem(&sources, &syn->source);
 	}
 	now = bpf_ktime_get_ns();
 	add_attempt(&key, syn, skb->ifindex, 0, now);
-	note_caller(syn, now);
+	note_caller(syn, source, now);
 	if (syn->payload_length)
 		add_fast_open_alias(&key, syn->payload_length);
 	return 0;
@@ -316,7 +324,7 @@ static __noinline int on_net_leaving_syn(struct __sk_buff *skb, const struct seg
 	if (bpf_map_lookup_elem(&node_addresses, &syn->source)) {
 		now = bpf_ktime_get_ns();
 		add_attempt(&key, syn, skb->ifindex, HP_HOST_CLIENT, now);
-		note_caller(syn, now);
+		note_caller(syn, bpf_map_lookup_elem(&sources, &syn->source), now);
 	}
 	return 0;
 }

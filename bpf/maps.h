@@ -52,8 +52,8 @@ struct {
 
 /*
  * Which sequence number may follow a pending SYN: the client's first ACK is found among its data by
- * one load. By the ISN's low bits, the two newest each, overwritten without a lock, never cleared;
- * a tag is a hint, the lookup in `pending` that follows decides.
+ * one load. By the ISN's low bits, the two newest each, overwritten without a lock; a tag is a
+ * hint, the lookup in `pending` that follows decides.
  */
 #define ISN_TAG_COUNT 16384
 __u32 isn_tags[ISN_TAG_COUNT];
@@ -62,6 +62,15 @@ static __always_inline void tag_isn(__u32 isn)
 {
 	isn_tags[isn % ISN_TAG_COUNT] =
 	    isn_tags[isn % ISN_TAG_COUNT] << 16 | (__u16)(isn / ISN_TAG_COUNT);
+}
+
+/* Once answered: the client's ACK and its first data need not be looked up. */
+static __always_inline void untag_isn(__u32 isn)
+{
+	__u32 *tags = &isn_tags[isn % ISN_TAG_COUNT];
+
+	if ((__u16)*tags == (__u16)(isn / ISN_TAG_COUNT))
+		*tags >>= 16;
 }
 
 static __always_inline bool may_follow_syn(__u32 sequence)

@@ -110,10 +110,22 @@ static __always_inline void add_alias(const struct hp_attempt_key *alias,
 /* How fresh the times in `callers` and `sources` are kept. */
 #define CALL_INTERVAL_NS 1000000000ULL
 
-/* Not from add_attempt: both frames together would not fit into the verifier's 512 bytes. */
-static __noinline int note_caller(const struct segment *syn, __u64 now)
+/* Has it been recorded lately? "No" may be wrong. */
+static __always_inline bool is_indexed(const struct hp_attempt_key *key)
 {
-	struct hp_source *source = bpf_map_lookup_elem(&sources, &syn->source);
+	__u32 slot = isn_slot(key->isn);
+	const struct isn_index_slot *indexed = bpf_map_lookup_elem(&isn_index, &slot);
+
+	return indexed && indexed->newest.isn == key->isn && indexed->newest.port == key->port &&
+	       same_address(&indexed->newest.client, &key->client);
+}
+
+/*
+ * `source` is the entry of the SYN's own address, or NULL. Not from add_attempt: both frames
+ * together would not fit into the verifier's 512 bytes.
+ */
+static __noinline int note_caller(const struct segment *syn, struct hp_source *source, __u64 now)
+{
 	struct hp_caller_key key = {.client = syn->source};
 	__u64 *last;
 
@@ -133,7 +145,15 @@ static __noinline int note_caller(const struct segment *syn, __u64 now)
 	return 0;
 }
 
-/* S1: the first SYN of an attempt. */
+static __noinline int count_retransmit(struct hp_attempt *attempt)
+{
+	attempt->last_ns = bpf_ktime_get_ns();
+	COUNT_LB(&attempt->lb, syn_retransmits);
+	return 0;
+}
+
+/* S1: the first SYN of an attempt, unless it is there already: that spares each new one a look-up.
+ */
 static __noinline int add_attempt(const struct hp_attempt_key *key, const struct segment *syn,
 				  __u32 ifindex, __u32 flags, __u64 now)
 {
@@ -141,10 +161,19 @@ static __noinline int add_attempt(const struct hp_attempt_key *key, const struct
 	    .first_ns = now, .last_ns = now, .flags = flags, .syn_ifindex = ifindex};
 	__u32 slot = isn_slot(key->isn);
 	struct isn_index_slot *indexed;
+	struct hp_attempt *there;
+	long error;
 
 	set_endpoint(&attempt.lb, &syn->destination, syn->destination_port);
+	error = bpf_map_update_elem(&pending, key, &attempt, BPF_NOEXIST);
+	if (error == -EEXIST) {
+		there = bpf_map_lookup_elem(&pending, key);
+		if (there && is_endpoint(&there->lb, &syn->destination, syn->destination_port))
+			return count_retransmit(there);
+		error = bpf_map_update_elem(&pending, key, &attempt, BPF_ANY);
+	}
 	COUNT_LB(&attempt.lb, syns);
-	if (bpf_map_update_elem(&pending, key, &attempt, BPF_ANY)) {
+	if (error) {
 		count(HP_TOTAL_PENDING_FAILED);
 		return 0;
 	}
@@ -198,13 +227,6 @@ static __noinline int add_fast_open_alias(const struct hp_attempt_key *key, __u3
 	return 0;
 }
 
-static __noinline int count_retransmit(struct hp_attempt *attempt)
-{
-	attempt->last_ns = bpf_ktime_get_ns();
-	COUNT_LB(&attempt->lb, syn_retransmits);
-	return 0;
-}
-
 /*
  * The attempt with this ISN, under whatever name its packets go now: the node's SNAT may have
  * renamed them. Callers check what they know of the attempt.
@@ -253,6 +275,7 @@ static __noinline int conclude_answered(const struct hp_attempt_key *key,
 
 	if (bpf_map_delete_elem(&pending, key))
 		return 0;
+	untag_isn(key->isn);
 	if (!(attempt.flags & (HP_MISMATCHED | HP_UNANSWERED))) {
 		if (refused)
 			COUNT_LB(&attempt.lb, refused);

@@ -393,6 +393,18 @@ TEST_P(HandshakeFamilyTest, RetransmitsAddNothing) {
   EXPECT_EQ(incidents->front().count, 1);
 }
 
+TEST_P(HandshakeFamilyTest, RetransmitsAreKnownAmongAttemptsWithTheSameLowIsnBits) {
+  // What the ISN's low bits index has room for two (maps.h).
+  for (std::uint16_t i = 0; i < 3; i++) {
+    see(Hook::kFromPod, "pod1", syn(a(), static_cast<std::uint16_t>(40000 + i), kIsn + i * 16384U));
+  }
+  see(Hook::kFromPod, "pod1", syn(a(), 40000, kIsn));
+  EXPECT_EQ(counters(a().lb).syns, 3);
+  EXPECT_EQ(counters(a().lb).syn_retransmits, 1);
+  see(Hook::kToPod, "pod1", synack(a().lb, 443, a().p1));
+  EXPECT_EQ(counters(a().lb).answered, 1);
+}
+
 TEST_P(HandshakeFamilyTest, NewIsnOnTheSamePortIsANewAttempt) {
   hairpin_ip_target(a(), 40000, kIsn);
   hairpin_ip_target(a(), 40000, kIsn + 1000);
