@@ -19,24 +19,18 @@ constexpr std::uint8_t kTupleService = 4;
 
 // cilium 1.16, bpf/lib/common.h. Network order; "address fields are reversed, i.e. these field names are correct for
 // reply direction traffic" in entries that are not of a service.
-struct [[gnu::packed]] Ipv4CtTuple {
-  std::uint8_t daddr[4];
-  std::uint8_t saddr[4];
+template <std::size_t AddressSize>
+struct [[gnu::packed]] CtTuple {
+  std::uint8_t daddr[AddressSize];
+  std::uint8_t saddr[AddressSize];
   std::uint16_t dport;
   std::uint16_t sport;
   std::uint8_t nexthdr;
   std::uint8_t flags;
 };
+using Ipv4CtTuple = CtTuple<4>;
+using Ipv6CtTuple = CtTuple<16>;
 static_assert(sizeof(Ipv4CtTuple) == 14);
-
-struct [[gnu::packed]] Ipv6CtTuple {
-  std::uint8_t daddr[16];
-  std::uint8_t saddr[16];
-  std::uint16_t dport;
-  std::uint16_t sport;
-  std::uint8_t nexthdr;
-  std::uint8_t flags;
-};
 static_assert(sizeof(Ipv6CtTuple) == 38);
 
 struct CtEntry {

@@ -385,12 +385,12 @@ TEST_F(CiliumLabTest, ItsMapsAreFoundInTheUsualPlaces) {
   for (const std::string root : {"/sys/fs/bpf", "/run/cilium/bpffs"}) {
     SCOPED_TRACE(root);
     const std::string out = filesystem.root() + "-check";
-    const std::string script = "mount -t tmpfs tmpfs /run && mkdir -p /run/cilium/bpffs && mount -t bpf bpffs " + root +
-                               " && mkdir -p " + root + "/tc/globals && /usr/sbin/bpftool map create " + root +
-                               "/tc/globals/cilium_ct6_global type lru_hash key 38 value 56 entries 16 name ct6 && " +
-                               HAIRPIND_BINARY + " check >" + out + " 2>&1";
-    EXPECT_EQ(run_command({"unshare", "--mount", "sh", "-c", script}), 0);
-    EXPECT_THAT(read_file(out), HasSubstr("reading " + root + "/tc/globals/cilium_ct6_global"));
+    const std::string script =
+        "set -e; mount -t tmpfs tmpfs /run; mkdir -p /run/cilium/bpffs; mount -t bpf bpffs $0; mkdir -p $0/tc/globals; "
+        "/usr/sbin/bpftool map create $0/tc/globals/cilium_ct6_global "
+        "type lru_hash key 38 value 56 entries 16 name ct6; $1 check >$2 2>&1";
+    EXPECT_EQ(run_command({"unshare", "--mount", "sh", "-c", script, root, HAIRPIND_BINARY, out}), 0);
+    EXPECT_THAT(read_file(out), HasSubstr(root + "/tc/globals/cilium_ct6_global"));
     EXPECT_THAT(read_file(out), HasSubstr("conntrack kernel and cilium,"));
     std::filesystem::remove(out);
   }

@@ -281,6 +281,18 @@ table inet lb {
 RULES
 }
 
+sends_statelessly() { # sends_statelessly lb|node: there, what is for the LB goes to p2, without conntrack
+  in_ns "$1" nft -f - <<'RULES'
+table inet stateless {
+  chain prerouting {
+    type filter hook prerouting priority raw;
+    ip daddr 10.0.5.5 tcp dport 443 ip daddr set 10.0.1.20 tcp dport set 8443 notrack
+    ip6 daddr fd00:5::5 tcp dport 443 ip6 daddr set fd00:1::20 tcp dport set 8443 notrack
+  }
+}
+RULES
+}
+
 node_dnats() { # node_dnats V4 V6 PORT [TARGET-V4 TARGET-V6]: what is sent there goes to p2, or to that target
   in_ns node nft -f - <<RULES
 table inet node {
@@ -411,17 +423,7 @@ mode() {
   case ${1%-flooded} in
   ip-target) lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443' ;;
   ip-target-same-port) lb_sends_to 10.0.1.20:443 '[fd00:1::20]:443' ;;
-  ip-target-stateless)
-    in_ns lb nft -f - <<'RULES'
-table inet lb {
-  chain prerouting {
-    type filter hook prerouting priority raw;
-    ip daddr 10.0.5.5 tcp dport 443 ip daddr set 10.0.1.20 tcp dport set 8443 notrack
-    ip6 daddr fd00:5::5 tcp dport 443 ip6 daddr set fd00:1::20 tcp dport set 8443 notrack
-  }
-}
-RULES
-    ;;
+  ip-target-stateless) sends_statelessly lb ;;
   ip-target-conntrack)
     lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443'
     in_ns node nft 'add table inet node; add chain inet node forward { type filter hook forward priority filter; };
@@ -488,15 +490,7 @@ RULES
     node_drops_answers
     ;;
   stateless-dnat-policy)
-    in_ns node nft -f - <<'RULES'
-table inet node {
-  chain prerouting {
-    type filter hook prerouting priority raw;
-    ip daddr 10.0.5.5 tcp dport 443 ip daddr set 10.0.1.20 tcp dport set 8443 notrack
-    ip6 daddr fd00:5::5 tcp dport 443 ip6 daddr set fd00:1::20 tcp dport set 8443 notrack
-  }
-}
-RULES
+    sends_statelessly node
     node_drops_answers
     ;;
   ip-target-policy)
