@@ -394,7 +394,7 @@ TEST_P(HandshakeFamilyTest, RetransmitsAddNothing) {
 }
 
 TEST_P(HandshakeFamilyTest, RetransmitsAreKnownAmongAttemptsWithTheSameLowIsnBits) {
-  // What the ISN's low bits index has room for two (maps.h).
+  // The index by the low bits has room for two of them (maps.h).
   for (std::uint16_t i = 0; i < 3; i++) {
     see(Hook::kFromPod, "pod1", syn(a(), static_cast<std::uint16_t>(40000 + i), kIsn + i * 16384U));
   }
