@@ -31,6 +31,8 @@ constexpr std::chrono::seconds kStalled{10};
 constexpr std::chrono::hours kIncidentIdle{24};
 // Alerts wait for a pipe's reader. Polled, since a file in its place could not be watched by epoll.
 constexpr int kSlowReaderMilliseconds = 20;
+// Attaching a TCX link waits for an RCU grace period, 10 to 30 ms: a burst of pods must not hold up alerts for seconds.
+constexpr int kAttachesPerTurn = 4;
 // Changes of the cluster are taken in together: a rollout is hundreds of them.
 constexpr std::chrono::milliseconds kClusterBurst{100};
 constexpr std::chrono::seconds kExposureInterval{10};
@@ -158,6 +160,11 @@ Result<std::unique_ptr<Agent>> Agent::start(Configuration configuration) {
   agent->follow_conntrack();
   agent->apply_frontends();
   agent->apply_interfaces();
+  while (agent->attach_left_) {
+    // What has vanished meanwhile would be tried for ever.
+    agent->handle_interfaces();
+    agent->apply_interfaces();
+  }
   if (auto started = agent->start_resolver(); !started) {
     return std::unexpected(started.error());
   }
@@ -305,8 +312,8 @@ Result<void> Agent::run() {
   ready_ = true;
   for (;;) {
     std::array<epoll_event, 8> ready{};
-    const int count =
-        epoll_wait(epoll_.get(), ready.data(), ready.size(), sink_.blocked() ? kSlowReaderMilliseconds : -1);
+    const int patience = sink_.blocked() ? kSlowReaderMilliseconds : -1;
+    const int count = epoll_wait(epoll_.get(), ready.data(), ready.size(), attach_left_ ? 0 : patience);
     if (count < 0 && errno != EINTR) {
       return fail_errno("wait for events", errno);
     }
@@ -332,6 +339,9 @@ Result<void> Agent::run() {
       } else {
         drain(deadline_timer_.get());
       }
+    }
+    if (attach_left_) {
+      apply_interfaces();
     }
     if (sink_.blocked()) {
       note_sink(sink_.retry());
@@ -422,8 +432,14 @@ void Agent::apply_interfaces() {
     datapath_->detach(ifindex);
   }
   std::erase_if(attach_failed_, [&](std::uint32_t ifindex) { return !selected.contains(ifindex); });
+  int waits = 0;
+  attach_left_ = false;
   for (const auto& [ifindex, role] : selected) {
     const NetworkInterface& interface = view.interfaces.at(ifindex);
+    if (!datapath_->attached().contains(ifindex) && !attach_failed_.contains(ifindex) && waits++ == kAttachesPerTurn) {
+      attach_left_ = true;
+      break;
+    }
     attach({.ifindex = ifindex,
             .role = role == InterfaceRole::kPod ? DeviceRole::kPod : DeviceRole::kUplink,
             .master_ifindex = interface.master_ifindex},

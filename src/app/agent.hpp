@@ -122,6 +122,7 @@ class Agent {
   Cluster cluster_;
   std::map<Endpoint, std::string> lb_services_;  ///< the newest Service of each load balancer, kept when it is gone
   MismatchLedger ledger_;
+  bool attach_left_ = false;                  ///< apply_interfaces has more to attach, in the next turn
   std::set<std::uint32_t> attach_failed_;     ///< logged once; tried again at each tick
   std::vector<std::string> unmatched_globs_;  ///< warned of
   bool sink_failing_ = false;
