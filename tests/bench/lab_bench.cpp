@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The agent in the lab, each measurement beside its budget. Needs root; run by scripts/bench.sh.
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>

@@ -74,7 +74,7 @@ TEST_F(ScaleTest, PodsThatComeAndGoLeaveNothingBehind) {
   EXPECT_TRUE(eventually([&] { return attached(*agent, kOwnPods + kAlive); })) << agent->standard_error();
   EXPECT_EQ(agent->metric("hairpind_attach_failures_total"), 0) << agent->standard_error();
   EXPECT_EQ(open_descriptors(*agent), descriptors) << "a TCX link is a descriptor of the agent's";
-  EXPECT_LE(agent->resident_kib(), memory + 4 * 1024);
+  EXPECT_LE(agent->resident_kib(), memory + 4 * std::uint64_t{1024});
   lab().inside("p1", [] { const PendingConnections connections("10.0.5.5", 443, 3); });
   EXPECT_TRUE(eventually([&] { return agent->metric_sum("hairpind_mismatches_total") == 3; }));
   remove_pod_interfaces(lab(), oldest, kAlive);

@@ -42,6 +42,7 @@ class StormTest : public LabTest {
 
   void refuse(std::uint32_t attempts) {
     std::vector<std::jthread> threads;
+    threads.reserve(storms.size());
     for (const auto& storm : storms) {
       threads.emplace_back([&storm, attempts] { EXPECT_TRUE(storm->run(attempts / 2)) << "no answers any more"; });
     }
@@ -110,7 +111,7 @@ class StormTest : public LabTest {
     for (const auto& [incident, count] : alerts) {
       EXPECT_LE(count, 2 + intervals) << incident;
     }
-    EXPECT_LE(agent->resident_kib(), memory_before + 16 * 1024);
+    EXPECT_LE(agent->resident_kib(), memory_before + 16 * std::uint64_t{1024});
   }
 
   std::vector<std::unique_ptr<SynStorm>> storms;
