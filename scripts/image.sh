@@ -29,7 +29,7 @@ build_binary() {
   [ ! -x "$binary" ] || return 0
   [ -z "${BINARY:-}" ] || fail "there is no $BINARY"
   cmake --preset release
-  cmake --build --preset release --target hairpind
+  cmake --build --preset release
 }
 
 # The binary, the loader and the libraries that it names, each where the loader looks for it without an ld.so.cache.

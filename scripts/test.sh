@@ -23,7 +23,7 @@ remove_leftovers() {
 trap remove_leftovers EXIT
 
 ./scripts/install-dependencies.sh
-cmake --preset "$preset"
+cmake --preset "$preset" -DBUILD_TESTING=ON
 cmake --build --preset "$preset"
 rm -rf "$results"
 status=0
