@@ -544,11 +544,10 @@ static long sweep_attempt(struct bpf_map *map, const struct hp_attempt_key *swep
 		state->undecided++;
 		return 0;
 	}
-	if (attempt->flags & HP_TRANSLATED)
-		/* The target answered and the node translates: to_pod is not on every datapath. */
-		conclude_answered(&key, attempt, false);
-	else if ((attempt->flags & (HP_RETURNED | HP_SYNACK_LEFT)) &&
-		 !(attempt->flags & HP_ANSWER_ARRIVED))
+	/* Translated by this node or answered by the LB, and the client has never acknowledged it:
+	 * lost on the way, but not misdirected. */
+	if ((attempt->flags & (HP_RETURNED | HP_SYNACK_LEFT)) &&
+	    !(attempt->flags & (HP_TRANSLATED | HP_ANSWER_ARRIVED)))
 		conclude_misdirected(&key, attempt, &ending);
 	else
 		conclude_unanswered(&key, attempt);

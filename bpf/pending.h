@@ -280,11 +280,7 @@ static __noinline int conclude_answered(const struct hp_attempt_key *key,
 		if (refused)
 			COUNT_LB(&attempt.lb, refused);
 		else
-			/* Translated on this node, the target's SYN-ACK is the answer. */
-			count_answered(&attempt.lb,
-				       (attempt.flags & HP_TRANSLATED ? attempt.synack_ns
-								      : bpf_ktime_get_ns()) -
-					   attempt.first_ns);
+			count_answered(&attempt.lb, bpf_ktime_get_ns() - attempt.first_ns);
 	} else if ((attempt.flags & HP_EMITTED) && !refused) {
 		attempt.outcome = HP_OUTCOME_COMPLETED;
 		emit(HP_EVENT_OUTCOME, bpf_ktime_get_ns(), key, &attempt);
