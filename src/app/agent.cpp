@@ -271,7 +271,7 @@ Result<void> Agent::start_resolver() {
     return std::unexpected(resolver.error());
   }
   resolver_ = *std::move(resolver);
-  resolver_->set_names(fixed_hosts_);
+  resolver_->change_names(fixed_hosts_);
   return {};
 }
 
@@ -533,10 +533,9 @@ void Agent::apply_frontends() {
 
 void Agent::apply_watch_changes() {
   WatchChanges changes = cluster_.take_watch_changes();
-  if (changes.hostnames) {
-    std::set<std::string> names = cluster_.hostnames();
-    names.insert(fixed_hosts_.begin(), fixed_hosts_.end());
-    resolver_->set_names(names);
+  std::erase_if(changes.old_hostnames, [&](const std::string& name) { return fixed_hosts_.contains(name); });
+  if (!changes.new_hostnames.empty() || !changes.old_hostnames.empty()) {
+    resolver_->change_names(changes.new_hostnames, changes.old_hostnames);
   }
   if (!changes.removed.empty()) {
     const std::set<Frontend> configured = configured_frontends();

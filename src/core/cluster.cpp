@@ -74,7 +74,11 @@ void Cluster::apply(const ClusterChanges& changes, WallTime now) {
     }
   }
   // Not as each Service goes: one that changes is taken out and put back.
-  std::erase_if(resolutions_, [&](const auto& resolution) { return !hostname_services_.contains(resolution.first); });
+  for (const std::string& hostname : touched_hostnames_) {
+    if (!hostname_services_.contains(hostname)) {
+      resolutions_.erase(hostname);
+    }
+  }
   if (changes.node_addresses) {
     node_addresses_ = *changes.node_addresses;
   }
@@ -184,7 +188,7 @@ void Cluster::index(const Service& service) {
     }
     if (!ingress.hostname.empty()) {
       hostname_services_[ingress.hostname].insert(service.full_name());
-      hostnames_touched_ = true;
+      touched_hostnames_.insert(ingress.hostname);
       for (const IpAddress& address : addresses_of(ingress.hostname)) {
         add_frontends(service, address, ingress.hostname);
       }
@@ -205,7 +209,7 @@ void Cluster::unindex(const Service& service) {
         remove_frontends(service, address, ingress.hostname);
       }
       erase_from(hostname_services_, ingress.hostname, service.full_name());
-      hostnames_touched_ = true;
+      touched_hostnames_.insert(ingress.hostname);
     }
   }
 }
@@ -230,7 +234,9 @@ WatchChanges Cluster::take_watch_changes() {
     auto& where = load_balancers_.contains(endpoint) ? changes.added : changes.removed;
     where.push_back({.address = endpoint.address, .port = endpoint.port});
   }
-  changes.hostnames = std::exchange(hostnames_touched_, false);
+  for (const std::string& hostname : std::exchange(touched_hostnames_, {})) {
+    (hostname_services_.contains(hostname) ? changes.new_hostnames : changes.old_hostnames).insert(hostname);
+  }
   return changes;
 }
 
@@ -239,14 +245,17 @@ void Cluster::set_resolution(const std::string& hostname, const std::set<IpAddre
   if (published == hostname_services_.end()) {
     return;
   }
-  // A copy: taking Services out changes the original.
-  const std::set<std::string> names = published->second;
-  for (const std::string& name : names) {
-    unindex(services_.at(name));
-  }
-  resolutions_[hostname] = addresses;
-  for (const std::string& name : names) {
-    index(services_.at(name));
+  const std::set<IpAddress> before = std::exchange(resolutions_[hostname], addresses);
+  for (const std::string& name : published->second) {
+    const Service& service = services_.at(name);
+    for (const IpAddress& address : before) {
+      if (!addresses.contains(address)) {
+        remove_frontends(service, address, hostname);
+      }
+    }
+    for (const IpAddress& address : addresses) {
+      add_frontends(service, address, hostname);
+    }
   }
 }
 
@@ -271,14 +280,6 @@ std::set<Frontend> Cluster::frontends() const {
     frontends.insert(frontends.end(), Frontend{.address = endpoint.address, .port = endpoint.port});
   }
   return frontends;
-}
-
-std::set<std::string> Cluster::hostnames() const {
-  std::set<std::string> names;
-  for (const auto& [hostname, services] : hostname_services_) {
-    names.insert(names.end(), hostname);
-  }
-  return names;
 }
 
 bool Cluster::has_local_backend(const Service& service, const PodRef& client) const {

@@ -25,6 +25,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// Names being asked for at once. Thousands would be as many packets in a moment, at the node's DNS server and back.
+constexpr int kMostAsking = 64;
+
 struct ChannelDeleter {
   void operator()(ares_channeldata* channel) const { ares_destroy(channel); }
 };
@@ -68,26 +71,31 @@ class Resolver::Worker {
     return {};
   }
 
-  void set_names(const std::set<std::string>& names) {
+  void change_names(const std::set<std::string>& added, const std::set<std::string>& dropped) {
     {
-      const std::scoped_lock lock(wanted_mutex_);
-      std::ranges::set_difference(wanted_, names, std::inserter(dropped_, dropped_.end()));
-      wanted_ = names;
+      const std::scoped_lock lock(orders_mutex_);
+      std::ranges::transform(dropped, std::back_inserter(orders_), [](const auto& name) { return Order{name, false}; });
+      std::ranges::transform(added, std::back_inserter(orders_), [](const auto& name) { return Order{name, true}; });
     }
     eventfd_write(wake_.get(), 1);
   }
 
  private:
   struct Host {
-    Clock::time_point due = Clock::now();
+    Clock::time_point due;  ///< asked for again; while it is not being asked for, it is in due_ too
     bool asking = false;
     bool failing = false;
     std::map<IpAddress, Clock::time_point> last_answered;
     std::set<IpAddress> told;
   };
+  using NamedHost = std::map<std::string, Host>::value_type;
   struct Question {
     Worker* worker;
     std::string name;
+  };
+  struct Order {
+    std::string name;
+    bool keep_resolved;
   };
 
   Result<void> open_channel() {
@@ -124,7 +132,7 @@ class Resolver::Worker {
 
   void run() {
     while (!stopping_) {
-      take_wanted();
+      take_orders();
       ask_due();
       wait();
     }
@@ -132,15 +140,31 @@ class Resolver::Worker {
     channel_.reset();
   }
 
-  void take_wanted() {
-    const std::scoped_lock lock(wanted_mutex_);
-    // One that was dropped and is wanted again starts anew: whoever dropped it has forgotten what was told.
-    for (const std::string& name : std::exchange(dropped_, {})) {
-      hosts_.erase(name);
+  void take_orders() {
+    std::vector<Order> orders;
+    {
+      const std::scoped_lock lock(orders_mutex_);
+      orders.swap(orders_);
     }
-    for (const std::string& name : wanted_) {
-      hosts_.try_emplace(name);
+    for (const Order& order : orders) {
+      const auto [host, is_new] = hosts_.try_emplace(order.name);
+      if (!host->second.asking) {
+        due_.erase({host->second.due, &*host});
+      }
+      if (!order.keep_resolved) {
+        hosts_.erase(host);
+        continue;
+      }
+      host->second.told.clear();
+      if (!host->second.asking) {
+        ask_at(*host, Clock::now());
+      }
     }
+  }
+
+  void ask_at(NamedHost& host, Clock::time_point due) {
+    host.second.due = due;
+    due_.emplace(due, &host);
   }
 
   void ask_due() {
@@ -148,20 +172,17 @@ class Resolver::Worker {
     if (channel_suspect_ && asking_ == 0 && open_channel()) {
       channel_suspect_ = false;
     }
-    std::vector<std::string> due;
-    for (auto& [name, host] : hosts_) {
-      if (!host.asking && host.due <= Clock::now()) {
-        host.asking = true;
-        due.push_back(name);
-      }
-    }
-    for (const std::string& name : due) {
+    const auto now = Clock::now();
+    while (!due_.empty() && due_.begin()->first <= now && asking_ < kMostAsking) {
+      NamedHost& host = *due_.begin()->second;
+      due_.erase(due_.begin());
+      host.second.asking = true;
       asking_++;
       const ares_addrinfo_hints hints{
           .ai_flags = ARES_AI_NOSORT, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_protocol = 0};
       // Given back in answered(), which c-ares calls exactly once.
-      ares_getaddrinfo(channel_.get(), name.c_str(), nullptr, &hints, on_answer,
-                       new Question{.worker = this, .name = name});
+      ares_getaddrinfo(channel_.get(), host.first.c_str(), nullptr, &hints, on_answer,
+                       new Question{.worker = this, .name = host.first});
     }
   }
 
@@ -180,9 +201,13 @@ class Resolver::Worker {
       return;
     }
     Host& host = found->second;
+    if (!host.asking) {
+      // The answer to a question of before it was dropped and wanted again, which is asked for anew.
+      return;
+    }
     host.asking = false;
     if (status != ARES_SUCCESS || answer == nullptr || answer->nodes == nullptr) {
-      host.due = Clock::now() + options_.retry;
+      ask_at(*found, Clock::now() + options_.retry);
       channel_suspect_ = true;
       if (!std::exchange(host.failing, true)) {
         on_error_(name, std::string("DNS: ") + ares_strerror(status == ARES_SUCCESS ? ARES_ENODATA : status));
@@ -198,7 +223,7 @@ class Resolver::Worker {
         ttl = std::min<std::chrono::milliseconds>(ttl, std::chrono::seconds(node->ai_ttl));
       }
     }
-    host.due = now + std::max(ttl, options_.shortest_ttl);
+    ask_at(*found, now + std::max(ttl, options_.shortest_ttl));
     std::erase_if(host.last_answered, [&](const auto& seen) { return now - seen.second > options_.grace; });
     std::set<IpAddress> addresses;
     for (const auto& [address, last] : host.last_answered) {
@@ -212,11 +237,9 @@ class Resolver::Worker {
 
   [[nodiscard]] int timeout_ms() const {
     auto wait = std::chrono::milliseconds(std::chrono::hours(1));
-    for (const auto& [name, host] : hosts_) {
-      if (!host.asking) {
-        // Up, so as not to wake a moment too early and spin.
-        wait = std::min(wait, std::chrono::ceil<std::chrono::milliseconds>(host.due - Clock::now()));
-      }
+    if (!due_.empty() && asking_ < kMostAsking) {
+      // Up, so as not to wake a moment too early and spin.
+      wait = std::min(wait, std::chrono::ceil<std::chrono::milliseconds>(due_.begin()->first - Clock::now()));
     }
     timeval bound{};
     if (ares_timeout(channel_.get(), nullptr, &bound) != nullptr) {
@@ -250,13 +273,13 @@ class Resolver::Worker {
   const OnChange on_change_;
   const OnError on_error_;
   const FileDescriptor wake_;
-  std::mutex wanted_mutex_;
-  std::set<std::string> wanted_;
-  std::set<std::string> dropped_;
+  std::mutex orders_mutex_;
+  std::vector<Order> orders_;  ///< not yet carried out, in their order
   std::atomic<bool> stopping_{false};
 
   // The thread's own.
   std::map<std::string, Host> hosts_;
+  std::set<std::pair<Clock::time_point, NamedHost*>> due_;  ///< of hosts_, not being asked for; soonest first
   std::map<ares_socket_t, short> sockets_;
   int asking_ = 0;
   bool channel_suspect_ = false;
@@ -284,8 +307,8 @@ Result<std::unique_ptr<Resolver>> Resolver::start(Options options, OnChange on_c
   return std::unique_ptr<Resolver>(new Resolver(std::move(worker)));
 }
 
-void Resolver::set_names(const std::set<std::string>& names) {
-  worker_->set_names(names);
+void Resolver::change_names(const std::set<std::string>& added, const std::set<std::string>& dropped) {
+  worker_->change_names(added, dropped);
 }
 
 }  // namespace hairpind

@@ -35,7 +35,8 @@ struct ClusterChanges {
 struct WatchChanges {
   std::vector<Frontend> added;
   std::vector<Frontend> removed;
-  bool hostnames = false;  ///< Cluster::hostnames() may have changed
+  std::set<std::string> new_hostnames;
+  std::set<std::string> old_hostnames;
 };
 
 /// The cluster as this node sees it: names for addresses, load balancers to watch for.
@@ -61,8 +62,6 @@ class Cluster {
   [[nodiscard]] WatchChanges take_watch_changes();
   /// Every load balancer found, by address and port.
   [[nodiscard]] std::set<Frontend> frontends() const;
-  /// Every host name that a Service publishes.
-  [[nodiscard]] std::set<std::string> hostnames() const;
   /// A ready pod of this node that the Service selects, other than `client`.
   [[nodiscard]] bool has_local_backend(const Service& service, const PodRef& client) const;
 
@@ -96,8 +95,8 @@ class Cluster {
   std::map<std::uint16_t, std::set<std::string>> node_ports_;       ///< -> full names
   std::map<std::string, std::set<std::string>> hostname_services_;  ///< -> full names
   std::map<std::string, std::set<IpAddress>> resolutions_;
-  std::set<Endpoint> touched_;  ///< of load_balancers_, since take_watch_changes()
-  bool hostnames_touched_ = false;
+  std::set<Endpoint> touched_;               ///< of load_balancers_, since take_watch_changes()
+  std::set<std::string> touched_hostnames_;  ///< of hostname_services_, likewise
 };
 
 }  // namespace hairpind

@@ -39,9 +39,9 @@ class Resolver {
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
-  /// Replaces the names to keep resolved. A new one, or one that was dropped before, is told of at its first answer.
-  /// Thread safe.
-  void set_names(const std::set<std::string>& names);
+  /// Drops names, then adds some: each added one is asked for at once and told of at its next answer, even if it was
+  /// there before. What a dropped one answered is forgotten. Thread safe.
+  void change_names(const std::set<std::string>& added, const std::set<std::string>& dropped = {});
 
  private:
   class Worker;

@@ -120,7 +120,7 @@ TEST(Cluster, HostNetworkPodsAreFoundByTheNodesAddressAndTheirPort) {
 TEST(Cluster, LoadBalancersByAddressAndByName) {
   Cluster cluster;
   cluster.apply({.services = {service("api", "", "10.0.5.5"), service("web", "lb.example.com")}}, kStart);
-  EXPECT_THAT(cluster.hostnames(), ElementsAre("lb.example.com"));
+  EXPECT_THAT(cluster.take_watch_changes().new_hostnames, ElementsAre("lb.example.com"));
   EXPECT_THAT(cluster.frontends(), ElementsAre(Frontend{.address = *IpAddress::parse("10.0.5.5"), .port = 443}))
       << "UDP ports are no business of ours";
   cluster.set_resolution("lb.example.com", {*IpAddress::parse("10.0.5.6")});
@@ -160,7 +160,7 @@ TEST(Cluster, AServiceThatChangesOrGoesLeavesNothingBehind) {
   changed.ports[0].node_port = 31000;
   cluster.apply({.services = {changed}}, kStart);
   EXPECT_THAT(cluster.frontends(), ElementsAre(Frontend{.address = *IpAddress::parse("10.0.5.7"), .port = 443}));
-  EXPECT_THAT(cluster.hostnames(), IsEmpty());
+  EXPECT_THAT(cluster.take_watch_changes().new_hostnames, IsEmpty());
   EXPECT_EQ(cluster.service_with_node_port(30443), nullptr);
   EXPECT_EQ(cluster.service_with_node_port(31000)->name, "web");
   cluster.apply({.removed_services = {"shop/web"}}, kStart);
@@ -178,7 +178,7 @@ TEST(Cluster, TellsWhatIsToBeWatchedOtherwise) {
   WatchChanges changes = cluster.take_watch_changes();
   EXPECT_THAT(changes.added, ElementsAre(frontend("10.0.5.5")));
   EXPECT_THAT(changes.removed, IsEmpty());
-  EXPECT_TRUE(changes.hostnames);
+  EXPECT_THAT(changes.new_hostnames, ElementsAre("lb.example.com"));
   cluster.set_resolution("lb.example.com", {*IpAddress::parse("10.0.5.6")});
   EXPECT_THAT(cluster.take_watch_changes().added, ElementsAre(frontend("10.0.5.6")));
 
@@ -188,7 +188,7 @@ TEST(Cluster, TellsWhatIsToBeWatchedOtherwise) {
   changes = cluster.take_watch_changes();
   EXPECT_THAT(changes.added, IsEmpty());
   EXPECT_THAT(changes.removed, IsEmpty());
-  EXPECT_FALSE(changes.hostnames);
+  EXPECT_THAT(changes.new_hostnames, IsEmpty());
   EXPECT_EQ(cluster.service("shop/web")->annotations, annotated.annotations);
 
   // One of two Services goes from an address; then it moves.
@@ -199,6 +199,15 @@ TEST(Cluster, TellsWhatIsToBeWatchedOtherwise) {
   changes = cluster.take_watch_changes();
   EXPECT_THAT(changes.added, ElementsAre(frontend("10.0.5.7")));
   EXPECT_THAT(changes.removed, ::testing::Contains(frontend("10.0.5.5")));
+
+  cluster.set_resolution("lb.example.com", {*IpAddress::parse("10.0.5.8")});
+  changes = cluster.take_watch_changes();
+  EXPECT_THAT(changes.added, ElementsAre(frontend("10.0.5.8")));
+  EXPECT_THAT(changes.removed, ElementsAre(frontend("10.0.5.6")));
+  cluster.apply({.removed_services = {"shop/web"}}, kStart);
+  changes = cluster.take_watch_changes();
+  EXPECT_THAT(changes.removed, ElementsAre(frontend("10.0.5.8")));
+  EXPECT_THAT(changes.old_hostnames, ElementsAre("lb.example.com"));
 }
 
 TEST(Cluster, LocalBackendsAreReadyPodsOfTheServiceOtherThanTheClient) {

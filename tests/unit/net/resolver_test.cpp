@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -39,7 +40,7 @@ class ResolverTest : public ::testing::Test {
         });
     ASSERT_TRUE(started) << started.error().message;
     resolver = *std::move(started);
-    resolver->set_names({"lb.test"});
+    resolver->change_names({"lb.test"});
   }
 
   template <typename Condition>
@@ -116,16 +117,64 @@ TEST_F(ResolverTest, ANameThatWasDroppedIsToldOfAgain) {
   ASSERT_TRUE(wait_for_addresses({ip("10.0.5.5")}));
   for (std::size_t told = 2; told < 10; told++) {
     // At once, so that the resolver's thread may see but the last.
-    resolver->set_names({});
-    resolver->set_names({"lb.test"});
+    resolver->change_names({}, {"lb.test"});
+    resolver->change_names({"lb.test"});
     ASSERT_TRUE(wait_until([&] { return resolutions.size() >= told; }));
   }
+}
+
+TEST_F(ResolverTest, ANameThatIsAddedTwiceIsToldOfTwiceAndKeepsItsOldAddresses) {
+  server.set({.addresses = {ip("10.0.5.5")}});
+  start(kFast);
+  ASSERT_TRUE(wait_for_addresses({ip("10.0.5.5")}));
+  server.set({.addresses = {ip("10.0.5.6")}});
+  ASSERT_TRUE(wait_for_addresses({ip("10.0.5.5"), ip("10.0.5.6")}));
+  std::size_t told = 0;
+  ASSERT_TRUE(wait_until([&] {
+    told = resolutions.size();
+    return true;
+  }));
+  resolver->change_names({"lb.test"});
+  EXPECT_TRUE(wait_until([&] { return resolutions.size() > told; }));
+  EXPECT_TRUE(wait_for_addresses({ip("10.0.5.5"), ip("10.0.5.6")}));
+}
+
+TEST_F(ResolverTest, ANameThatWasDroppedIsForgottenEvenWhileItIsAskedFor) {
+  server.set({.addresses = {}, .silent = true});
+  start(kFast);
+  while (server.questions() < 2) {
+    std::this_thread::sleep_for(1ms);
+  }
+  resolver->change_names({}, {"lb.test"});
+  server.set({.addresses = {ip("10.0.5.5")}});
+  resolver->change_names({"other.test"});
+  EXPECT_TRUE(wait_until([&] { return !resolutions.empty(); }));
+  EXPECT_EQ(resolutions.front().name, "other.test");
+}
+
+TEST_F(ResolverTest, ThousandsOfNamesAreAllResolved) {
+  constexpr std::size_t kNames = 3000;
+  server.set({.addresses = {ip("10.0.5.5")}});
+  start({.servers = {}});
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < kNames; i++) {
+    names.insert("lb" + std::to_string(i) + ".test");
+  }
+  resolver->change_names(names);
+  EXPECT_TRUE(wait_until([&] {
+    std::set<std::string> told;
+    for (const Resolution& resolution : resolutions) {
+      told.insert(resolution.name);
+    }
+    return std::ranges::includes(told, names);
+  }));
+  EXPECT_THAT(errors, ::testing::IsEmpty());
 }
 
 TEST_F(ResolverTest, SilentServerDelaysNeitherNamesNorTheEnd) {
   server.set({.addresses = {}, .response_code = 0, .silent = true});
   start(kFast);
-  resolver->set_names({"lb.test", "other.test"});
+  resolver->change_names({"other.test"});
   while (server.questions() < 2) {
     std::this_thread::sleep_for(1ms);
   }
