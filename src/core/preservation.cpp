@@ -350,7 +350,7 @@ Setting setting_of(const Service& service, std::uint16_t port, const NlbControll
   if (!controller.all_annotations || every_port.preservation == Preservation::kBroken) {
     return every_port;
   }
-  Setting own = read(std::string(kAwsAttributes) + "." + std::to_string(port));
+  const Setting own = read(std::string(kAwsAttributes) + "." + std::to_string(port));
   return own.preservation == Preservation::kAbsent ? every_port : own;
 }
 
