@@ -120,6 +120,7 @@ constexpr Shape kSnatEgressNodePort{"pod leaves under the node's address, LB -> 
                                     "snat-egress-node-port"};
 constexpr Shape kRpFilter{"LB -> pod, strict rp_filter", "rp-filter"};
 constexpr Shape kRemoteDirect{"LB -> pod elsewhere, which answers directly", "remote-direct"};
+constexpr Shape kSelf{"the pod is its own target", "ip-target", "p2"};
 constexpr Shape kHostClient{"hostNetwork client, LB -> pod", "ip-target", "node"};
 constexpr Shape kHostClientNodePort{"hostNetwork client, LB -> node port -> pod", "node-port", "node"};
 constexpr Shape kHostClientHostTarget{"hostNetwork client, LB -> hostNetwork pod", "host-target", "node"};
@@ -251,6 +252,20 @@ const std::vector<Expectation>& expectations() {
                    .conntrack = "unchecked",
                    .devices = "veth1, eth0",
                    .returned = "SYN not returned"}},
+      {&kSelf, kEverywhere, kV4,
+       Misdirected{.cause = "hairpin_martian",
+                   .responder = "nobody",
+                   .backend = "none",
+                   .conntrack = "unchecked",
+                   .outcome = "dropped (IP_LOCAL_SOURCE)",
+                   .devices = "veth2, none",
+                   .client = "P2"}},
+      {&kSelf, kEverywhere, kV6,
+       Misdirected{.cause = "hairpin_ip_target",
+                   .backend = "none",
+                   .conntrack = "unchecked",
+                   .devices = "veth2, none",
+                   .client = "P2"}},
       {&kHostClient, kStack, kV4, kHostMartian},
       {&kHostClient, kStack, kV6,
        Misdirected{.cause = "hairpin_ip_target", .devices = "eth0, veth2", .client = "NODE"}},
@@ -550,9 +565,10 @@ std::map<const Family*, Cell> run(const NetworkLab& lab, const Shape& shape, con
 std::string cell_name(const CellId& id) {
   const Shape* const shape = id.shape;
   const bool in_vain = std::string_view(shape->title).find("bypass") != std::string_view::npos;
-  std::string name = std::string(shape->client == std::string("p1") ? "" : "host_client_") + shape->mode +
-                     (shape->called == Called::kTarget ? "_direct" : "") + (in_vain ? "_in_vain" : "") + "_on_" +
-                     id.datapath->name + "_" + id.family->name;
+  const std::string_view client = shape->client;
+  const char* const who = client == "p1" ? "" : client == "node" ? "host_client_" : "self_";
+  std::string name = std::string(who) + shape->mode + (shape->called == Called::kTarget ? "_direct" : "") +
+                     (in_vain ? "_in_vain" : "") + "_on_" + id.datapath->name + "_" + id.family->name;
   std::ranges::replace(name, '-', '_');
   return name;
 }
