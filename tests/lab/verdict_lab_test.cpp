@@ -565,9 +565,8 @@ std::map<const Family*, Cell> run(const NetworkLab& lab, const Shape& shape, con
 std::string cell_name(const CellId& id) {
   const Shape* const shape = id.shape;
   const bool in_vain = std::string_view(shape->title).find("bypass") != std::string_view::npos;
-  const std::string_view client = shape->client;
-  const char* const who = client == "p1" ? "" : client == "node" ? "host_client_" : "self_";
-  std::string name = std::string(who) + shape->mode + (shape->called == Called::kTarget ? "_direct" : "") +
+  const std::map<std::string_view, std::string> prefixes{{"p1", ""}, {"p2", "self_"}, {"node", "host_client_"}};
+  std::string name = prefixes.at(shape->client) + shape->mode + (shape->called == Called::kTarget ? "_direct" : "") +
                      (in_vain ? "_in_vain" : "") + "_on_" + id.datapath->name + "_" + id.family->name;
   std::ranges::replace(name, '-', '_');
   return name;
