@@ -1101,7 +1101,7 @@ TEST_F(HandshakeTest, AFrontendThatGoesLeavesTheOthersWithItsFilterBit) {
   const auto counted = [&](const Frontend& frontend, std::uint32_t isn) {
     const auto before = total(HP_TOTAL_ATTEMPTS);
     see(Hook::kFromPod, "pod1",
-        PacketBuilder().from(kV4.p1, 40000).to(frontend.address.to_string().c_str(), 443).tcp(kSyn, isn));
+        PacketBuilder().from(kV4.p1, 40000).to(frontend.address.to_string(), 443).tcp(kSyn, isn));
     return total(HP_TOTAL_ATTEMPTS) == before + 1;
   };
   ASSERT_TRUE(datapath->change_frontends({first, second}, {}));
