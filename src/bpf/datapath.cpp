@@ -327,7 +327,7 @@ Result<void> Datapath::write_frontends(const std::vector<Frontend>& added, const
       touched.insert(old.address);
     }
   }
-  // The address's own entry, which is what is looked up first: after its ports have come, before they go.
+  // The address's own entry, which says whether its other ports count: after its ports have come, before they go.
   for (const IpAddress& address : touched) {
     const hp_endpoint key = endpoint_key(address, 0);
     const auto first = frontends_.lower_bound(Frontend{.address = address});
