@@ -362,7 +362,7 @@ TEST(CiliumRedirectTest, HealthyConnectionsCostNoEventThereEither) {
     CiliumMap(family.v4).pin(filesystem);
   }
   lab.set_mode("node-dnat");
-  const AgentProcess agent(lab, {"--lb", kV4.lb_label, "--lb", kV6.lb_label, "--handshake-timeout", "1",
+  const AgentProcess agent(lab, {"--lb", kV4.lb_label, "--lb", kV6.lb_label, "--handshake-timeout", "5",
                                  "--cilium-bpffs", filesystem.root()});
   ASSERT_TRUE(agent.wait_until_ready());
   EXPECT_THAT(agent.standard_error(), HasSubstr("conntrack kernel and cilium"));

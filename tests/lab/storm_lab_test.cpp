@@ -171,7 +171,7 @@ constexpr int kEachLoad = 12'500;
 
 TEST_F(HealthyLoadTest, RaisesNothing) {
   AgentProcess agent(lab(), {"--lb", "10.0.5.5:443", "--lb", "[fd00:5::5]:443", "--lb", "10.96.0.1:443", "--lb",
-                             "[fd00:96::1]:443", "--handshake-timeout", "1"});
+                             "[fd00:96::1]:443", "--handshake-timeout", "5"});
   ASSERT_TRUE(agent.wait_until_ready());
   int to_load_balancers = 0;
   for (const Load& load : kLoads) {

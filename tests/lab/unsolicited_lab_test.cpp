@@ -31,7 +31,7 @@ TEST_P(UnsolicitedTest, IsToldThoughEveryHandshakeWithTheLoadBalancerGoesWell) {
   const Family& family = GetParam();
   constexpr int kConnections = 20;
   lab().set_mode("proxy-as-client");
-  const AgentProcess agent(lab(), {"--lb", "10.0.5.5:443", "--lb", "[fd00:5::5]:443", "--handshake-timeout", "1"});
+  const AgentProcess agent(lab(), {"--lb", "10.0.5.5:443", "--lb", "[fd00:5::5]:443", "--handshake-timeout", "5"});
   ASSERT_TRUE(agent.wait_until_ready());
   std::unique_ptr<PendingConnections> connections;
   lab().inside("p1", [&] { connections = std::make_unique<PendingConnections>(family.lb, 443, kConnections); });
