@@ -138,6 +138,9 @@ static __noinline int on_pod_synack(struct __sk_buff *skb, const struct segment 
 	struct hp_attempt *attempt;
 	enum hp_conntrack conntrack = HP_CONNTRACK_UNCHECKED;
 
+	/* Nearly all answer no SYN to a load balancer, and the tables are cold. */
+	if (!may_follow_syn(synack->acknowledgment))
+		return 0;
 	set_key(&key, &synack->destination, synack->destination_port, synack->acknowledgment - 1);
 	attempt = find_any(&key);
 	if (!attempt)

@@ -209,10 +209,12 @@ static __noinline int add_unsolicited(const struct hp_attempt_key *key, const st
 	attempt.last_ns = now;
 	attempt.lb = source->lb;
 	set_endpoint(&attempt.returned, &syn->destination, syn->destination_port);
-	if (bpf_map_update_elem(&pending, key, &attempt, BPF_NOEXIST))
+	if (bpf_map_update_elem(&pending, key, &attempt, BPF_NOEXIST)) {
 		count(HP_TOTAL_PENDING_FAILED);
-	else
-		count(HP_TOTAL_ATTEMPTS);
+		return 0;
+	}
+	count(HP_TOTAL_ATTEMPTS);
+	tag_isn(key->isn);
 	return 0;
 }
 
