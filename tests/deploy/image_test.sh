@@ -144,7 +144,8 @@ node() { ip netns exec "$prefix-node" "$@"; }
 rights=()
 while read -r right; do rights+=(--allow "$right"); done < <(of ClusterRole '.rules[] | "\(.verbs[]) \(.resources[])"')
 token=$(head -c 24 /dev/urandom | base64)
-node "$api_server" --dir "$work/objects" --token "$token" --kubeconfig "$work/kubeconfig" "${rights[@]}" \
+# Not by node(), whose shell would be the job: the server must be, to be stopped.
+ip netns exec "$prefix-node" "$api_server" --dir "$work/objects" --token "$token" --kubeconfig "$work/kubeconfig" "${rights[@]}" \
   >"$work/api-server.log" 2>&1 &
 wait_for "the API server" grep -q '^serving' "$work/api-server.log"
 server=$(sed -n 's/^serving https:\/\/\([^,]*\),.*/\1/p' "$work/api-server.log")
