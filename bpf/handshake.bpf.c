@@ -51,10 +51,8 @@ static __noinline int on_pod_syn(struct __sk_buff *skb, const struct segment *sy
 		return count_retransmit(attempt);
 	source = bpf_map_lookup_elem(&sources, &syn->source);
 	if (!source || source->ifindex != skb->ifindex) {
-		if (source_is_forged(skb, syn)) {
-			count(HP_TOTAL_SPOOFED_SOURCES);
+		if (count_if_forged(skb, syn))
 			return 0;
-		}
 		source = bpf_map_lookup_elem(&sources, &syn->source);
 	}
 	now = bpf_ktime_get_ns();
@@ -120,10 +118,8 @@ static __noinline int on_masqueraded_synack(struct __sk_buff *skb, const struct 
 	    (attempt->flags & (HP_SYNACK_LEFT | HP_MISMATCHED)) ||
 	    !bpf_map_lookup_elem(&node_addresses, &synack->destination))
 		return 0;
-	if (source_is_forged(skb, synack)) {
-		count(HP_TOTAL_SPOOFED_SOURCES);
+	if (count_if_forged(skb, synack))
 		return 0;
-	}
 	note_synack(attempt, synack, skb->ifindex);
 	set_endpoint(&attempt->synack_left, &synack->source, synack->source_port);
 	attempt->flags |= HP_SYNACK_LEFT;
@@ -148,10 +144,8 @@ static __noinline int on_pod_synack(struct __sk_buff *skb, const struct segment 
 	if (is_endpoint(&attempt->lb, &synack->source, synack->source_port) ||
 	    (attempt->flags & (HP_SYNACK_LEFT | HP_TRANSLATED | HP_MISMATCHED)))
 		return 0;
-	if (source_is_forged(skb, synack)) {
-		count(HP_TOTAL_SPOOFED_SOURCES);
+	if (count_if_forged(skb, synack))
 		return 0;
-	}
 	/*
 	 * To an alias the node's SNAT would have to undo its work first: the entry would not tell.
 	 * Nor is there one of an unsolicited SYN's.
@@ -185,10 +179,8 @@ static __noinline int on_pod_reset(struct __sk_buff *skb, const struct segment *
 	if (!attempt)
 		return 0;
 	/* A target knows the ISN that it was sent. */
-	if (source_is_forged(skb, reset)) {
-		count(HP_TOTAL_SPOOFED_SOURCES);
+	if (count_if_forged(skb, reset))
 		return 0;
-	}
 	if (!(attempt->flags & HP_UNSOLICITED) &&
 	    is_endpoint(&attempt->lb, &reset->destination, reset->destination_port))
 		return conclude_answered(&key, attempt, false);
@@ -209,10 +201,8 @@ static __noinline int on_pod_ack(struct __sk_buff *skb, const struct segment *ac
 	attempt = find_attempt(&key);
 	if (!attempt || !is_endpoint(&attempt->lb, &ack->destination, ack->destination_port))
 		return 0;
-	if (source_is_forged(skb, ack)) {
-		count(HP_TOTAL_SPOOFED_SOURCES);
+	if (count_if_forged(skb, ack))
 		return 0;
-	}
 	return conclude_answered(&key, attempt, false);
 }
 
@@ -327,7 +317,7 @@ static __noinline int on_net_leaving_syn(struct __sk_buff *skb, const struct seg
 	if (bpf_map_lookup_elem(&node_addresses, &syn->source)) {
 		now = bpf_ktime_get_ns();
 		add_attempt(&key, syn, skb->ifindex, HP_HOST_CLIENT, now);
-		note_caller(syn, bpf_map_lookup_elem(&sources, &syn->source), now);
+		note_caller(syn, NULL, now);
 	}
 	return 0;
 }

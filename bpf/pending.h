@@ -121,8 +121,8 @@ static __always_inline bool is_indexed(const struct hp_attempt_key *key)
 }
 
 /*
- * `source` is the entry of the SYN's own address, or NULL. Not from add_attempt: both frames
- * together would not fit into the verifier's 512 bytes.
+ * `source` is the entry of the SYN's own address; NULL for one of the node's, which has none. Not
+ * from add_attempt: both frames together would not fit into the verifier's 512 bytes.
  */
 static __noinline int note_caller(const struct segment *syn, struct hp_source *source, __u64 now)
 {

@@ -90,3 +90,12 @@ static __noinline bool source_is_forged(struct __sk_buff *skb, const struct segm
 	bpf_map_update_elem(&sources, &segment->source, &verified, BPF_ANY);
 	return false;
 }
+
+/* What is forged is counted, never believed. */
+static __always_inline bool count_if_forged(struct __sk_buff *skb, const struct segment *segment)
+{
+	if (!source_is_forged(skb, segment))
+		return false;
+	count(HP_TOTAL_SPOOFED_SOURCES);
+	return true;
+}
