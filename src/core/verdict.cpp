@@ -18,7 +18,8 @@ constexpr std::string_view kPreservationHint =
     "different nodes.";
 
 std::string hint(Cause cause, const Attempt& example) {
-  const bool client_is_target = example.returned.address == example.client.address;
+  // Of the node itself it says nothing: there may be a pod behind its port.
+  const bool client_is_target = !example.host_client && example.returned.address == example.client.address;
   switch (cause) {
     case Cause::kHairpinIpTarget:
     case Cause::kHairpinNodePort:

@@ -97,6 +97,8 @@ TEST(ComposeAlert, AClientThatIsItsOwnTargetIsToldSo) {
   EXPECT_THAT(compose(attempt).hint, HasSubstr("the node's own packet"));
   attempt.returned.address = attempt.client.address;
   EXPECT_THAT(compose(attempt).hint, HasSubstr("The client is the very target"));
+  attempt.host_client = true;
+  EXPECT_THAT(compose(attempt).hint, HasSubstr("the node's own packet")) << "a node port of it may lead to a pod";
 }
 
 TEST(ComposeAlert, UnsolicitedSynAckSaysWhatIsGuessed) {
