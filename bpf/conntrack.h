@@ -22,7 +22,6 @@ extern void bpf_ct_release(struct nf_conn *connection) __ksym __weak;
 /* `responder` is what the SYN-ACK in hand, which goes to the client itself, claims as its source.
  */
 static __noinline enum hp_conntrack conntrack_verdict(struct __sk_buff *skb,
-						      const struct hp_attempt_key *key,
 						      const struct hp_attempt *attempt,
 						      const struct segment *synack)
 {
@@ -36,16 +35,17 @@ static __noinline enum hp_conntrack conntrack_verdict(struct __sk_buff *skb,
 	if (!use_conntrack_kfunc || !bpf_skb_ct_lookup || !bpf_ct_release)
 		return HP_CONNTRACK_UNCHECKED;
 	if (synack->ipv6) {
-		__builtin_memcpy(tuple.ipv6.saddr, key->client.word, sizeof(tuple.ipv6.saddr));
+		__builtin_memcpy(tuple.ipv6.saddr, attempt->key.client.word,
+				 sizeof(tuple.ipv6.saddr));
 		__builtin_memcpy(tuple.ipv6.daddr, attempt->lb.address.word,
 				 sizeof(tuple.ipv6.daddr));
-		tuple.ipv6.sport = key->port;
+		tuple.ipv6.sport = attempt->key.port;
 		tuple.ipv6.dport = attempt->lb.port;
 		size = sizeof(tuple.ipv6);
 	} else {
-		tuple.ipv4.saddr = key->client.word[3];
+		tuple.ipv4.saddr = attempt->key.client.word[3];
 		tuple.ipv4.daddr = attempt->lb.address.word[3];
-		tuple.ipv4.sport = key->port;
+		tuple.ipv4.sport = attempt->key.port;
 		tuple.ipv4.dport = attempt->lb.port;
 		size = sizeof(tuple.ipv4);
 	}

@@ -23,8 +23,7 @@ static __always_inline bool conntrack_is_open(const struct hp_attempt *attempt)
  * Asks, once, and gives the agent until the next sweep to answer: it does so right after this one.
  * A question that finds no room is put again at the next sweep, for another settle time at most.
  */
-static __always_inline bool awaits_conntrack(const struct hp_attempt_key *key,
-					     struct hp_attempt *attempt, __u64 now)
+static __always_inline bool awaits_conntrack(struct hp_attempt *attempt, __u64 now)
 {
 	__u64 age = now - attempt->first_ns;
 
@@ -34,10 +33,9 @@ static __always_inline bool awaits_conntrack(const struct hp_attempt_key *key,
 		return false;
 	if (age < handshake_timeout_ns && attempt->synack_ns + IN_FLIGHT_NS > now)
 		return false;
-	if (!emit(HP_EVENT_CONNTRACK, now, key, attempt))
+	if (!emit(HP_EVENT_CONNTRACK, now, attempt))
 		return age < 2 * handshake_timeout_ns;
-	/* Atomic, as a packet's program may set a flag of its own meanwhile. */
-	__sync_fetch_and_or(&attempt->flags, HP_CONNTRACK_ASKED);
+	set_flag(attempt, HP_CONNTRACK_ASKED);
 	return true;
 }
 
@@ -45,7 +43,7 @@ static __always_inline int take_conntrack_answer(const struct hp_conntrack_answe
 {
 	struct hp_attempt_key key = answer->key;
 	struct hp_address responder = answer->responder.address;
-	struct hp_attempt *attempt = bpf_map_lookup_elem(&pending, &key);
+	struct hp_attempt *attempt = find_exactly(&key);
 
 	if (!attempt ||
 	    (attempt->flags & (HP_ALIAS | HP_SYNACK_LEFT | HP_TRANSLATED | HP_MISMATCHED)) !=
@@ -55,8 +53,8 @@ static __always_inline int take_conntrack_answer(const struct hp_conntrack_answe
 	attempt->conntrack = answer->conntrack;
 	attempt->conntrack_source = answer->conntrack_source;
 	if (answer->conntrack == HP_CONNTRACK_TRANSLATED) {
-		__sync_fetch_and_or(&attempt->flags, HP_TRANSLATED);
-		COUNT_LB(&attempt->lb, translations);
+		set_flag(attempt, HP_TRANSLATED);
+		COUNT_LB(attempt, translations);
 	}
 	return 0;
 }

@@ -11,8 +11,7 @@ enum bpf_func_id___needed {
 	BPF_FUNC_snprintf___needed = 165,
 };
 
-static __noinline bool emit(enum hp_event_kind kind, __u64 now, const struct hp_attempt_key *key,
-			    const struct hp_attempt *attempt)
+static __noinline bool emit(enum hp_event_kind kind, __u64 now, const struct hp_attempt *attempt)
 {
 	struct hp_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 
@@ -25,7 +24,6 @@ static __noinline bool emit(enum hp_event_kind kind, __u64 now, const struct hp_
 	event->kind = kind;
 	event->pad = 0;
 	event->time_ns = now;
-	event->key = *key;
 	event->attempt = *attempt;
 	__builtin_memset(event->drop_symbol, 0, sizeof(event->drop_symbol));
 	/*

@@ -2,20 +2,31 @@
 /* Is this destination a load balancer? */
 #pragma once
 
+#include "address_filter.h"
 #include "maps.h"
 
-/* The endpoint first, which most load balancers are named by; the port-0 entry tells of the rest.
- */
-static __always_inline bool is_frontend(const struct hp_address *address, __u16 port)
+/* "No" is certain. */
+static __always_inline bool may_be_frontend(const struct hp_address *address)
 {
-	__u32 bit = hp_frontend_filter_bit(address);
+	return filter_has(frontend_filter, address) || have_prefixes;
+}
 
-	if (frontend_filter[(bit / 64) % (HP_FRONTEND_FILTER_BITS / 64)] & (1ULL << (bit % 64))) {
+/*
+ * The endpoint first, which most load balancers are named by; the port-0 entry tells of the rest.
+ * `own` becomes the endpoint's own entry, or NULL.
+ */
+static __always_inline bool is_frontend(const struct hp_address *address, __u16 port,
+					struct hp_frontend **own)
+{
+	*own = NULL;
+	if (filter_has(frontend_filter, address)) {
 		struct hp_endpoint key = {.address = *address, .port = port};
 		struct hp_frontend *frontend = bpf_map_lookup_elem(&frontends, &key);
 
-		if (frontend && port)
+		if (frontend && port) {
+			*own = frontend;
 			return true;
+		}
 		key.port = 0;
 		frontend = bpf_map_lookup_elem(&frontends, &key);
 		if (frontend && frontend->any_port)

@@ -36,17 +36,24 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* S1: a pod's SYN. */
-static __noinline int on_pod_syn(struct __sk_buff *skb, const struct segment *syn)
+__noinline int on_pod_syn(struct __sk_buff *skb, const struct segment *syn)
 {
 	struct hp_attempt_key key;
+	struct hp_index_set *set;
 	struct hp_attempt *attempt;
+	struct hp_frontend *frontend;
 	struct hp_source *source;
 	__u64 now;
 
-	if (!is_frontend(&syn->destination, syn->destination_port))
+	if (!syn)
+		return 0;
+	if (!is_frontend(&syn->destination, syn->destination_port, &frontend))
 		return 0;
 	set_key(&key, &syn->source, syn->source_port, syn->sequence);
-	attempt = is_indexed(&key) ? bpf_map_lookup_elem(&pending, &key) : NULL;
+	set = set_of(&key);
+	if (!set)
+		return 0;
+	attempt = find_in(set, &key);
 	if (attempt && is_endpoint(&attempt->lb, &syn->destination, syn->destination_port))
 		return count_retransmit(attempt);
 	source = bpf_map_lookup_elem(&sources, &syn->source);
@@ -55,11 +62,13 @@ static __noinline int on_pod_syn(struct __sk_buff *skb, const struct segment *sy
 			return 0;
 		source = bpf_map_lookup_elem(&sources, &syn->source);
 	}
+	if (attempt)
+		forget(attempt);
 	now = bpf_ktime_get_ns();
-	add_attempt(&key, syn, skb->ifindex, 0, now);
+	add_attempt(set, &key, syn, frontend, skb->ifindex, 0, now);
 	note_caller(syn, source, now);
 	if (syn->payload_length)
-		add_fast_open_alias(&key, syn->payload_length);
+		add_fast_open_alias(&key, syn->payload_length, now);
 	return 0;
 }
 
@@ -80,15 +89,14 @@ static __always_inline void note_delivered(struct hp_attempt *attempt,
 	if (attempt->flags & (HP_SYNACK_DELIVERED | HP_MISMATCHED))
 		return;
 	set_endpoint(&attempt->synack_delivered, responder, port);
-	attempt->flags |= HP_SYNACK_DELIVERED;
+	set_flag(attempt, HP_SYNACK_DELIVERED);
 }
 
 /*
  * S4: a client's stack refuses the answer of `responder`. Believed only of who has been seen to
  * answer, or to be sent the SYN: a pod can send itself any SYN-ACK, and RST to anybody.
  */
-static __noinline int conclude_refused_by_client(const struct hp_attempt_key *key,
-						 struct hp_attempt *attempt,
+static __noinline int conclude_refused_by_client(struct hp_attempt *attempt,
 						 const struct hp_address *responder, __u16 port)
 {
 	struct ending ending = {.outcome = HP_OUTCOME_RESET_BY_CLIENT};
@@ -100,7 +108,7 @@ static __noinline int conclude_refused_by_client(const struct hp_attempt_key *ke
 	if (attempt->flags & HP_UNSOLICITED)
 		ending.cause = HP_CAUSE_UNSOLICITED_SYNACK;
 	note_delivered(attempt, responder, port);
-	return conclude_misdirected(key, attempt, &ending);
+	return conclude_misdirected(attempt, &ending);
 }
 
 /*
@@ -110,8 +118,7 @@ static __noinline int conclude_refused_by_client(const struct hp_attempt_key *ke
  */
 static __noinline int on_masqueraded_synack(struct __sk_buff *skb, const struct segment *synack)
 {
-	struct hp_attempt_key key;
-	struct hp_attempt *attempt = find_by_isn(synack->acknowledgment - 1, &key);
+	struct hp_attempt *attempt = find_by_isn(synack->acknowledgment - 1);
 
 	/* Not returned: the node translates for its own pods, and will undo it. */
 	if (!attempt || !(attempt->flags & HP_RETURNED) ||
@@ -122,18 +129,20 @@ static __noinline int on_masqueraded_synack(struct __sk_buff *skb, const struct 
 		return 0;
 	note_synack(attempt, synack, skb->ifindex);
 	set_endpoint(&attempt->synack_left, &synack->source, synack->source_port);
-	attempt->flags |= HP_SYNACK_LEFT;
+	set_flag(attempt, HP_SYNACK_LEFT);
 	return 0;
 }
 
 /* S3 at the target, S5: only suspicion, since the reply may still be translated or routed back to
  * the LB. */
-static __noinline int on_pod_synack(struct __sk_buff *skb, const struct segment *synack)
+__noinline int on_pod_synack(struct __sk_buff *skb, const struct segment *synack)
 {
 	struct hp_attempt_key key;
 	struct hp_attempt *attempt;
 	enum hp_conntrack conntrack = HP_CONNTRACK_UNCHECKED;
 
+	if (!synack)
+		return 0;
 	/* Nearly all answer no SYN to a load balancer, and the tables are cold. */
 	if (!may_follow_syn(synack->acknowledgment))
 		return 0;
@@ -150,17 +159,18 @@ static __noinline int on_pod_synack(struct __sk_buff *skb, const struct segment 
 	 * To an alias the node's SNAT would have to undo its work first: the entry would not tell.
 	 * Nor is there one of an unsolicited SYN's.
 	 */
-	if (same_address(&key.client, &synack->destination) && !(attempt->flags & HP_UNSOLICITED))
-		conntrack = conntrack_verdict(skb, &key, attempt, synack);
+	if (same_address(&attempt->key.client, &synack->destination) &&
+	    !(attempt->flags & HP_UNSOLICITED))
+		conntrack = conntrack_verdict(skb, attempt, synack);
 	attempt->conntrack = conntrack;
 	if (conntrack != HP_CONNTRACK_UNCHECKED)
 		attempt->conntrack_source = HP_CONNTRACK_SOURCE_KERNEL;
 	note_synack(attempt, synack, skb->ifindex);
 	set_endpoint(&attempt->synack_left, &synack->source, synack->source_port);
-	attempt->flags |= HP_SYNACK_LEFT;
+	set_flag(attempt, HP_SYNACK_LEFT);
 	if (conntrack == HP_CONNTRACK_TRANSLATED) {
-		attempt->flags |= HP_TRANSLATED;
-		COUNT_LB(&attempt->lb, translations);
+		set_flag(attempt, HP_TRANSLATED);
+		COUNT_LB(attempt, translations);
 	}
 	return 0;
 }
@@ -169,11 +179,13 @@ static __noinline int on_pod_synack(struct __sk_buff *skb, const struct segment 
  * S4, S6: a pod refuses a SYN-ACK with RST, seq = the SYN-ACK's ack (RFC 9293, 3.5.2). One to the
  * load balancer says that the load balancer answered.
  */
-static __noinline int on_pod_reset(struct __sk_buff *skb, const struct segment *reset)
+__noinline int on_pod_reset(struct __sk_buff *skb, const struct segment *reset)
 {
 	struct hp_attempt_key key;
 	struct hp_attempt *attempt;
 
+	if (!reset)
+		return 0;
 	set_key(&key, &reset->source, reset->source_port, reset->sequence - 1);
 	attempt = find_any(&key);
 	if (!attempt)
@@ -183,78 +195,82 @@ static __noinline int on_pod_reset(struct __sk_buff *skb, const struct segment *
 		return 0;
 	if (!(attempt->flags & HP_UNSOLICITED) &&
 	    is_endpoint(&attempt->lb, &reset->destination, reset->destination_port))
-		return conclude_answered(&key, attempt, false);
-	return conclude_refused_by_client(&key, attempt, &reset->destination,
-					  reset->destination_port);
+		return conclude_answered(attempt, false);
+	return conclude_refused_by_client(attempt, &reset->destination, reset->destination_port);
 }
 
 /*
  * S6 where the answer passes no hook on its way to the pod (bpf_redirect_peer): only a client that
  * has it acknowledges it.
  */
-static __noinline int on_pod_ack(struct __sk_buff *skb, const struct segment *ack)
+__noinline int on_pod_ack(struct __sk_buff *skb, const struct segment *ack)
 {
 	struct hp_attempt_key key;
 	struct hp_attempt *attempt;
 
+	if (!ack)
+		return 0;
 	set_key(&key, &ack->source, ack->source_port, ack->sequence - 1);
 	attempt = find_attempt(&key);
 	if (!attempt || !is_endpoint(&attempt->lb, &ack->destination, ack->destination_port))
 		return 0;
 	if (count_if_forged(skb, ack))
 		return 0;
-	return conclude_answered(&key, attempt, false);
+	return conclude_answered(attempt, false);
 }
 
 /* The client is given an answer: S6 if it is the load balancer's, S3 conclusive if it is not. */
 static __always_inline int on_delivered(struct __sk_buff *skb, const struct segment *answer,
-					const struct hp_attempt_key *key,
 					struct hp_attempt *attempt)
 {
 	struct ending ending = {};
 
 	if (is_endpoint(&attempt->lb, &answer->source, answer->source_port))
-		return conclude_answered(key, attempt, answer->flags & TCP_RST);
+		return conclude_answered(attempt, answer->flags & TCP_RST);
 	/* A stray RST is no handshake: the client's stack ignores it. */
 	if (answer->flags & TCP_RST)
 		return 0;
 	note_synack(attempt, answer, skb->ifindex);
 	note_delivered(attempt, &answer->source, answer->source_port);
-	return conclude_misdirected(key, attempt, &ending);
+	return conclude_misdirected(attempt, &ending);
 }
 
-static __noinline int on_answer_to_pod(struct __sk_buff *skb, const struct segment *answer)
+__noinline int on_answer_to_pod(struct __sk_buff *skb, const struct segment *answer)
 {
 	struct hp_attempt_key key;
 	struct hp_attempt *attempt;
 
+	if (!answer)
+		return 0;
 	set_key(&key, &answer->destination, answer->destination_port, answer->acknowledgment - 1);
 	attempt = find_attempt(&key);
 	/* A bridge may flood it to other pods' ports, too. */
 	if (!attempt || attempt->syn_ifindex != skb->ifindex)
 		return 0;
-	return on_delivered(skb, answer, &key, attempt);
+	return on_delivered(skb, answer, attempt);
 }
 
 /*
  * An answer that comes in on the uplink has reached a client on the node itself. For a pod it is
  * still on its way: the node may translate or drop it, or give it to the pod past every hook.
  */
-static __noinline int on_net_answer(struct __sk_buff *skb, const struct segment *answer)
+__noinline int on_net_answer(struct __sk_buff *skb, const struct segment *answer)
 {
 	struct hp_attempt_key key;
 	struct hp_attempt *attempt;
 
+	if (!answer)
+		return 0;
 	set_key(&key, &answer->destination, answer->destination_port, answer->acknowledgment - 1);
 	attempt = find_attempt(&key);
 	if (!attempt)
 		return 0;
 	if (attempt->flags & HP_HOST_CLIENT)
-		return on_delivered(skb, answer, &key, attempt);
+		return on_delivered(skb, answer, attempt);
 	if (is_endpoint(&attempt->lb, &answer->source, answer->source_port)) {
 		if (answer->flags & TCP_RST)
-			return conclude_answered(&key, attempt, true);
-		attempt->flags |= HP_ANSWER_ARRIVED;
+			return conclude_answered(attempt, true);
+		set_flag(attempt, HP_ANSWER_ARRIVED);
 		return 0;
 	}
 	if ((answer->flags & TCP_RST) ||
@@ -262,16 +278,20 @@ static __noinline int on_net_answer(struct __sk_buff *skb, const struct segment 
 		return 0;
 	note_synack(attempt, answer, skb->ifindex);
 	set_endpoint(&attempt->synack_left, &answer->source, answer->source_port);
-	attempt->flags |= HP_SYNACK_ARRIVED;
+	set_flag(attempt, HP_SYNACK_ARRIVED);
 	return 0;
 }
 
 /* S2: the load balancer kept the source and chose this node. */
-static __noinline int on_net_syn(struct __sk_buff *skb, const struct segment *syn)
+__noinline int on_net_syn(struct __sk_buff *skb, const struct segment *syn)
 {
 	struct hp_attempt_key key;
 	struct hp_attempt *attempt;
 
+	if (!syn)
+		return 0;
+	if (!may_be_client(&syn->source))
+		return 0;
 	set_key(&key, &syn->source, syn->source_port, syn->sequence);
 	attempt = find_any(&key);
 	if (!attempt)
@@ -280,43 +300,58 @@ static __noinline int on_net_syn(struct __sk_buff *skb, const struct segment *sy
 	    is_endpoint(&attempt->lb, &syn->destination, syn->destination_port))
 		return 0;
 	set_endpoint(&attempt->returned, &syn->destination, syn->destination_port);
-	attempt->flags |= HP_RETURNED;
+	set_flag(attempt, HP_RETURNED);
+	/* Its SYN-ACK may be for the node, and tell by the ISN alone. */
+	index_isn(attempt);
+	return 0;
+}
+
+/* A node port passes the returned SYN on to another node. */
+static __noinline int on_forwarded_syn(const struct segment *syn)
+{
+	struct hp_attempt *attempt = find_by_isn(syn->sequence);
+
+	if (attempt && (attempt->flags & HP_RETURNED))
+		set_flag(attempt, HP_FORWARDED);
 	return 0;
 }
 
 /* S1 on the way out: a pod's SYN under the node's address, or the SYN of a client on the node
  * itself. */
-static __noinline int on_net_leaving_syn(struct __sk_buff *skb, const struct segment *syn)
+__noinline int on_net_leaving_syn(struct __sk_buff *skb, const struct segment *syn)
 {
-	struct hp_attempt_key key, origin;
+	struct hp_attempt_key key;
+	struct hp_index_set *set;
 	struct hp_attempt *attempt;
+	struct hp_frontend *frontend;
 	__u64 now;
 
-	if (!is_frontend(&syn->destination, syn->destination_port)) {
-		/* A node port passes the returned SYN on to another node. */
-		attempt = find_by_isn(syn->sequence, &origin);
-		if (attempt && (attempt->flags & HP_RETURNED))
-			attempt->flags |= HP_FORWARDED;
+	if (!syn)
 		return 0;
-	}
+	if (!may_be_frontend(&syn->destination))
+		return on_forwarded_syn(syn);
 	set_key(&key, &syn->source, syn->source_port, syn->sequence);
-	attempt = bpf_map_lookup_elem(&pending, &key);
-	if (attempt) {
-		if (attempt->flags & HP_HOST_CLIENT)
-			count_retransmit(attempt);
+	set = set_of(&key);
+	if (!set)
 		return 0;
-	}
-	attempt = find_by_isn(syn->sequence, &origin);
+	attempt = find_in(set, &key);
+	/* Nearly always a pod's that from_pod has just seen. */
+	if (attempt && is_endpoint(&attempt->lb, &syn->destination, syn->destination_port))
+		return attempt->flags & HP_HOST_CLIENT ? count_retransmit(attempt) : 0;
+	if (!is_frontend(&syn->destination, syn->destination_port, &frontend))
+		return on_forwarded_syn(syn);
+	if (attempt)
+		return 0;
+	attempt = find_by_isn(syn->sequence);
 	if (attempt && !(attempt->flags & HP_HOST_CLIENT) &&
 	    is_endpoint(&attempt->lb, &syn->destination, syn->destination_port)) {
-		attempt->flags |= HP_SNATED;
-		add_alias(&key, &origin, attempt->last_ns);
-		return 0;
+		set_flag(attempt, HP_SNATED);
+		return add_alias(&key, &attempt->key, attempt->last_ns);
 	}
 	/* What is forwarded for somebody else is not this node's to judge. */
 	if (bpf_map_lookup_elem(&node_addresses, &syn->source)) {
 		now = bpf_ktime_get_ns();
-		add_attempt(&key, syn, skb->ifindex, HP_HOST_CLIENT, now);
+		add_attempt(set, &key, syn, frontend, skb->ifindex, HP_HOST_CLIENT, now);
 		note_caller(syn, NULL, now);
 	}
 	return 0;
@@ -430,8 +465,8 @@ static __always_inline int on_dropped_syn(const struct segment *syn, struct endi
 		return 0;
 	ending->cause = refused_source(attempt, ending->drop_reason);
 	if (ending->cause != HP_CAUSE_NONE)
-		return conclude_misdirected(&key, attempt, ending);
-	return suspect_drop(&key, attempt, ending);
+		return conclude_misdirected(attempt, ending);
+	return suspect_drop(attempt, ending);
 }
 
 static __always_inline int on_dropped_synack(struct sk_buff *skb, const struct segment *synack,
@@ -449,8 +484,8 @@ static __always_inline int on_dropped_synack(struct sk_buff *skb, const struct s
 	 * translated. */
 	if (was_routed_to_pod(skb) &&
 	    ((attempt->flags & HP_RETURNED) || !conntrack_is_open(attempt)))
-		return conclude_misdirected(&key, attempt, ending);
-	return suspect_drop(&key, attempt, ending);
+		return conclude_misdirected(attempt, ending);
+	return suspect_drop(attempt, ending);
 }
 
 /*
@@ -467,11 +502,11 @@ int BPF_PROG(kfree_skb, struct sk_buff *skb, void *location, __u32 reason)
 	};
 	struct segment segment;
 
-	if (!parse_sk_buff(skb, &segment))
-		return 0;
 	/* A bridge's flooded copy at the wrong port, or a SYN-ACK that tcp_send_reset has just told
 	 * of. */
 	if (IS_DROP_REASON(reason, OTHERHOST) || IS_DROP_REASON(reason, NO_SOCKET))
+		return 0;
+	if (!parse_sk_buff(skb, &segment))
 		return 0;
 	if (is_syn(&segment))
 		return on_dropped_syn(&segment, &ending);
@@ -500,7 +535,7 @@ int BPF_PROG(tcp_send_reset, struct sock *sk, struct sk_buff *skb)
 	/* No hook may have seen it: from the node to itself it passes `lo` alone. A pod's device
 	 * has a number of its namespace's here. */
 	note_synack(attempt, &segment, attempt->flags & HP_HOST_CLIENT ? skb->dev->ifindex : 0);
-	return conclude_refused_by_client(&key, attempt, &segment.source, segment.source_port);
+	return conclude_refused_by_client(attempt, &segment.source, segment.source_port);
 }
 
 struct sweep_state {
@@ -511,10 +546,8 @@ struct sweep_state {
 
 struct bpf_map;
 
-static long sweep_attempt(struct bpf_map *map, const struct hp_attempt_key *swept,
-			  struct hp_attempt *attempt, struct sweep_state *state)
+static __noinline int sweep_attempt(struct hp_attempt *attempt, struct sweep_state *state)
 {
-	struct hp_attempt_key key = *swept;
 	struct ending ending = {};
 	__u64 now = state->now_ns;
 
@@ -524,16 +557,15 @@ static long sweep_attempt(struct bpf_map *map, const struct hp_attempt_key *swep
 		return 0;
 	if (attempt->flags & (HP_ALIAS | HP_UNANSWERED | HP_MISMATCHED)) {
 		if (now - attempt->last_ns >= RETRANSMIT_WINDOW_NS)
-			bpf_map_delete_elem(&pending, &key);
+			forget(attempt);
 		return 0;
 	}
 	if (attempt->flags & HP_UNSOLICITED) {
 		if (now - attempt->first_ns >= handshake_timeout_ns)
-			bpf_map_delete_elem(&pending, &key);
+			forget(attempt);
 		return 0;
 	}
-	if (awaits_conntrack(&key, attempt, now) ||
-	    now - attempt->first_ns < handshake_timeout_ns) {
+	if (awaits_conntrack(attempt, now) || now - attempt->first_ns < handshake_timeout_ns) {
 		state->undecided++;
 		return 0;
 	}
@@ -541,9 +573,25 @@ static long sweep_attempt(struct bpf_map *map, const struct hp_attempt_key *swep
 	 * lost on the way, but not misdirected. */
 	if ((attempt->flags & (HP_RETURNED | HP_SYNACK_LEFT)) &&
 	    !(attempt->flags & (HP_TRANSLATED | HP_ANSWER_ARRIVED)))
-		conclude_misdirected(&key, attempt, &ending);
+		conclude_misdirected(attempt, &ending);
 	else
-		conclude_unanswered(&key, attempt);
+		conclude_unanswered(attempt);
+	return 0;
+}
+
+static long sweep_set(struct bpf_map *map, const __u32 *index, struct hp_index_set *set,
+		      struct sweep_state *state)
+{
+	for (int way = 0; way < HP_INDEX_WAYS; way++) {
+		__u64 word = set->words[way];
+		struct hp_attempt *attempt;
+
+		if (state_of(word) == HP_ATTEMPT_NONE)
+			continue;
+		attempt = attempt_at(place_of(word));
+		if (attempt)
+			sweep_attempt(attempt, state);
+	}
 	return 0;
 }
 
@@ -554,7 +602,7 @@ int sweep(struct hp_sweep *argument)
 {
 	struct sweep_state state = {.now_ns = argument->now_ns};
 
-	bpf_for_each_map_elem(&pending, sweep_attempt, &state, 0);
+	bpf_for_each_map_elem(&attempt_index, sweep_set, &state, 0);
 	argument->undecided = state.undecided;
 	argument->kept = state.kept;
 	return 0;

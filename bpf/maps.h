@@ -24,37 +24,19 @@ const volatile __u32 use_conntrack_kfunc = 1;		   /* where the kernel has it */
  */
 #define RETRANSMIT_WINDOW_NS 130000000000ULL
 
-/* All sizes marked "agent" are set by it before load. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536); /* agent */
-	__type(key, struct hp_attempt_key);
-	__type(value, struct hp_attempt);
-} pending SEC(".maps");
-
-/*
- * From an ISN to the newest attempt that has it: how a SYN that the node's SNAT renamed is
- * recognized on the uplink. Indexed by the ISN's low bits and overwritten without a lock: a stale
- * or torn slot names an attempt that does not match and is ignored.
- */
-#define ISN_INDEX_SIZE 16384
-struct isn_index_slot {
-	struct hp_attempt_key newest;
-	struct hp_attempt_key older; /* two pending at once often share a slot, three hardly ever */
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, ISN_INDEX_SIZE);
-	__type(key, __u32);
-	__type(value, struct isn_index_slot);
-} isn_index SEC(".maps");
+/* max_entries of `attempts` and `attempt_index`, which only the kernel can read there. */
+#define ATTEMPTS   65536
+#define INDEX_SETS 16384
+const volatile __u32 attempt_places = ATTEMPTS; /* agent */
+const volatile __u32 index_sets = INDEX_SETS;	/* agent */
+/* Random: a pod that chooses its ISNs must not know in which set it will find them. */
+const volatile __u64 hash_seed; /* agent */
 
 /*
  * Which sequence number may follow a pending SYN: the client's first ACK is found among its data,
  * and the SYN-ACK that matters among those of every server, by one load. By the ISN's low bits, the
- * four newest each, 16 bits of each, overwritten without a lock; a tag is a hint, the lookup in
- * `pending` that follows decides. Two pages, since every data segment comes here: a larger table
+ * four newest each, 16 bits of each, overwritten without a lock; a tag is a hint, the look-up that
+ * follows decides. Two pages, since every data segment comes here: a larger table
  * costs each of them a TLB miss, a hundred times the rest.
  */
 #define ISN_TAG_SETS 1024
@@ -107,11 +89,20 @@ struct {
 } callers SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
-	__type(key, struct hp_endpoint);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, HP_LB_COUNTERS);
+	__type(key, __u32);
 	__type(value, struct hp_lb_counters);
 } load_balancers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, HP_LB_COUNTERS);
+	__type(key, struct hp_endpoint);
+	__type(value, __u32);
+} load_balancer_index SEC(".maps");
+
+__u32 load_balancer_count; /* in use, without the first */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -121,7 +112,7 @@ struct {
 	__type(value, struct hp_frontend);
 } frontends SEC(".maps");
 
-__u64 frontend_filter[HP_FRONTEND_FILTER_BITS / 64]; /* see abi.h */
+__u64 frontend_filter[HP_ADDRESS_FILTER_BITS / 64]; /* see abi.h */
 
 /* The agent can ask a conntrack table that this side cannot; it may come and go with its owner. */
 __u32 ask_conntrack;

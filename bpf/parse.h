@@ -89,6 +89,16 @@ static __always_inline void set_tcp(struct segment *segment, const struct tcp_he
 	segment->payload_length = length > header ? length - header : 0;
 }
 
+/* Of an IP header without options. */
+static __always_inline void set_ipv4_segment(struct segment *segment, const struct iphdr *ip,
+					     const struct tcp_header *tcp)
+{
+	set_v4(&segment->source, ip->saddr);
+	set_v4(&segment->destination, ip->daddr);
+	segment->ipv6 = false;
+	set_tcp(segment, tcp, bpf_ntohs(ip->tot_len) - sizeof(*ip));
+}
+
 /* Hop-by-hop, destination options, routing, fragment: more than four in a SYN is not a client's. */
 #define MAX_EXTENSION_HEADERS 4
 
@@ -252,10 +262,7 @@ static __always_inline bool parse_handshake(struct __sk_buff *skb, struct segmen
 			return parse_slowly(skb, segment, client_acks);
 		if (!is_wanted(tcp, client_acks) || (ip->frag_off & bpf_htons(IP_OFFSET)))
 			return false;
-		set_v4(&segment->source, ip->saddr);
-		set_v4(&segment->destination, ip->daddr);
-		segment->ipv6 = false;
-		set_tcp(segment, tcp, bpf_ntohs(ip->tot_len) - sizeof(*ip));
+		set_ipv4_segment(segment, ip, tcp);
 		return true;
 	}
 	if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
@@ -280,13 +287,29 @@ static __always_inline bool parse_handshake(struct __sk_buff *skb, struct segmen
 	return is_vlan(skb->protocol) && parse_slowly(skb, segment, client_acks);
 }
 
-/* The same for a packet seen from a tracepoint, at whatever layer it was. */
+/*
+ * The same for a packet seen from a tracepoint, at whatever layer it was. One copy for nearly all:
+ * what lies behind a header is never the end of the kernel's memory.
+ */
 static __noinline bool parse_sk_buff(struct sk_buff *skb, struct segment *segment)
 {
 	const unsigned char *network = skb->head + skb->network_header;
 
-	if (skb->protocol == bpf_htons(ETH_P_IP))
-		return parse_ipv4(NULL, network, 0, segment, false);
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		struct {
+			struct iphdr ip;
+			struct tcp_header tcp;
+		} headers;
+
+		if (bpf_probe_read_kernel(&headers, sizeof(headers), network) ||
+		    *(__u8 *)&headers != 0x45)
+			return parse_ipv4(NULL, network, 0, segment, false);
+		if (headers.ip.protocol != IPPROTO_TCP ||
+		    (headers.ip.frag_off & bpf_htons(IP_OFFSET)) || !is_wanted(&headers.tcp, false))
+			return false;
+		set_ipv4_segment(segment, &headers.ip, &headers.tcp);
+		return true;
+	}
 	if (skb->protocol == bpf_htons(ETH_P_IPV6))
 		return parse_ipv6(NULL, network, 0, segment, false);
 	return false;

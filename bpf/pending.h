@@ -1,27 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * Attempts: from the first SYN to the verdict.
- *
- * Exactly once: an attempt is decided by whoever deletes its entry. bpf_map_delete_elem succeeds
- * for one caller only, on every kernel, so that TC programs, tracepoints and the sweep on other
- * CPUs can never count an attempt twice or both ways. A decided attempt that retransmits may still
- * follow is put back with its verdict in the flags.
- */
+/* Attempts: from the first SYN to the verdict. */
 #pragma once
 
+#include "attempt_table.h"
 #include "emit.h"
+#include "load_balancer.h"
 #include "maps.h"
 #include "parse.h"
 
-static const struct hp_endpoint other_load_balancers;
-static const struct hp_lb_counters no_counters;
 static const struct hp_incident no_incident;
-
-static __always_inline bool same_address(const struct hp_address *a, const struct hp_address *b)
-{
-	return a->word[3] == b->word[3] && a->word[2] == b->word[2] && a->word[1] == b->word[1] &&
-	       a->word[0] == b->word[0];
-}
 
 static __always_inline bool is_endpoint(const struct hp_endpoint *endpoint,
 					const struct hp_address *address, __u16 port)
@@ -41,6 +28,12 @@ static __always_inline bool is_seen(const struct hp_endpoint *endpoint)
 	return endpoint->port != 0;
 }
 
+/* Atomic: programs on other CPUs, and the sweep, set theirs. */
+static __always_inline void set_flag(struct hp_attempt *attempt, enum hp_attempt_flag flag)
+{
+	__sync_fetch_and_or(&attempt->flags, flag);
+}
+
 static __always_inline void set_key(struct hp_attempt_key *key, const struct hp_address *client,
 				    __u16 port, __u32 isn)
 {
@@ -50,80 +43,83 @@ static __always_inline void set_key(struct hp_attempt_key *key, const struct hp_
 	key->pad = 0;
 }
 
-/* Follows an alias: `key` becomes that of the attempt itself. Finds HP_UNSOLICITED ones too. */
-static __always_inline struct hp_attempt *find_any(struct hp_attempt_key *key)
+/* The attempt of this name or alias. Finds HP_UNSOLICITED ones too. */
+static __always_inline struct hp_attempt *find_any(const struct hp_attempt_key *key)
 {
-	struct hp_attempt *attempt = bpf_map_lookup_elem(&pending, key);
+	struct hp_attempt *attempt = find_exactly(key);
 
 	if (attempt && (attempt->flags & HP_ALIAS)) {
-		*key = attempt->origin;
-		attempt = bpf_map_lookup_elem(&pending, key);
+		attempt = find_exactly(&attempt->origin);
 		if (attempt && (attempt->flags & HP_ALIAS))
 			return NULL;
 	}
 	return attempt;
 }
 
-static __always_inline struct hp_attempt *find_attempt(struct hp_attempt_key *key)
+static __always_inline struct hp_attempt *find_attempt(const struct hp_attempt_key *key)
 {
 	struct hp_attempt *attempt = find_any(key);
 
 	return attempt && !(attempt->flags & HP_UNSOLICITED) ? attempt : NULL;
 }
 
-static __noinline struct hp_lb_counters *counters_of(const struct hp_endpoint *lb)
-{
-	struct hp_lb_counters *counters = bpf_map_lookup_elem(&load_balancers, lb);
+/*
+ * From an ISN to the newest attempts that have it: how a SYN that the node's SNAT renamed is
+ * recognized where it leaves, right after, and the masqueraded SYN-ACK of one that has come back,
+ * which is written again then. By the ISN's low bits, two each, and without a lock: what is stale
+ * names an attempt that does not match. Two pages, since each attempt writes here.
+ */
+#define ISN_INDEX_SIZE 512
+static __u64 isn_index[ISN_INDEX_SIZE][2];
 
-	if (counters)
-		return counters;
-	bpf_map_update_elem(&load_balancers, lb, &no_counters, BPF_NOEXIST);
-	counters = bpf_map_lookup_elem(&load_balancers, lb);
-	if (counters)
-		return counters;
-	count(HP_TOTAL_LB_TABLE_FULL);
-	return bpf_map_lookup_elem(&load_balancers, &other_load_balancers);
+static __always_inline void index_isn(const struct hp_attempt *attempt)
+{
+	__u64 *newest = isn_index[attempt->key.isn % ISN_INDEX_SIZE];
+	__u64 word = make_word(attempt->key.isn, attempt->place, HP_ATTEMPT_UNDECIDED);
+
+	if (newest[0] == word)
+		return;
+	newest[1] = newest[0];
+	newest[0] = word;
 }
 
-/* Shared counters, not per CPU: they move once a handshake, and readers get exact sums. */
-#define COUNT_LB(lb, counter)                                                                      \
-	do {                                                                                       \
-		struct hp_lb_counters *lb_counters = counters_of(lb);                              \
-		if (lb_counters)                                                                   \
-			__sync_fetch_and_add(&lb_counters->counter, 1);                            \
-	} while (0)
-
-static __always_inline __u32 isn_slot(__u32 isn)
+/*
+ * The attempt with this ISN, under whatever name its packets go now: the node's SNAT may have
+ * renamed them. Callers check what they know of the attempt.
+ */
+static __always_inline struct hp_attempt *find_by_isn(__u32 isn)
 {
-	return isn & (ISN_INDEX_SIZE - 1);
+	const __u64 *newest = isn_index[isn % ISN_INDEX_SIZE];
+	__u64 word = (__u32)newest[0] == isn ? newest[0] : newest[1];
+	struct hp_attempt *attempt;
+
+	if ((__u32)word != isn || state_of(word) == HP_ATTEMPT_NONE)
+		return NULL;
+	attempt = attempt_at(place_of(word));
+	return attempt && attempt->live && attempt->key.isn == isn && !(attempt->flags & HP_ALIAS)
+		   ? attempt
+		   : NULL;
 }
 
-static __always_inline void add_alias(const struct hp_attempt_key *alias,
-				      const struct hp_attempt_key *origin, __u64 now)
+static __noinline int add_alias(const struct hp_attempt_key *alias,
+				const struct hp_attempt_key *origin, __u64 now)
 {
-	struct hp_attempt entry = {.flags = HP_ALIAS, .last_ns = now, .origin = *origin};
+	struct hp_index_set *set = set_of(alias);
+	struct hp_attempt *entry = take_place(alias);
 
-	if (bpf_map_update_elem(&pending, alias, &entry, BPF_ANY))
-		count(HP_TOTAL_PENDING_FAILED);
+	if (!set || !entry)
+		return 0;
+	entry->flags = HP_ALIAS;
+	entry->last_ns = now;
+	entry->origin = *origin;
+	publish(set, entry);
+	return 0;
 }
 
 /* How fresh the times in `callers` and `sources` are kept. */
 #define CALL_INTERVAL_NS 1000000000ULL
 
-/* Has it been recorded lately? "No" may be wrong. */
-static __always_inline bool is_indexed(const struct hp_attempt_key *key)
-{
-	__u32 slot = isn_slot(key->isn);
-	const struct isn_index_slot *indexed = bpf_map_lookup_elem(&isn_index, &slot);
-
-	return indexed && indexed->newest.isn == key->isn && indexed->newest.port == key->port &&
-	       same_address(&indexed->newest.client, &key->client);
-}
-
-/*
- * `source` is the entry of the SYN's own address; NULL for one of the node's, which has none. Not
- * from add_attempt: both frames together would not fit into the verifier's 512 bytes.
- */
+/* `source` is the entry of the SYN's own address; NULL for one of the node's, which has none. */
 static __noinline int note_caller(const struct segment *syn, struct hp_source *source, __u64 now)
 {
 	struct hp_caller_key key = {.client = syn->source};
@@ -148,44 +144,45 @@ static __noinline int note_caller(const struct segment *syn, struct hp_source *s
 static __noinline int count_retransmit(struct hp_attempt *attempt)
 {
 	attempt->last_ns = bpf_ktime_get_ns();
-	COUNT_LB(&attempt->lb, syn_retransmits);
+	COUNT_LB(attempt, syn_retransmits);
+	/* Newer ones may have pushed it out; its answer may come only now. */
+	if (!may_follow_syn(attempt->key.isn + 1))
+		tag_isn(attempt->key.isn);
 	return 0;
 }
 
-/* S1: the first SYN of an attempt, unless it is there already: that spares each new one a look-up.
+/* S1: the first SYN of an attempt. `set` is the key's, `frontend` the endpoint's own entry or NULL.
  */
-static __noinline int add_attempt(const struct hp_attempt_key *key, const struct segment *syn,
-				  __u32 ifindex, __u32 flags, __u64 now)
+static __always_inline void add_attempt(struct hp_index_set *set, const struct hp_attempt_key *key,
+					const struct segment *syn, struct hp_frontend *frontend,
+					__u32 ifindex, __u32 flags, __u64 now)
 {
-	struct hp_attempt attempt = {
-	    .first_ns = now, .last_ns = now, .flags = flags, .syn_ifindex = ifindex};
-	__u32 slot = isn_slot(key->isn);
-	struct isn_index_slot *indexed;
-	struct hp_attempt *there;
-	long error;
+	struct hp_attempt *attempt = take_place(key);
+	struct hp_lb_counters *counters;
+	struct hp_endpoint lb = {};
+	__u32 index = frontend ? frontend->counters : 0;
 
-	set_endpoint(&attempt.lb, &syn->destination, syn->destination_port);
-	error = bpf_map_update_elem(&pending, key, &attempt, BPF_NOEXIST);
-	if (error == -EEXIST) {
-		there = bpf_map_lookup_elem(&pending, key);
-		if (there && is_endpoint(&there->lb, &syn->destination, syn->destination_port))
-			return count_retransmit(there);
-		error = bpf_map_update_elem(&pending, key, &attempt, BPF_ANY);
+	set_endpoint(&lb, &syn->destination, syn->destination_port);
+	if (!index) {
+		index = find_counters(&lb);
+		if (frontend)
+			frontend->counters = index;
 	}
-	COUNT_LB(&attempt.lb, syns);
-	if (error) {
-		count(HP_TOTAL_PENDING_FAILED);
-		return 0;
-	}
-	/* After it is kept: an attempt that is counted and not yet there would be swept past. */
-	count(HP_TOTAL_ATTEMPTS);
-	indexed = bpf_map_lookup_elem(&isn_index, &slot);
-	if (indexed) {
-		indexed->older = indexed->newest;
-		indexed->newest = *key;
-	}
+	counters = bpf_map_lookup_elem(&load_balancers, &index);
+	if (counters)
+		__sync_fetch_and_add(&counters->syns, 1);
+	if (!attempt)
+		return;
+	attempt->lb = lb;
+	attempt->flags = flags;
+	attempt->first_ns = now;
+	attempt->last_ns = now;
+	attempt->counters = index;
+	attempt->syn_ifindex = ifindex;
+	if (!publish(set, attempt))
+		return;
+	index_isn(attempt);
 	tag_isn(key->isn);
-	return 0;
 }
 
 /*
@@ -197,7 +194,8 @@ static __noinline int add_unsolicited(const struct hp_attempt_key *key, const st
 				      __u32 ifindex)
 {
 	struct hp_source *source = bpf_map_lookup_elem(&sources, &syn->source);
-	struct hp_attempt attempt = {.flags = HP_UNSOLICITED | HP_RETURNED, .syn_ifindex = ifindex};
+	struct hp_index_set *set;
+	struct hp_attempt *attempt;
 	__u64 now;
 
 	if (!source || !is_seen(&source->lb))
@@ -205,56 +203,40 @@ static __noinline int add_unsolicited(const struct hp_attempt_key *key, const st
 	now = bpf_ktime_get_ns();
 	if (now - source->called_ns > RETRANSMIT_WINDOW_NS)
 		return 0;
-	attempt.first_ns = now;
-	attempt.last_ns = now;
-	attempt.lb = source->lb;
-	set_endpoint(&attempt.returned, &syn->destination, syn->destination_port);
-	if (bpf_map_update_elem(&pending, key, &attempt, BPF_NOEXIST)) {
-		count(HP_TOTAL_PENDING_FAILED);
+	set = set_of(key);
+	attempt = take_place(key);
+	if (!set || !attempt)
 		return 0;
-	}
-	count(HP_TOTAL_ATTEMPTS);
+	attempt->lb = source->lb;
+	attempt->flags = HP_UNSOLICITED | HP_RETURNED;
+	attempt->first_ns = now;
+	attempt->last_ns = now;
+	attempt->counters = find_counters(&source->lb);
+	attempt->syn_ifindex = ifindex;
+	set_endpoint(&attempt->returned, &syn->destination, syn->destination_port);
+	if (!publish(set, attempt))
+		return 0;
 	tag_isn(key->isn);
 	return 0;
 }
 
 /* TCP Fast Open (RFC 7413): the SYN-ACK acknowledges the SYN's data too. */
-static __noinline int add_fast_open_alias(const struct hp_attempt_key *key, __u32 payload_length)
+static __noinline int add_fast_open_alias(const struct hp_attempt_key *key, __u32 payload_length,
+					  __u64 now)
 {
 	struct hp_attempt_key alias = *key;
 
 	alias.isn += payload_length;
-	add_alias(&alias, key, bpf_ktime_get_ns());
+	add_alias(&alias, key, now);
 	tag_isn(alias.isn);
 	return 0;
 }
 
-/*
- * The attempt with this ISN, under whatever name its packets go now: the node's SNAT may have
- * renamed them. Callers check what they know of the attempt.
- */
-static __always_inline struct hp_attempt *find_by_isn(__u32 isn, struct hp_attempt_key *origin)
-{
-	__u32 slot = isn_slot(isn);
-	struct isn_index_slot *indexed = bpf_map_lookup_elem(&isn_index, &slot);
-	struct hp_attempt *attempt;
-
-	if (!indexed)
-		return NULL;
-	*origin = indexed->newest.isn == isn ? indexed->newest : indexed->older;
-	if (origin->isn != isn)
-		return NULL;
-	attempt = bpf_map_lookup_elem(&pending, origin);
-	if (!attempt || (attempt->flags & HP_ALIAS))
-		return NULL;
-	return attempt;
-}
-
 static const __u32 latency_bounds_us[HP_LATENCY_BUCKET_COUNT - 1] = HP_LATENCY_BOUNDS_US;
 
-static __noinline int count_answered(const struct hp_endpoint *lb, __u64 latency_ns)
+static __noinline int count_answered(const struct hp_attempt *attempt, __u64 latency_ns)
 {
-	struct hp_lb_counters *counters = counters_of(lb);
+	struct hp_lb_counters *counters = counters_of(attempt);
 	__u32 bucket = 0;
 
 	if (!counters)
@@ -269,37 +251,38 @@ static __noinline int count_answered(const struct hp_endpoint *lb, __u64 latency
 	return 0;
 }
 
-/* S6: V itself answered. Whatever was only suspected is void. */
-static __noinline int conclude_answered(const struct hp_attempt_key *key,
-					const struct hp_attempt *seen, bool refused)
+/* The load balancer's answer after all, to an attempt that was counted otherwise. */
+static __noinline int conclude_late(struct hp_attempt *seen)
 {
 	struct hp_attempt attempt = *seen;
 
-	if (bpf_map_delete_elem(&pending, key))
+	if (!drop(seen, HP_ATTEMPT_DECIDED))
 		return 0;
-	untag_isn(key->isn);
-	if (!(attempt.flags & (HP_MISMATCHED | HP_UNANSWERED))) {
-		if (refused)
-			COUNT_LB(&attempt.lb, refused);
-		else
-			count_answered(&attempt.lb, bpf_ktime_get_ns() - attempt.first_ns);
-	} else if ((attempt.flags & HP_EMITTED) && !refused) {
-		attempt.outcome = HP_OUTCOME_COMPLETED;
-		emit(HP_EVENT_OUTCOME, bpf_ktime_get_ns(), key, &attempt);
-	}
+	attempt.outcome = HP_OUTCOME_COMPLETED;
+	if (attempt.flags & HP_EMITTED)
+		emit(HP_EVENT_OUTCOME, bpf_ktime_get_ns(), &attempt);
 	return 0;
 }
 
-static __noinline int conclude_unanswered(const struct hp_attempt_key *key,
-					  const struct hp_attempt *seen)
+/* S6: V itself answered. Whatever was only suspected is void. */
+static __noinline int conclude_answered(struct hp_attempt *attempt, bool refused)
 {
-	struct hp_attempt attempt = *seen;
+	if (!decide(attempt))
+		return refused ? drop(attempt, HP_ATTEMPT_DECIDED) : conclude_late(attempt);
+	untag_isn(attempt->key.isn);
+	if (refused)
+		COUNT_LB(attempt, refused);
+	else
+		count_answered(attempt, bpf_ktime_get_ns() - attempt->first_ns);
+	drop(attempt, HP_ATTEMPT_DECIDED);
+	return 0;
+}
 
-	if (bpf_map_delete_elem(&pending, key))
+static __noinline int conclude_unanswered(struct hp_attempt *attempt)
+{
+	if (!decide(attempt))
 		return 0;
-	attempt.flags |= HP_UNANSWERED;
-	COUNT_LB(&attempt.lb, unanswered);
-	if (bpf_map_update_elem(&pending, key, &attempt, BPF_NOEXIST))
-		count(HP_TOTAL_PENDING_FAILED);
+	set_flag(attempt, HP_UNANSWERED);
+	COUNT_LB(attempt, unanswered);
 	return 0;
 }

@@ -26,8 +26,7 @@ static __always_inline const struct hp_endpoint *responder_of(const struct hp_at
 	return &attempt->synack_left;
 }
 
-static __always_inline void judge(struct hp_attempt *attempt, const struct hp_attempt_key *key,
-				  const struct ending *ending)
+static __always_inline void judge(struct hp_attempt *attempt, const struct ending *ending)
 {
 	const struct hp_endpoint *responder = responder_of(attempt);
 	/* What the load balancer chose, whoever the client was answered by: on a bridge, the pod
@@ -60,11 +59,10 @@ static __always_inline void judge(struct hp_attempt *attempt, const struct hp_at
 
 /* Counts the attempt for its pair. True if it should be offered to the ring as the pair's example.
  */
-static __always_inline struct hp_incident *count_incident(const struct hp_attempt_key *key,
-							  const struct hp_attempt *attempt)
+static __always_inline struct hp_incident *count_incident(const struct hp_attempt *attempt)
 {
 	struct hp_incident_key incident_key = {
-	    .client = key->client,
+	    .client = attempt->key.client,
 	    .lb = attempt->lb,
 	    .responder = *responder_of(attempt),
 	    .cause = attempt->cause,
@@ -83,41 +81,48 @@ static __always_inline struct hp_incident *count_incident(const struct hp_attemp
 	return incident;
 }
 
-static __noinline int report_mismatch(const struct hp_attempt_key *key,
-				      const struct hp_attempt *seen, const struct ending *ending)
+/* True for the one who counts it. One that was given up as unanswered may still be. */
+static __always_inline bool decide_misdirected(struct hp_attempt *attempt)
 {
-	struct hp_attempt attempt = *seen;
+	if (decide(attempt)) {
+		set_flag(attempt, HP_MISMATCHED);
+		return true;
+	}
+	return (attempt->flags & HP_UNANSWERED) &&
+	       !(__sync_fetch_and_or(&attempt->flags, HP_MISMATCHED) & HP_MISMATCHED);
+}
+
+static __noinline int report_mismatch(struct hp_attempt *attempt, const struct ending *ending)
+{
 	struct hp_lb_counters *counters;
 	struct hp_incident *incident;
 	__u64 now = bpf_ktime_get_ns();
+	__u32 cause;
 
-	if (bpf_map_delete_elem(&pending, key))
+	if (!decide_misdirected(attempt))
 		return 0;
-	judge(&attempt, key, ending);
-	counters = counters_of(&attempt.lb);
+	judge(attempt, ending);
+	cause = attempt->cause;
+	counters = counters_of(attempt);
 	if (counters) {
 		/* An unsolicited one is no handshake with the load balancer. */
-		if (!(attempt.flags & (HP_UNANSWERED | HP_UNSOLICITED)))
+		if (!(attempt->flags & (HP_UNANSWERED | HP_UNSOLICITED)))
 			__sync_fetch_and_add(&counters->mismatched, 1);
-		if (attempt.cause < HP_CAUSE_COUNT)
-			__sync_fetch_and_add(&counters->mismatches[attempt.cause], 1);
+		if (cause < HP_CAUSE_COUNT)
+			__sync_fetch_and_add(&counters->mismatches[cause], 1);
 	}
-	attempt.flags |= HP_MISMATCHED;
-	incident = count_incident(key, &attempt);
-	if (!incident && counters && attempt.cause < HP_CAUSE_COUNT)
-		__sync_fetch_and_add(&counters->unpaired[attempt.cause], 1);
+	incident = count_incident(attempt);
+	if (!incident && counters && cause < HP_CAUSE_COUNT)
+		__sync_fetch_and_add(&counters->unpaired[cause], 1);
 	if (incident &&
 	    (!incident->last_event_ns || now - incident->last_event_ns >= EVENT_INTERVAL_NS)) {
 		/* Offered, whether there is room or not: a full ring must not make each attempt
 		 * dear. */
 		incident->last_event_ns = now;
-		incident->sample_key = *key;
-		incident->sample = attempt;
-		if (emit(HP_EVENT_MISMATCH, now, key, &attempt))
-			attempt.flags |= HP_EMITTED;
+		incident->sample = *attempt;
+		if (emit(HP_EVENT_MISMATCH, now, attempt))
+			set_flag(attempt, HP_EMITTED);
 	}
-	if (bpf_map_update_elem(&pending, key, &attempt, BPF_NOEXIST))
-		count(HP_TOTAL_PENDING_FAILED);
 	return 0;
 }
 
@@ -131,29 +136,27 @@ static __always_inline void note_ending(struct hp_attempt *attempt, const struct
 }
 
 /* Conclusive evidence (S6), or news of an attempt already concluded. */
-static __noinline int conclude_misdirected(const struct hp_attempt_key *key,
-					   struct hp_attempt *attempt, const struct ending *ending)
+static __noinline int conclude_misdirected(struct hp_attempt *attempt, const struct ending *ending)
 {
 	if (!(attempt->flags & HP_MISMATCHED)) {
 		/* What ended it comes after what was only suspected to. */
 		note_ending(attempt, ending);
-		return report_mismatch(key, attempt, ending);
+		return report_mismatch(attempt, ending);
 	}
 	if (attempt->outcome != HP_OUTCOME_UNKNOWN || ending->outcome == HP_OUTCOME_UNKNOWN)
 		return 0;
 	note_ending(attempt, ending);
 	if (attempt->flags & HP_EMITTED)
-		emit(HP_EVENT_OUTCOME, bpf_ktime_get_ns(), key, attempt);
+		emit(HP_EVENT_OUTCOME, bpf_ktime_get_ns(), attempt);
 	return 0;
 }
 
 /* A drop that a retransmit may survive: what became of the attempt is known if nothing better
  * comes. */
-static __noinline int suspect_drop(const struct hp_attempt_key *key, struct hp_attempt *attempt,
-				   const struct ending *ending)
+static __noinline int suspect_drop(struct hp_attempt *attempt, const struct ending *ending)
 {
 	if (attempt->flags & HP_MISMATCHED)
-		return conclude_misdirected(key, attempt, ending);
+		return conclude_misdirected(attempt, ending);
 	note_ending(attempt, ending);
 	return 0;
 }

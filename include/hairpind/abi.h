@@ -108,28 +108,53 @@ enum hp_responder_kind {
   HP_RESPONDER_COUNT = 4,
 };
 
-/* Map `pending`: everything known of one attempt. An all-zero endpoint means "not seen". */
+/* Map `attempts`: everything known of one attempt. An endpoint counts as seen only with the flag that says so. */
 struct hp_attempt {
+  /* What a healthy handshake needs comes first: one cache line. */
+  struct hp_attempt_key key;
   struct hp_endpoint lb;          /* where the client sent the SYN */
+  __u32 flags;                    /* enum hp_attempt_flag */
+  __u64 first_ns;                 /* first SYN */
+  __u32 place;                    /* its own index */
+  __u16 counters;                 /* of `lb`: index into `load_balancers` */
+  __u8 way;                       /* which word of its set in `attempt_index` is its */
+  __u8 live;                      /* it is in `attempt_index` */
   struct hp_endpoint returned;    /* destination of the SYN that came back in (S2) */
   struct hp_endpoint synack_left; /* source of the SYN-ACK as it left a local pod, or came in (HP_SYNACK_ARRIVED) */
-  struct hp_endpoint synack_delivered; /* source of the SYN-ACK as the client got it */
-  struct hp_attempt_key origin;        /* HP_ALIAS only: the attempt's own key */
-  __u64 first_ns;                      /* first SYN */
-  __u64 last_ns;                       /* newest SYN: how long retransmits may still come */
-  __u64 synack_ns;                     /* first wrong SYN-ACK, 0 if none */
-  __u64 drop_location;                 /* kernel address; HP_OUTCOME_DROPPED only */
-  __u32 drop_reason;                   /* this kernel's enum skb_drop_reason */
-  __u32 syn_ifindex;                   /* device the first SYN was seen on */
-  __u32 synack_ifindex;                /* device the first wrong SYN-ACK was seen on */
-  __u32 synack_ack;                    /* host order */
-  __u32 flags;                         /* enum hp_attempt_flag */
-  __u8 conntrack;                      /* enum hp_conntrack */
-  __u8 conntrack_source;               /* enum hp_conntrack_source */
-  __u8 cause;                          /* enum hp_cause */
-  __u8 outcome;                        /* enum hp_outcome */
-  __u8 responder_kind;                 /* enum hp_responder_kind */
-  __u8 pad[7];
+  union {
+    struct hp_endpoint synack_delivered; /* source of the SYN-ACK as the client got it */
+    struct hp_attempt_key origin;        /* HP_ALIAS: the attempt's own key */
+  };
+  __u64 last_ns;         /* newest SYN: how long retransmits may still come */
+  __u64 synack_ns;       /* first wrong SYN-ACK, 0 if none */
+  __u64 drop_location;   /* kernel address; HP_OUTCOME_DROPPED only */
+  __u32 drop_reason;     /* this kernel's enum skb_drop_reason */
+  __u32 syn_ifindex;     /* device the first SYN was seen on */
+  __u32 synack_ifindex;  /* device the first wrong SYN-ACK was seen on */
+  __u32 synack_ack;      /* host order */
+  __u8 conntrack;        /* enum hp_conntrack */
+  __u8 conntrack_source; /* enum hp_conntrack_source */
+  __u8 cause;            /* enum hp_cause */
+  __u8 outcome;          /* enum hp_outcome */
+  __u8 responder_kind;   /* enum hp_responder_kind */
+  __u8 pad[19];          /* whole cache lines */
+};
+
+/*
+ * Map `attempt_index`: from a key to the attempt. The key's hash chooses a set of eight words, one
+ * cache line. A word has the ISN in its low 32 bits, the attempt's place in the next 28, and its
+ * state in the upper two: it is what CPUs agree by.
+ */
+#define HP_INDEX_WAYS 8
+
+enum hp_attempt_state {
+  HP_ATTEMPT_NONE = 0, /* the word is free */
+  HP_ATTEMPT_UNDECIDED = 1,
+  HP_ATTEMPT_DECIDED = 2, /* counted; kept for the retransmits that may still follow */
+};
+
+struct hp_index_set {
+  __u64 words[HP_INDEX_WAYS];
 };
 
 /* Map `incidents`: one misdirected pair. */
@@ -148,7 +173,6 @@ struct hp_incident {
    * The newest attempt that was also offered to the ring: what an alert is made of when the
    * ring was full. Written without a lock; readers treat it as a sample.
    */
-  struct hp_attempt_key sample_key;
   struct hp_attempt sample;
 };
 
@@ -157,8 +181,16 @@ struct hp_incident {
   {100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000}
 #define HP_LATENCY_BUCKET_COUNT 16
 
-/* Map `load_balancers`, by endpoint: handshake counters. The all-zero key collects what does not fit. */
+/*
+ * Map `load_balancers`: handshake counters, in the order in which the load balancers were first
+ * called. The first, without an endpoint, collects what does not fit. Map `load_balancer_index`
+ * finds the others by endpoint.
+ */
+#define HP_LB_COUNTERS 1024
+
 struct hp_lb_counters {
+  struct hp_endpoint lb; /* all zero: not (yet) in use */
+  __u32 pad;
   __u64 syns;            /* first SYNs: attempts */
   __u64 syn_retransmits; /* SYNs with an ISN already pending */
   __u64 answered;
@@ -189,20 +221,21 @@ struct hp_source {
 /* Map `frontends`: what counts as a load balancer. Keyed by endpoint; port 0 holds the address. */
 struct hp_frontend {
   __u32 any_port; /* port-0 entry only: every port of the address is the load balancer's */
+  __u32 counters; /* of the endpoint: index into `load_balancers`, 0 if it is not known yet */
 };
 
 /*
- * In front of `frontends`, a set of address hashes (`frontend_filter`, in .bss): nearly every SYN is
- * for somewhere else, and leaves after one load. A bit too many costs a lookup, one too few a
+ * A set of address hashes. `frontend_filter`, in .bss, is in front of `frontends`: nearly every SYN
+ * is for somewhere else, and leaves after one load. A bit too many costs a lookup, one too few a
  * detection: set before an entry is added, cleared after it is gone.
  */
-#define HP_FRONTEND_FILTER_BITS 16384
+#define HP_ADDRESS_FILTER_BITS 16384
 
-static inline __u32 hp_frontend_filter_bit(const struct hp_address* address) {
+static inline __u32 hp_address_filter_bit(const struct hp_address* address) {
   /* Knuth's multiplicative hash; addresses of one subnet differ in their last word. */
   const __u32 mixed = (address->word[3] ^ address->word[2] ^ address->word[1] ^ address->word[0]) * 2654435761U;
 
-  return mixed / (0xffffffffU / HP_FRONTEND_FILTER_BITS + 1);
+  return mixed / (0xffffffffU / HP_ADDRESS_FILTER_BITS + 1);
 }
 
 /* Map `frontend_prefixes` (LPM trie). */
@@ -228,10 +261,9 @@ enum hp_total {
   HP_TOTAL_RING_FULL = 1,      /* an event found no room in the ring */
   HP_TOTAL_PENDING_FAILED = 2, /* an attempt could not be kept */
   HP_TOTAL_INCIDENTS_FULL = 3, /* a mismatch was counted by LB and cause, but not by pair */
-  HP_TOTAL_LB_TABLE_FULL = 4,  /* an attempt was counted under the all-zero LB */
+  HP_TOTAL_LB_TABLE_FULL = 4,  /* an attempt was counted with the load balancers that do not fit */
   HP_TOTAL_EVENTS = 5,         /* events put into the ring */
-  HP_TOTAL_ATTEMPTS = 6,       /* attempts kept: has there been any since the last sweep? */
-  HP_TOTAL_COUNT = 7,
+  HP_TOTAL_COUNT = 6,
 };
 
 enum hp_event_kind {
@@ -247,7 +279,6 @@ struct hp_event {
   __u32 kind; /* enum hp_event_kind */
   __u32 pad;
   __u64 time_ns;
-  struct hp_attempt_key key;
   struct hp_attempt attempt;
   char drop_symbol[HP_SYMBOL_LENGTH]; /* NUL-terminated; empty if unknown */
 };
@@ -256,7 +287,7 @@ struct hp_event {
 struct hp_sweep {
   __u64 now_ns;
   __u64 undecided; /* out: attempts still waiting for an answer */
-  __u64 kept;      /* out: entries of `pending`, of every kind */
+  __u64 kept;      /* out: entries of `attempts`, of every kind */
 };
 
 /* Argument of the `set_conntrack` program: the agent's answer to HP_EVENT_CONNTRACK. */
@@ -271,13 +302,14 @@ struct hp_conntrack_answer {
 HP_STATIC_ASSERT(sizeof(struct hp_address) == 16);
 HP_STATIC_ASSERT(sizeof(struct hp_endpoint) == 20);
 HP_STATIC_ASSERT(sizeof(struct hp_attempt_key) == 24);
-HP_STATIC_ASSERT(sizeof(struct hp_attempt) == 168);
+HP_STATIC_ASSERT(sizeof(struct hp_attempt) == 192);
+HP_STATIC_ASSERT(sizeof(struct hp_index_set) == 64);
 HP_STATIC_ASSERT(sizeof(struct hp_incident_key) == 60);
 HP_STATIC_ASSERT(sizeof(struct hp_incident) == 208);
 HP_STATIC_ASSERT(sizeof(struct hp_caller_key) == 36);
-HP_STATIC_ASSERT(sizeof(struct hp_lb_counters) == 320);
+HP_STATIC_ASSERT(sizeof(struct hp_lb_counters) == 344);
 HP_STATIC_ASSERT(sizeof(struct hp_source) == 32);
-HP_STATIC_ASSERT(sizeof(struct hp_frontend) == 4);
+HP_STATIC_ASSERT(sizeof(struct hp_frontend) == 8);
 HP_STATIC_ASSERT(sizeof(struct hp_prefix_key) == 20);
 HP_STATIC_ASSERT(sizeof(struct hp_device) == 8);
 HP_STATIC_ASSERT(sizeof(struct hp_event) == 272);

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <random>
 #include <utility>
 
 #include "handshake.skel.h"
@@ -15,7 +16,9 @@
 namespace hairpind {
 namespace {
 
-constexpr std::size_t kCountersMadeAhead = 256;
+constexpr std::size_t kListedUncalled = 256;
+// Half of the index's words are free when every place is taken, so that hardly any set overflows.
+constexpr std::uint32_t kAttemptsPerSet = HP_INDEX_WAYS / 2;
 
 void (*libbpf_log)(bool, std::string_view) = nullptr;
 
@@ -57,7 +60,12 @@ hp_endpoint endpoint_key(const IpAddress& address, std::uint16_t port) {
 
 std::uint32_t filter_bit(const Frontend& frontend) {
   const hp_address address = frontend.address.to_abi();
-  return hp_frontend_filter_bit(&address);
+  return hp_address_filter_bit(&address);
+}
+
+std::uint64_t random_seed() {
+  std::random_device device;
+  return std::uint64_t{device()} << 32U | device();
 }
 
 hp_incident_key incident_key(const IncidentKey& key) {
@@ -166,7 +174,12 @@ Result<std::unique_ptr<Datapath>> Datapath::load(const Options& options, const K
   skeleton->rodata->handshake_timeout_ns = static_cast<__u64>(options.handshake_timeout.count());
   skeleton->rodata->have_prefixes = options.prefixes ? 1 : 0;
   skeleton->rodata->use_conntrack_kfunc = features.has(Feature::kConntrackKfunc) ? 1 : 0;
-  bpf_map__set_max_entries(skeleton->maps.pending, options.pending_syns);
+  const std::uint32_t sets = (options.pending_syns / kAttemptsPerSet) + 1;
+  skeleton->rodata->attempt_places = options.pending_syns;
+  skeleton->rodata->index_sets = sets;
+  skeleton->rodata->hash_seed = random_seed();
+  bpf_map__set_max_entries(skeleton->maps.attempts, options.pending_syns);
+  bpf_map__set_max_entries(skeleton->maps.attempt_index, sets);
   bpf_map__set_max_entries(skeleton->maps.events, options.ring_bytes);
   bpf_program__set_autoload(skeleton->progs.kfree_skb, features.has(Feature::kDropReasons));
   bpf_program__set_autoload(skeleton->progs.tcp_send_reset, features.has(Feature::kResetTracepoint));
@@ -178,12 +191,6 @@ Result<std::unique_ptr<Datapath>> Datapath::load(const Options& options, const K
         "or "
         "memory short?)",
         error);
-  }
-  // The kernel-side count of what does not fit must exist before anything overflows.
-  const hp_endpoint other{};
-  const hp_lb_counters none{};
-  if (auto added = update(skeleton->maps.load_balancers, &other, &none, "the overflow entry"); !added) {
-    return std::unexpected(added.error());
   }
   datapath->ring_.reset(ring_buffer__new(bpf_map__fd(skeleton->maps.events), on_record, datapath.get(), nullptr));
   if (!datapath->ring_) {
@@ -311,15 +318,9 @@ Result<void> Datapath::write_frontends(const std::vector<Frontend>& added, const
       continue;
     }
     const hp_endpoint key = endpoint_key(frontend.address, frontend.port);
-    const hp_frontend value{.any_port = 0};
+    const hp_frontend value{.any_port = 0, .counters = 0};
     if (auto done = update(skeleton_->maps.frontends, &key, &value, frontend.to_string()); !done) {
       return done;
-    }
-    // Prometheus cannot see the first step of a counter that was not there before. Not at the price of a table
-    // full of load balancers that nobody here uses.
-    if (frontends_.size() <= kCountersMadeAhead) {
-      const hp_lb_counters none{};
-      bpf_map_update_elem(bpf_map__fd(skeleton_->maps.load_balancers), &key, &none, BPF_NOEXIST);
     }
   }
   for (const Frontend& old : removed) {
@@ -335,7 +336,7 @@ Result<void> Datapath::write_frontends(const std::vector<Frontend>& added, const
       bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.frontends), &key);
       continue;
     }
-    const hp_frontend value{.any_port = first->port == 0 ? 1U : 0U};
+    const hp_frontend value{.any_port = first->port == 0 ? 1U : 0U, .counters = 0};
     if (auto done = update(skeleton_->maps.frontends, &key, &value, first->to_string()); !done) {
       return done;
     }
@@ -400,16 +401,18 @@ Result<std::uint64_t> Datapath::sweep(MonotonicTime now) {
     return 0;
   }
   // Walking the empty table of an idle node is most of what the agent would cost there.
-  const std::uint64_t attempts = read_totals()[HP_TOTAL_ATTEMPTS];
-  if (swept_clean_ && attempts == swept_attempts_) {
+  const std::uint32_t next_place = skeleton_->bss->next_place;
+  const bool nothing_new = next_place == swept_place_;
+  if (nothing_new && swept_clean_) {
     return 0;
   }
   hp_sweep argument{.now_ns = static_cast<__u64>(now.count()), .undecided = 0, .kept = 0};
   if (auto ran = run_syscall_program(skeleton_->progs.sweep, argument); !ran) {
     return std::unexpected(ran.error());
   }
-  swept_attempts_ = attempts;
-  swept_clean_ = argument.kept == 0;
+  // A place is taken a moment before its attempt is found: what a sweep has just missed is there at the next.
+  swept_place_ = next_place;
+  swept_clean_ = nothing_new && argument.kept == 0;
   return argument.undecided;
 }
 
@@ -429,12 +432,30 @@ Result<void> Datapath::set_conntrack(const Attempt& asked, const ConntrackAnswer
 
 Result<std::vector<LoadBalancerCounters>> Datapath::read_load_balancers() const {
   std::vector<LoadBalancerCounters> result;
-  auto read = for_each<hp_endpoint, hp_lb_counters>(
-      skeleton_->maps.load_balancers, [&](const hp_endpoint& key, const hp_lb_counters& counters) {
-        result.push_back({.load_balancer = Endpoint::from_abi(key), .counters = counters});
-      });
-  if (!read) {
-    return std::unexpected(read.error());
+  std::set<Endpoint> counted;
+  const std::uint32_t used = std::min<std::uint32_t>(skeleton_->bss->load_balancer_count + 1, HP_LB_COUNTERS);
+  for (std::uint32_t index = 0; index < used; index++) {
+    hp_lb_counters counters{};
+    if (const int error = bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.load_balancers), &index, &counters);
+        error != 0) {
+      return fail_errno("read the BPF map 'load_balancers'", error);
+    }
+    const Endpoint load_balancer = Endpoint::from_abi(counters.lb);
+    // The first collects what does not fit; another without a name is about to get one, or never will.
+    if (index == 0 || !load_balancer.empty()) {
+      counted.insert(load_balancer);
+      result.push_back({.load_balancer = load_balancer, .counters = counters});
+    }
+  }
+  // Prometheus cannot see the first step of a counter that was not there before. Not at the price of a page full of
+  // load balancers that nobody here uses.
+  if (frontends_.size() <= kListedUncalled) {
+    for (const Frontend& frontend : frontends_) {
+      const Endpoint load_balancer{.address = frontend.address, .port = frontend.port};
+      if (!frontend.is_prefix() && frontend.port != 0 && !counted.contains(load_balancer)) {
+        result.push_back({.load_balancer = load_balancer, .counters = {}});
+      }
+    }
   }
   return result;
 }
@@ -443,7 +464,7 @@ Result<std::vector<IncidentCount>> Datapath::read_incidents() const {
   std::vector<IncidentCount> result;
   auto read = for_each<hp_incident_key, hp_incident>(
       skeleton_->maps.incidents, [&](const hp_incident_key& key, const hp_incident& incident) {
-        auto sample = Attempt::from_abi(incident.sample_key, incident.sample);
+        auto sample = Attempt::from_abi(incident.sample);
         // A cause this build does not know cannot come from its own object. A new incident is counted a moment before
         // its first example is written: it is there at the next look.
         if (!sample || sample->load_balancer.empty() || key.cause >= HP_CAUSE_COUNT) {

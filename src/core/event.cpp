@@ -110,7 +110,7 @@ Endpoint Attempt::responder() const {
   return synack_left;
 }
 
-std::expected<Attempt, std::string> Attempt::from_abi(const hp_attempt_key& key, const hp_attempt& attempt) {
+std::expected<Attempt, std::string> Attempt::from_abi(const hp_attempt& attempt) {
   Attempt result;
   if (!known(attempt.cause, HP_CAUSE_COUNT, result.cause)) {
     return std::unexpected("unknown cause " + std::to_string(attempt.cause));
@@ -126,8 +126,8 @@ std::expected<Attempt, std::string> Attempt::from_abi(const hp_attempt_key& key,
   if (!known(attempt.responder_kind, HP_RESPONDER_COUNT, result.responder_kind)) {
     return std::unexpected("unknown responder kind " + std::to_string(attempt.responder_kind));
   }
-  result.client = Endpoint::from_abi({.address = key.client, .port = key.port, .pad = 0});
-  result.isn = key.isn;
+  result.client = Endpoint::from_abi({.address = attempt.key.client, .port = attempt.key.port, .pad = 0});
+  result.isn = attempt.key.isn;
   result.load_balancer = Endpoint::from_abi(attempt.lb);
   // The flags say what was seen; an endpoint alone could be a leftover of the map's recycled memory.
   if ((attempt.flags & HP_RETURNED) != 0) {
@@ -160,7 +160,7 @@ std::expected<Event, std::string> decode_event(std::span<const std::byte> record
   if (raw.kind != HP_EVENT_MISMATCH && raw.kind != HP_EVENT_OUTCOME && raw.kind != HP_EVENT_CONNTRACK) {
     return std::unexpected("unknown kind " + std::to_string(raw.kind));
   }
-  auto attempt = Attempt::from_abi(raw.key, raw.attempt);
+  auto attempt = Attempt::from_abi(raw.attempt);
   if (!attempt) {
     return std::unexpected(attempt.error());
   }

@@ -1089,7 +1089,7 @@ TEST_F(HandshakeTest, PodAddressMovesToANewDevice) {
 TEST_F(HandshakeTest, AFrontendThatGoesLeavesTheOthersWithItsFilterBit) {
   const auto bit_of = [](const IpAddress& address) {
     const hp_address raw = address.to_abi();
-    return hp_frontend_filter_bit(&raw);
+    return hp_address_filter_bit(&raw);
   };
   const Frontend first{.address = ip("10.128.0.1"), .port = 443};
   Frontend second{.address = ip("10.129.0.0"), .port = 443};
@@ -1099,10 +1099,10 @@ TEST_F(HandshakeTest, AFrontendThatGoesLeavesTheOthersWithItsFilterBit) {
     }
   }
   const auto counted = [&](const Frontend& frontend, std::uint32_t isn) {
-    const auto before = total(HP_TOTAL_ATTEMPTS);
-    see(Hook::kFromPod, "pod1",
-        PacketBuilder().from(kV4.p1, 40000).to(frontend.address.to_string(), 443).tcp(kSyn, isn));
-    return total(HP_TOTAL_ATTEMPTS) == before + 1;
+    const std::string address = frontend.address.to_string();
+    const auto before = counters(address.c_str()).syns;
+    see(Hook::kFromPod, "pod1", PacketBuilder().from(kV4.p1, 40000).to(address, 443).tcp(kSyn, isn));
+    return counters(address.c_str()).syns == before + 1;
   };
   ASSERT_TRUE(datapath->change_frontends({first, second}, {}));
   EXPECT_TRUE(counted(first, 1));

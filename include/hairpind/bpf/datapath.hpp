@@ -140,11 +140,11 @@ class Datapath {
   std::map<std::uint32_t, Device> devices_;
   std::map<std::uint32_t, std::array<TcLink, 2>> links_;
   std::set<Frontend> frontends_;
-  std::vector<std::uint32_t> filter_uses_ = std::vector<std::uint32_t>(HP_FRONTEND_FILTER_BITS);  ///< of each bit
+  std::vector<std::uint32_t> filter_uses_ = std::vector<std::uint32_t>(HP_ADDRESS_FILTER_BITS);  ///< of each bit
   std::set<IpAddress> node_addresses_;
   const RecordHandler* handler_ = nullptr;  ///< set during poll
-  std::uint64_t swept_attempts_ = 0;        ///< HP_TOTAL_ATTEMPTS at the last sweep
-  bool swept_clean_ = true;                 ///< nothing was left by it
+  std::uint32_t swept_place_ = 0;           ///< next_place (bpf/attempt_table.h) at the last sweep
+  bool swept_clean_ = true;                 ///< nothing was left by it, and nothing had come since the one before
 };
 
 /// Routes libbpf's own messages; without it they go to stderr. Process-wide, as libbpf's callback is.

@@ -97,7 +97,7 @@ struct Attempt {
   [[nodiscard]] bool synack_seen() const { return synack.count() != 0; }
 
   /// Fails on an enumerator that this build does not know.
-  static std::expected<Attempt, std::string> from_abi(const hp_attempt_key& key, const hp_attempt& attempt);
+  static std::expected<Attempt, std::string> from_abi(const hp_attempt& attempt);
 };
 
 struct Event {

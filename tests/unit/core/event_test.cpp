@@ -17,10 +17,10 @@ hp_event raw_event() {
   hp_event event{};
   event.kind = HP_EVENT_MISMATCH;
   event.time_ns = 77;
-  event.key = {.client = endpoint("10.0.1.10", 0).address.to_abi(),
-               .isn = 5,
-               .port = endpoint("::", 40000).to_abi().port,
-               .pad = 0};
+  event.attempt.key = {.client = endpoint("10.0.1.10", 0).address.to_abi(),
+                       .isn = 5,
+                       .port = endpoint("::", 40000).to_abi().port,
+                       .pad = 0};
   event.attempt.lb = endpoint("10.0.5.5", 443).to_abi();
   event.attempt.returned = endpoint("10.0.0.4", 30443).to_abi();
   event.attempt.synack_left = endpoint("10.0.1.20", 8443).to_abi();
