@@ -40,7 +40,10 @@ struct {
 	__type(value, struct hp_index_set);
 } attempt_index SEC(".maps");
 
-__u32 next_place; /* the agent looks at it, too: has there been any attempt? */
+/* Together in one line, which each attempt needs. */
+__u32 next_place;
+__u32 freed_place;	/* one more than a place that has lately become free; 0 if there is none */
+__u32 attempts_changed; /* the agent's to compare: has there been any attempt? */
 
 /*
  * Nearly all packets are nobody's who has ever called a load balancer; for them one load from two
@@ -53,6 +56,10 @@ static __always_inline bool may_be_client(const struct hp_address *address)
 {
 	return filter_has(client_filter, address);
 }
+
+/* Code that a packet finds cold costs more than a loop: each line of it has to come from memory,
+ * too. */
+#define SMALL_CODE _Pragma("clang loop unroll(disable)")
 
 static __always_inline bool same_address(const struct hp_address *a, const struct hp_address *b)
 {
@@ -80,6 +87,16 @@ static __always_inline __u64 make_word(__u32 isn, __u32 place, enum hp_attempt_s
 	return isn | (__u64)place << 32 | (__u64)state << 62;
 }
 
+static __always_inline bool is_in_use(const struct hp_attempt *attempt)
+{
+	return attempt->place & HP_IN_USE;
+}
+
+static __always_inline __u32 index_of(const struct hp_attempt *attempt)
+{
+	return attempt->place & ~HP_IN_USE;
+}
+
 static __always_inline struct hp_attempt *attempt_at(__u32 place)
 {
 	return bpf_map_lookup_elem(&attempts, &place);
@@ -103,6 +120,7 @@ static __always_inline struct hp_index_set *set_of(const struct hp_attempt_key *
 static __always_inline struct hp_attempt *find_in(const struct hp_index_set *set,
 						  const struct hp_attempt_key *key)
 {
+	SMALL_CODE
 	for (int way = 0; way < HP_INDEX_WAYS; way++) {
 		__u64 word = set->words[way];
 		struct hp_attempt *attempt;
@@ -131,8 +149,8 @@ static __always_inline bool change_state(const struct hp_attempt *attempt,
 					 enum hp_attempt_state from, enum hp_attempt_state to)
 {
 	struct hp_index_set *set = set_of(&attempt->key);
-	__u64 seen = make_word(attempt->key.isn, attempt->place, from);
-	__u64 next = to == HP_ATTEMPT_NONE ? 0 : make_word(attempt->key.isn, attempt->place, to);
+	__u64 seen = make_word(attempt->key.isn, index_of(attempt), from);
+	__u64 next = to == HP_ATTEMPT_NONE ? 0 : make_word(attempt->key.isn, index_of(attempt), to);
 
 	return set && __sync_val_compare_and_swap(&set->words[attempt->way % HP_INDEX_WAYS], seen,
 						  next) == seen;
@@ -143,12 +161,18 @@ static __always_inline bool decide(const struct hp_attempt *attempt)
 	return change_state(attempt, HP_ATTEMPT_UNDECIDED, HP_ATTEMPT_DECIDED);
 }
 
+static __always_inline void free_place(struct hp_attempt *attempt)
+{
+	__sync_fetch_and_and(&attempt->place, ~HP_IN_USE);
+	freed_place = index_of(attempt) + 1;
+}
+
 /* Out of the index, its place is free. */
 static __always_inline bool drop(struct hp_attempt *attempt, enum hp_attempt_state from)
 {
 	if (!change_state(attempt, from, HP_ATTEMPT_NONE))
 		return false;
-	attempt->live = 0;
+	free_place(attempt);
 	return true;
 }
 
@@ -158,38 +182,67 @@ static __noinline int forget(struct hp_attempt *attempt)
 	return drop(attempt, HP_ATTEMPT_UNDECIDED) || drop(attempt, HP_ATTEMPT_DECIDED);
 }
 
-/* How many places in use are passed by before one has to go. */
-#define PLACES_TRIED 4
+static __always_inline bool claim(struct hp_attempt *attempt)
+{
+	return !is_in_use(attempt) &&
+	       !(__sync_fetch_and_or(&attempt->place, HP_IN_USE) & HP_IN_USE);
+}
+
+/* The place, with whoever had it out of the index. */
+static __always_inline bool take_over(const struct hp_attempt *attempt)
+{
+	return change_state(attempt, HP_ATTEMPT_DECIDED, HP_ATTEMPT_NONE) ||
+	       change_state(attempt, HP_ATTEMPT_UNDECIDED, HP_ATTEMPT_NONE);
+}
+
+/* HP_IN_USE must not be zero even for a moment: another CPU may be trying to claim the place. */
+static __always_inline void clear(struct hp_attempt *attempt)
+{
+	const __u32 behind = offsetof(struct hp_attempt, place) + sizeof(attempt->place);
+
+	__builtin_memset(attempt, 0, offsetof(struct hp_attempt, place));
+	__builtin_memset((void *)attempt + behind, 0, sizeof(*attempt) - behind);
+}
+
+/* How many places in use are looked at before one has to go. Not a divisor of a table's size: in a
+ * full one it is each place's turn. */
+#define PLACES_TRIED 5
 
 /*
- * A place for an attempt of this name, all else zero; nobody finds it before it is published. Every
- * value of next_place goes to one caller.
+ * A place for an attempt of this name, all else zero; nobody finds it before it is published. NULL,
+ * and counted, if there is none.
  */
 static __always_inline struct hp_attempt *take_place(const struct hp_attempt_key *key)
 {
-	__u32 place = 0, victim = 0;
-	bool have_victim = false;
 	struct hp_attempt *attempt;
+	__u32 place, victim = 0;
+	bool decided = false;
 
+	attempts_changed++;
+	SMALL_CODE
 	for (int i = 0; i < PLACES_TRIED; i++) {
-		place = __sync_fetch_and_add(&next_place, 1) % attempt_places;
+		/* The caches still have the one that an answered attempt has just left. */
+		__u32 freed = freed_place ? __sync_lock_test_and_set(&freed_place, 0) : 0;
+
+		place = freed ? freed - 1 : __sync_fetch_and_add(&next_place, 1) % attempt_places;
 		attempt = attempt_at(place);
-		if (!attempt)
-			return NULL;
-		if (!attempt->live)
+		if (attempt && claim(attempt))
 			goto taken;
-		if (!have_victim && (attempt->flags & (HP_MISMATCHED | HP_UNANSWERED))) {
+		if (attempt && !decided) {
 			victim = place;
-			have_victim = true;
+			decided = attempt->flags & (HP_MISMATCHED | HP_UNANSWERED);
 		}
 	}
-	place = have_victim ? victim : place;
+	place = victim;
 	attempt = attempt_at(place);
-	if (!attempt)
+	if (!attempt || !take_over(attempt)) {
+		count(HP_TOTAL_PENDING_FAILED);
 		return NULL;
-	forget(attempt);
+	}
 taken:
-	*attempt = (struct hp_attempt){.key = *key, .place = place};
+	clear(attempt);
+	attempt->key = *key;
+	attempt->place = place | HP_IN_USE;
 	return attempt;
 }
 
@@ -211,6 +264,7 @@ static __always_inline __s64 highest_rank(const struct hp_index_set *set, __u32 
 {
 	__s64 highest = 0;
 
+	SMALL_CODE
 	for (int way = 0; way < HP_INDEX_WAYS; way++) {
 		__s64 over = highest - rank_of(set->words[way], way, place);
 
@@ -227,27 +281,27 @@ static __always_inline __s64 highest_rank(const struct hp_index_set *set, __u32 
 static __always_inline bool publish(struct hp_index_set *set, struct hp_attempt *attempt)
 {
 	filter_add(client_filter, &attempt->key.client);
-	attempt->live = 1;
+	SMALL_CODE
 	for (int i = 0; i < PUBLISH_TRIES; i++) {
-		__s64 rank = highest_rank(set, attempt->place);
+		__s64 rank = highest_rank(set, index_of(attempt));
 		__u32 way = rank % HP_INDEX_WAYS;
 		__u64 seen = set->words[way];
 		struct hp_attempt *ousted;
 
 		attempt->way = way;
 		/* Another attempt may have got it between the two looks. */
-		if (rank_of(seen, way, attempt->place) != rank)
+		if (rank_of(seen, way, index_of(attempt)) != rank)
 			continue;
-		if (__sync_val_compare_and_swap(
-			&set->words[way], seen,
-			make_word(attempt->key.isn, attempt->place, HP_ATTEMPT_UNDECIDED)) != seen)
+		if (__sync_val_compare_and_swap(&set->words[way], seen,
+						make_word(attempt->key.isn, index_of(attempt),
+							  HP_ATTEMPT_UNDECIDED)) != seen)
 			continue;
 		ousted = state_of(seen) != HP_ATTEMPT_NONE ? attempt_at(place_of(seen)) : NULL;
 		if (ousted)
-			ousted->live = 0;
+			free_place(ousted);
 		return true;
 	}
-	attempt->live = 0;
+	free_place(attempt);
 	count(HP_TOTAL_PENDING_FAILED);
 	return false;
 }

@@ -24,6 +24,7 @@
 #include "conntrack_question.h"
 #include "emit.h"
 #include "frontend.h"
+#include "isn_tags.h"
 #include "maps.h"
 #include "parse.h"
 #include "pending.h"
@@ -144,7 +145,7 @@ __noinline int on_pod_synack(struct __sk_buff *skb, const struct segment *synack
 	if (!synack)
 		return 0;
 	/* Nearly all answer no SYN to a load balancer, and the tables are cold. */
-	if (!may_follow_syn(synack->acknowledgment))
+	if (!may_answer_syn(synack->acknowledgment))
 		return 0;
 	set_key(&key, &synack->destination, synack->destination_port, synack->acknowledgment - 1);
 	attempt = find_any(&key);

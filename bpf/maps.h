@@ -32,48 +32,6 @@ const volatile __u32 index_sets = INDEX_SETS;	/* agent */
 /* Random: a pod that chooses its ISNs must not know in which set it will find them. */
 const volatile __u64 hash_seed; /* agent */
 
-/*
- * Which sequence number may follow a pending SYN: the client's first ACK is found among its data,
- * and the SYN-ACK that matters among those of every server, by one load. By the ISN's low bits, the
- * four newest each, 16 bits of each, overwritten without a lock; a tag is a hint, the look-up that
- * follows decides. Two pages, since every data segment comes here: a larger table
- * costs each of them a TLB miss, a hundred times the rest.
- */
-#define ISN_TAG_SETS 1024
-__u64 isn_tags[ISN_TAG_SETS];
-
-static __always_inline __u16 isn_tag(__u32 isn)
-{
-	return isn / ISN_TAG_SETS;
-}
-
-static __always_inline void tag_isn(__u32 isn)
-{
-	__u64 *tags = &isn_tags[isn % ISN_TAG_SETS];
-
-	*tags = *tags << 16 | isn_tag(isn);
-}
-
-/* Once answered: the client's ACK and its first data need not be looked up. */
-static __always_inline void untag_isn(__u32 isn)
-{
-	__u64 *tags = &isn_tags[isn % ISN_TAG_SETS];
-
-	if ((__u16)*tags == isn_tag(isn))
-		*tags >>= 16;
-}
-
-static __always_inline bool may_follow_syn(__u32 sequence)
-{
-	const __u64 each = 0x0001000100010001ULL;
-	__u32 isn = sequence - 1;
-	/* A 16-bit lane is zero where the tag is the ISN's: exactly then borrowing from it sets its
-	 * top bit (Warren, Hacker's Delight, 6-1), but for lanes above one that is. */
-	__u64 differences = isn_tags[isn % ISN_TAG_SETS] ^ isn_tag(isn) * each;
-
-	return (differences - each) & ~differences & (each << 15);
-}
-
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192);

@@ -12,8 +12,8 @@
 #include <bpf/bpf_helpers.h>
 
 #include "hairpind/abi.h"
+#include "isn_tags.h"
 #include "kernel_types.h"
-#include "maps.h"
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02

@@ -4,6 +4,7 @@
 
 #include "attempt_table.h"
 #include "emit.h"
+#include "isn_tags.h"
 #include "load_balancer.h"
 #include "maps.h"
 #include "parse.h"
@@ -75,7 +76,7 @@ static __u64 isn_index[ISN_INDEX_SIZE][2];
 static __always_inline void index_isn(const struct hp_attempt *attempt)
 {
 	__u64 *newest = isn_index[attempt->key.isn % ISN_INDEX_SIZE];
-	__u64 word = make_word(attempt->key.isn, attempt->place, HP_ATTEMPT_UNDECIDED);
+	__u64 word = make_word(attempt->key.isn, index_of(attempt), HP_ATTEMPT_UNDECIDED);
 
 	if (newest[0] == word)
 		return;
@@ -96,7 +97,8 @@ static __always_inline struct hp_attempt *find_by_isn(__u32 isn)
 	if ((__u32)word != isn || state_of(word) == HP_ATTEMPT_NONE)
 		return NULL;
 	attempt = attempt_at(place_of(word));
-	return attempt && attempt->live && attempt->key.isn == isn && !(attempt->flags & HP_ALIAS)
+	return attempt && attempt->key.isn == isn && is_in_use(attempt) &&
+		       !(attempt->flags & HP_ALIAS)
 		   ? attempt
 		   : NULL;
 }
@@ -269,7 +271,7 @@ static __noinline int conclude_answered(struct hp_attempt *attempt, bool refused
 {
 	if (!decide(attempt))
 		return refused ? drop(attempt, HP_ATTEMPT_DECIDED) : conclude_late(attempt);
-	untag_isn(attempt->key.isn);
+	untag_ack(attempt->key.isn);
 	if (refused)
 		COUNT_LB(attempt, refused);
 	else

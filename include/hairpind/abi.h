@@ -108,17 +108,19 @@ enum hp_responder_kind {
   HP_RESPONDER_COUNT = 4,
 };
 
+#define HP_IN_USE (1U << 31)
+
 /* Map `attempts`: everything known of one attempt. An endpoint counts as seen only with the flag that says so. */
 struct hp_attempt {
   /* What a healthy handshake needs comes first: one cache line. */
   struct hp_attempt_key key;
-  struct hp_endpoint lb;          /* where the client sent the SYN */
-  __u32 flags;                    /* enum hp_attempt_flag */
-  __u64 first_ns;                 /* first SYN */
-  __u32 place;                    /* its own index */
-  __u16 counters;                 /* of `lb`: index into `load_balancers` */
-  __u8 way;                       /* which word of its set in `attempt_index` is its */
-  __u8 live;                      /* it is in `attempt_index` */
+  struct hp_endpoint lb; /* where the client sent the SYN */
+  __u32 flags;           /* enum hp_attempt_flag */
+  __u64 first_ns;        /* first SYN */
+  __u32 place;           /* its own index, and HP_IN_USE if it is taken */
+  __u16 counters;        /* of `lb`: index into `load_balancers` */
+  __u8 way;              /* which word of its set in `attempt_index` is its */
+  __u8 pad;
   struct hp_endpoint returned;    /* destination of the SYN that came back in (S2) */
   struct hp_endpoint synack_left; /* source of the SYN-ACK as it left a local pod, or came in (HP_SYNACK_ARRIVED) */
   union {
@@ -137,7 +139,7 @@ struct hp_attempt {
   __u8 cause;            /* enum hp_cause */
   __u8 outcome;          /* enum hp_outcome */
   __u8 responder_kind;   /* enum hp_responder_kind */
-  __u8 pad[19];          /* whole cache lines */
+  __u8 pad2[19];         /* whole cache lines */
 };
 
 /*

@@ -401,8 +401,8 @@ Result<std::uint64_t> Datapath::sweep(MonotonicTime now) {
     return 0;
   }
   // Walking the empty table of an idle node is most of what the agent would cost there.
-  const std::uint32_t next_place = skeleton_->bss->next_place;
-  const bool nothing_new = next_place == swept_place_;
+  const std::uint32_t changed = skeleton_->bss->attempts_changed;
+  const bool nothing_new = changed == swept_changed_;
   if (nothing_new && swept_clean_) {
     return 0;
   }
@@ -411,7 +411,7 @@ Result<std::uint64_t> Datapath::sweep(MonotonicTime now) {
     return std::unexpected(ran.error());
   }
   // A place is taken a moment before its attempt is found: what a sweep has just missed is there at the next.
-  swept_place_ = next_place;
+  swept_changed_ = changed;
   swept_clean_ = nothing_new && argument.kept == 0;
   return argument.undecided;
 }

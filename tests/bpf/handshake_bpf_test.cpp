@@ -1118,6 +1118,62 @@ TEST_F(HandshakeTest, AFrontendThatGoesLeavesTheOthersWithItsFilterBit) {
 
 // --- bounds -------------------------------------------------------------------------------------------------
 
+TEST_F(HandshakeTest, AFullTableTakesNewAttemptsInPlaceOfOldOnes) {
+  load({.pending_syns = 64});
+  constexpr std::uint16_t kAttempts = 1000;
+  for (std::uint16_t i = 0; i < kAttempts; i++) {
+    const auto port = static_cast<std::uint16_t>(1000 + i);
+    see(Hook::kFromPod, "pod1", syn(kV4, port, i));
+    see(Hook::kFromPod, "pod1", syn(kV4, port, i));
+  }
+  EXPECT_EQ(counters(kV4.lb).syns, kAttempts);
+  EXPECT_EQ(counters(kV4.lb).syn_retransmits, kAttempts) << "the newest is there";
+  for (std::uint16_t i = 0; i < kAttempts; i++) {
+    see(Hook::kToPod, "pod1", synack(kV4.lb, 443, kV4.p1, static_cast<std::uint16_t>(1000 + i), i));
+  }
+  EXPECT_GE(counters(kV4.lb).answered, 32);
+  EXPECT_LE(counters(kV4.lb).answered, 64);
+  EXPECT_EQ(total(HP_TOTAL_PENDING_FAILED), 0);
+}
+
+TEST_F(HandshakeTest, DecidedAttemptsGoFirst) {
+  load({.pending_syns = 4});
+  see(Hook::kFromPod, "pod1", syn(kV4, 1000, 1000));
+  for (const std::uint16_t decided : std::to_array<std::uint16_t>({1001, 1002, 1003})) {
+    hairpin_ip_target(kV4, decided, decided);
+  }
+  for (const std::uint16_t fresh : std::to_array<std::uint16_t>({1004, 1005, 1006})) {
+    see(Hook::kFromPod, "pod1", syn(kV4, fresh, fresh));
+  }
+  for (const std::uint16_t undecided : std::to_array<std::uint16_t>({1000, 1004, 1005, 1006})) {
+    see(Hook::kToPod, "pod1", synack(kV4.lb, 443, kV4.p1, undecided, undecided));
+  }
+  EXPECT_EQ(counters(kV4.lb).answered, 4);
+  EXPECT_EQ(counters(kV4.lb).mismatched, 3);
+}
+
+TEST_F(HandshakeTest, AnswersMakeRoom) {
+  load({.pending_syns = 2});
+  constexpr std::uint16_t kAttempts = 100;
+  see(Hook::kFromPod, "pod1", syn(kV4, 999, 999));
+  for (std::uint16_t port = 1000; port < 1000 + kAttempts; port++) {
+    see(Hook::kFromPod, "pod1", syn(kV4, port, port));
+    see(Hook::kToPod, "pod1", synack(kV4.lb, 443, kV4.p1, port, port));
+  }
+  see(Hook::kToPod, "pod1", synack(kV4.lb, 443, kV4.p1, 999, 999));
+  EXPECT_EQ(counters(kV4.lb).answered, kAttempts + 1) << "the first was never given up for another";
+}
+
+// As little as the option allows.
+TEST_F(HandshakeTest, OnePlaceIsEnoughForOneAttemptAfterTheOther) {
+  load({.pending_syns = 1});
+  for (const std::uint16_t port : std::to_array<std::uint16_t>({1000, 1001, 1002})) {
+    hairpin_ip_target(kV4, port, port);
+  }
+  EXPECT_EQ(counters(kV4.lb).mismatched, 3);
+  EXPECT_EQ(total(HP_TOTAL_PENDING_FAILED), 0);
+}
+
 TEST_F(HandshakeTest, CountsStayExactWhenTheRingIsFull) {
   load({.ring_bytes = 4096});
   constexpr std::uint16_t kPairs = 100;

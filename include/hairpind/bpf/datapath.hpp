@@ -143,7 +143,7 @@ class Datapath {
   std::vector<std::uint32_t> filter_uses_ = std::vector<std::uint32_t>(HP_ADDRESS_FILTER_BITS);  ///< of each bit
   std::set<IpAddress> node_addresses_;
   const RecordHandler* handler_ = nullptr;  ///< set during poll
-  std::uint32_t swept_place_ = 0;           ///< next_place (bpf/attempt_table.h) at the last sweep
+  std::uint32_t swept_changed_ = 0;         ///< attempts_changed (bpf/attempt_table.h) at the last sweep
   bool swept_clean_ = true;                 ///< nothing was left by it, and nothing had come since the one before
 };
 
