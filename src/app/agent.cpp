@@ -32,7 +32,7 @@ constexpr std::chrono::hours kIncidentIdle{24};
 // Alerts wait for a pipe's reader. Polled, since a file in its place could not be watched by epoll.
 constexpr int kSlowReaderMilliseconds = 20;
 // Attaching a TCX link waits for an RCU grace period, 10 to 30 ms: a burst of pods must not hold up alerts for seconds.
-constexpr int kAttachesPerTurn = 4;
+constexpr std::chrono::milliseconds kAttachingPerTurn{50};
 // Changes of the cluster are taken in together: a rollout is hundreds of them.
 constexpr std::chrono::milliseconds kClusterBurst{100};
 constexpr std::chrono::seconds kExposureInterval{10};
@@ -99,9 +99,10 @@ std::chrono::nanoseconds Agent::boot_to_wall() {
   return std::chrono::system_clock::now().time_since_epoch() - now();
 }
 
-Agent::Agent(Configuration configuration, KernelFeatures features, AlertSink sink)
+Agent::Agent(Configuration configuration, KernelFeatures features, AttachMode attach_mode, AlertSink sink)
     : configuration_(std::move(configuration)),
       features_(std::move(features)),
+      attach_mode_(attach_mode),
       sink_(std::move(sink)),
       tracker_({.repeat_interval = configuration_.repeat_interval}),
       conntrack_(asks_in_kernel(configuration_, features_), configuration_.cilium_bpffs) {}
@@ -113,11 +114,16 @@ Result<std::unique_ptr<Agent>> Agent::start(Configuration configuration) {
   if (auto runnable = features.check_required(); !runnable) {
     return std::unexpected(runnable.error());
   }
+  const auto attach_mode = choose_attach_mode(configuration.attach, features);
+  if (!attach_mode) {
+    return std::unexpected(attach_mode.error());
+  }
   auto sink = AlertSink::open(configuration.alerts);
   if (!sink) {
     return std::unexpected(sink.error());
   }
-  std::unique_ptr<Agent> agent(new Agent(std::move(configuration), std::move(features), *std::move(sink)));
+  std::unique_ptr<Agent> agent(
+      new Agent(std::move(configuration), std::move(features), *attach_mode, *std::move(sink)));
   if (auto opened = agent->open_loop(); !opened) {
     return std::unexpected(opened.error());
   }
@@ -140,14 +146,15 @@ Result<std::unique_ptr<Agent>> Agent::start(Configuration configuration) {
       Datapath::load({.pending_syns = options.pending_syns,
                       .handshake_timeout = options.handshake_timeout,
                       .ring_bytes = options.ring_bytes,
-                      .prefixes = prefixes},
+                      .prefixes = prefixes,
+                      .attach_mode = *attach_mode},
                      asks_in_kernel(options, agent->features_) ? agent->features_
                                                                : agent->features_.without(Feature::kConntrackKfunc));
   if (!datapath) {
     return std::unexpected(datapath.error());
   }
   agent->datapath_ = *std::move(datapath);
-  auto monitor = InterfaceMonitor::create();
+  auto monitor = InterfaceMonitor::create(*attach_mode == AttachMode::kClsact);
   if (!monitor) {
     return std::unexpected(monitor.error());
   }
@@ -159,6 +166,7 @@ Result<std::unique_ptr<Agent>> Agent::start(Configuration configuration) {
   }
   agent->follow_conntrack();
   agent->apply_frontends();
+  agent->remove_leftovers();
   agent->apply_interfaces();
   while (agent->attach_left_) {
     // What has vanished meanwhile would be tried for ever.
@@ -183,7 +191,7 @@ Result<std::unique_ptr<Agent>> Agent::start(Configuration configuration) {
   }
   spdlog::info("hairpind {} on node {}: pod interfaces {}, uplinks {}, attach {}, conntrack {}", HAIRPIND_VERSION,
                options.node_name, agent->current_.pods_attached, agent->current_.uplinks_attached,
-               to_string(Datapath::attach_mode()), agent->conntrack_.describe());
+               to_string(*attach_mode), agent->conntrack_.describe());
   agent->publish();
   // The kernel's type information, megabytes of it, was parsed to load; give the memory back.
   malloc_trim(0);
@@ -410,7 +418,43 @@ void Agent::handle_interfaces() {
     spdlog::error("{}", changed.error().message);
     return;
   }
+  filters_removed_.merge(monitor_->take_filters_removed());
   if (*changed) {
+    apply_interfaces();
+  }
+}
+
+void Agent::remove_leftovers() const {
+  for (const auto& [ifindex, interface] : monitor_->view().interfaces) {
+    if (const auto removed = TcLink::remove_leftovers(ifindex); !removed) {
+      spdlog::warn("interface {}: {}; what a killed agent left there, if anything, stays", interface.name,
+                   removed.error().message);
+    }
+  }
+}
+
+// Not at once: who deletes a qdisc may be about to add his own, and must not find ours.
+void Agent::restore_filters() {
+  std::string names;
+  std::set<std::uint32_t> unknown;
+  for (const std::uint32_t ifindex : std::exchange(filters_removed_, {})) {
+    if (!datapath_->attached().contains(ifindex)) {
+      continue;
+    }
+    const auto in_place = datapath_->in_place(ifindex);
+    if (!in_place) {
+      spdlog::error("{}", in_place.error().message);
+      unknown.insert(ifindex);
+    } else if (!*in_place) {
+      datapath_->detach(ifindex);
+      const auto interface = monitor_->view().interfaces.find(ifindex);
+      names += (names.empty() ? "" : ", ") +
+               (interface == monitor_->view().interfaces.end() ? std::to_string(ifindex) : interface->second.name);
+    }
+  }
+  filters_removed_ = std::move(unknown);
+  if (!names.empty()) {
+    spdlog::warn("interfaces {}: somebody removed hairpind's filters; attaching them again", names);
     apply_interfaces();
   }
 }
@@ -432,11 +476,11 @@ void Agent::apply_interfaces() {
     datapath_->detach(ifindex);
   }
   std::erase_if(attach_failed_, [&](std::uint32_t ifindex) { return !selected.contains(ifindex); });
-  int waits = 0;
+  const MonotonicTime until = now() + kAttachingPerTurn;
   attach_left_ = false;
   for (const auto& [ifindex, role] : selected) {
     const NetworkInterface& interface = view.interfaces.at(ifindex);
-    if (!datapath_->attached().contains(ifindex) && !attach_failed_.contains(ifindex) && waits++ == kAttachesPerTurn) {
+    if (!datapath_->attached().contains(ifindex) && !attach_failed_.contains(ifindex) && now() > until) {
       attach_left_ = true;
       break;
     }
@@ -592,6 +636,7 @@ void Agent::tick() {
   if (!attach_failed_.empty()) {
     apply_interfaces();
   }
+  restore_filters();
   if (cluster_watch_ && now() >= next_exposure_look_) {
     next_exposure_look_ = now() + kExposureInterval;
     look_for_exposures();
@@ -733,7 +778,7 @@ MetricsSnapshot Agent::snapshot() const {
     snapshot.alerts = published_.alerts;
     snapshot.events_lost["record_invalid"] = published_.records_invalid;
     snapshot.events_lost["alert_dropped"] = published_.alerts_dropped;
-    const std::string mode(to_string(Datapath::attach_mode()));
+    const std::string mode(to_string(attach_mode_));
     for (const Hook hook : kAllHooks) {
       const bool pod = hook == Hook::kFromPod || hook == Hook::kToPod;
       snapshot.interfaces_attached.push_back({.hook = std::string(to_string(hook)),

@@ -64,7 +64,7 @@ class Agent {
     std::shared_ptr<const NamedCounts> named = std::make_shared<NamedCounts>();  ///< in Kubernetes only
   };
 
-  explicit Agent(Configuration configuration, KernelFeatures features, AlertSink sink);
+  Agent(Configuration configuration, KernelFeatures features, AttachMode attach_mode, AlertSink sink);
 
   Result<void> open_loop();
   Result<void> start_http();
@@ -81,6 +81,8 @@ class Agent {
   void tick();
 
   void apply_interfaces();
+  void remove_leftovers() const;
+  void restore_filters();
   std::set<Frontend> configured_frontends() const;
   void apply_frontends();      ///< all of them
   void apply_watch_changes();  ///< what the cluster changed of them
@@ -102,6 +104,7 @@ class Agent {
 
   const Configuration configuration_;
   const KernelFeatures features_;
+  const AttachMode attach_mode_;
   AlertSink sink_;
   std::unique_ptr<Datapath> datapath_;
   std::unique_ptr<InterfaceMonitor> monitor_;
@@ -124,6 +127,7 @@ class Agent {
   MismatchLedger ledger_;
   bool attach_left_ = false;                  ///< apply_interfaces has more to attach, in the next turn
   std::set<std::uint32_t> attach_failed_;     ///< logged once; tried again at each tick
+  std::set<std::uint32_t> filters_removed_;   ///< devices on which somebody removed filters, perhaps ours
   std::vector<std::string> unmatched_globs_;  ///< warned of
   bool sink_failing_ = false;
   MonotonicTime next_exposure_look_{};

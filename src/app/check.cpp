@@ -3,8 +3,6 @@
 
 #include <spdlog/fmt/fmt.h>
 
-#include "hairpind/bpf/tc_link.hpp"
-
 namespace hairpind {
 namespace {
 
@@ -21,7 +19,7 @@ std::string_view state_word(const FeatureStatus& status) {
 }  // namespace
 
 std::string render_check(const KernelFeatures& features, const std::string& kernel_release,
-                         const std::string& conntrack) {
+                         const std::string& conntrack, AttachMode attach_mode) {
   std::string text = fmt::format("hairpind {} on kernel {}\n\n", HAIRPIND_VERSION, kernel_release);
   text += fmt::format("{:<18} {:<9} {}\n", "FEATURE", "STATE", "WHAT IT GIVES / WHAT IS LOST WITHOUT IT");
   for (const FeatureStatus& status : features.all()) {
@@ -35,9 +33,14 @@ std::string render_check(const KernelFeatures& features, const std::string& kern
     return text + "\nresult: cannot run here\n";
   }
   text += fmt::format("\nmode: attach {}, conntrack {}, drop reasons {}, resets {}, handshake timeout {}\n",
-                      to_string(AttachMode::kTcx), conntrack, features.has(Feature::kDropReasons) ? "by name" : "none",
+                      to_string(attach_mode), conntrack, features.has(Feature::kDropReasons) ? "by name" : "none",
                       features.has(Feature::kResetTracepoint) ? "every stack" : "pods only",
                       features.has(Feature::kSweep) ? "on" : "off");
+  if (attach_mode == AttachMode::kClsact) {
+    text += "  clsact: filters stay on the devices after SIGKILL, until the next start or 'tc filter del'; ";
+    text += features.has(Feature::kTcx) ? "TCX programs of others run first and may hide packets\n"
+                                        : "filters added later at the same priority run first and may hide packets\n";
+  }
   return text + "result: can run\n";
 }
 

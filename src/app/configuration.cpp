@@ -79,6 +79,12 @@ Result<std::variant<Configuration, HelpText>> parse_run_options(const std::vecto
       ->envname("HAIRPIND_CONNTRACK")
       ->check(CLI::IsMember({"auto", "netlink"}))
       ->capture_default_str();
+  app.add_option("--attach", configuration.attach,
+                 "How programs are put on devices: auto (tcx where the kernel has it), tcx or clsact; for diagnosis, "
+                 "and clsact for nodes with a great many short-lived pods")
+      ->envname("HAIRPIND_ATTACH")
+      ->check(CLI::IsMember({"auto", "tcx", "clsact"}))
+      ->capture_default_str();
   app.add_option("--alerts", configuration.alerts, "Where alerts go: a file, reopened on SIGHUP, or - for stdout")
       ->envname("HAIRPIND_ALERTS")
       ->capture_default_str();

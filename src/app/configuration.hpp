@@ -21,6 +21,7 @@ struct Configuration {
   std::string kubeconfig;          ///< empty = the pod's service account, if this is a pod
   std::string cilium_bpffs;        ///< bpffs with Cilium's maps; empty = look in the usual places
   std::string conntrack = "auto";  ///< "netlink": do without the kernel function, for diagnosis
+  std::string attach = "auto";     ///< "tcx", "clsact": choose_attach_mode
   std::string alerts = "-";
   std::string listen = "127.0.0.1:9477";  ///< empty = no HTTP
   std::string log_level = "info";

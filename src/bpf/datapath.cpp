@@ -169,7 +169,7 @@ Result<std::unique_ptr<Datapath>> Datapath::load(const Options& options, const K
   if (skeleton == nullptr) {
     return fail_errno("open the embedded BPF object", errno);
   }
-  std::unique_ptr<Datapath> datapath(new Datapath(skeleton));
+  std::unique_ptr<Datapath> datapath(new Datapath(skeleton, options.attach_mode));
 
   skeleton->rodata->handshake_timeout_ns = static_cast<__u64>(options.handshake_timeout.count());
   skeleton->rodata->have_prefixes = options.prefixes ? 1 : 0;
@@ -243,7 +243,7 @@ Result<bool> Datapath::attach(const Device& device) {
   if (!same_role) {
     std::vector<TcLink> links;
     for (const HookPlace& place : hooks_of(device.role)) {
-      auto link = TcLink::attach(attach_mode(), device.ifindex, place.direction, program_fd(place.hook));
+      auto link = TcLink::attach(attach_mode_, device.ifindex, place.direction, program_fd(place.hook));
       if (!link) {
         bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.devices), &device.ifindex);
         if (link.error().device_gone) {
@@ -264,6 +264,15 @@ void Datapath::detach(std::uint32_t ifindex) {
   if (devices_.erase(ifindex) != 0) {
     bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.devices), &ifindex);
   }
+}
+
+Result<bool> Datapath::in_place(std::uint32_t ifindex) const {
+  for (const TcLink& link : links_.at(ifindex)) {
+    if (const auto in_place = link.in_place(); !in_place || !*in_place) {
+      return in_place;
+    }
+  }
+  return true;
 }
 
 Result<void> Datapath::set_frontends(const std::set<Frontend>& frontends) {

@@ -184,6 +184,11 @@ int on_notification(const nlmsghdr* header, void* state) {
         into.routes_stale = true;
       }
       break;
+    case RTM_DELTFILTER:
+    case RTM_DELQDISC:
+      into.filters_removed.insert(
+          static_cast<std::uint32_t>(static_cast<const tcmsg*>(mnl_nlmsg_get_payload(header))->tcm_ifindex));
+      break;
     default:
       break;
   }
@@ -273,7 +278,7 @@ void InterfaceMonitor::SocketDeleter::operator()(mnl_socket* socket) const {
 
 InterfaceMonitor::InterfaceMonitor(Socket notifications) : notifications_(std::move(notifications)) {}
 
-Result<InterfaceMonitor> InterfaceMonitor::create() {
+Result<InterfaceMonitor> InterfaceMonitor::create(bool follow_filters) {
   Socket notifications(mnl_socket_open2(NETLINK_ROUTE, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!notifications || mnl_socket_bind(notifications.get(), 0, MNL_SOCKET_AUTOPID) < 0) {
     return fail_errno("open an rtnetlink socket", errno);
@@ -283,7 +288,12 @@ Result<InterfaceMonitor> InterfaceMonitor::create() {
     // CAP_NET_ADMIN in another user namespace is not enough; then the system's limit applies.
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &kReceiveBuffer, sizeof(kReceiveBuffer));
   }
-  for (int group : {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE}) {
+  std::vector<int> groups{RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
+                          RTNLGRP_IPV6_ROUTE};
+  if (follow_filters) {
+    groups.push_back(RTNLGRP_TC);
+  }
+  for (int group : groups) {
     if (mnl_socket_setsockopt(notifications.get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) != 0) {
       return fail_errno("subscribe to rtnetlink group " + std::to_string(group), errno);
     }
@@ -329,12 +339,19 @@ Result<void> InterfaceMonitor::resync() {
   }
   if (stale_) {
     state_ = *std::move(asked);
+    for (const auto& [ifindex, interface] : state_.interfaces) {
+      state_.filters_removed.insert(ifindex);
+    }
   } else {
     state_.default_routes = std::move(asked->default_routes);
   }
   stale_ = false;
   state_.routes_stale = false;
   return {};
+}
+
+std::set<std::uint32_t> InterfaceMonitor::take_filters_removed() {
+  return std::exchange(state_.filters_removed, {});
 }
 
 bool InterfaceMonitor::update_view() {

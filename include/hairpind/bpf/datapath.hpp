@@ -68,6 +68,7 @@ class Datapath {
     std::chrono::nanoseconds handshake_timeout = std::chrono::seconds(3);
     std::uint32_t ring_bytes = 1U << 20U;  ///< power of two, at least a page
     bool prefixes = false;                 ///< a Frontend with a prefix will be set
+    AttachMode attach_mode = AttachMode::kTcx;
   };
 
   /// Opens, sizes, loads and attaches the tracepoints; what the kernel lacks is left out (KernelFeatures).
@@ -83,7 +84,8 @@ class Datapath {
   /// For a device that left or changed its role; unknown ones are ignored.
   void detach(std::uint32_t ifindex);
   [[nodiscard]] const std::map<std::uint32_t, Device>& attached() const { return devices_; }
-  [[nodiscard]] static AttachMode attach_mode() { return AttachMode::kTcx; }
+  /// Whether the programs of an attached device are still on it (TcLink::in_place).
+  [[nodiscard]] Result<bool> in_place(std::uint32_t ifindex) const;
 
   /// Replaces the set of load balancers, by differences: what stays is never absent in between.
   Result<void> set_frontends(const std::set<Frontend>& frontends);
@@ -129,13 +131,14 @@ class Datapath {
     void operator()(ring_buffer* ring) const;
   };
 
-  explicit Datapath(handshake_bpf* skeleton) : skeleton_(skeleton) {}
+  Datapath(handshake_bpf* skeleton, AttachMode attach_mode) : skeleton_(skeleton), attach_mode_(attach_mode) {}
   /// Brings the kernel's maps in line with frontends_, where these have just come and gone.
   [[nodiscard]] Result<void> write_frontends(const std::vector<Frontend>& added,
                                              const std::vector<Frontend>& removed) const;
   static int on_record(void* context, void* data, std::size_t size);
 
   std::unique_ptr<handshake_bpf, SkeletonDeleter> skeleton_;
+  AttachMode attach_mode_;
   std::unique_ptr<ring_buffer, RingDeleter> ring_;
   std::map<std::uint32_t, Device> devices_;
   std::map<std::uint32_t, std::array<TcLink, 2>> links_;

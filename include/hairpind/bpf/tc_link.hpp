@@ -2,37 +2,57 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
+#include "hairpind/bpf/kernel_features.hpp"
 #include "hairpind/core/error.hpp"
 #include "hairpind/core/file_descriptor.hpp"
 
 namespace hairpind {
 
+class ClsactFilter;
+
 enum class TcDirection : std::uint8_t { kIngress, kEgress };
 
-/// How programs are put on a device. Another way than TCX (clsact on kernels before 6.6) is a new enumerator
-/// here and a case in TcLink::attach.
-enum class AttachMode : std::uint8_t { kTcx };
+/// How programs are put on a device. Another way is a new enumerator here and a case in TcLink::attach.
+enum class AttachMode : std::uint8_t {
+  kTcx,     ///< a TCX link (kernel 6.6); the kernel takes it off when the process dies, however it dies
+  kClsact,  ///< a filter with direct action on the clsact qdisc; outlives a process that is killed
+};
 
 std::string_view to_string(AttachMode mode);
 
-/// One program on one hook of one device, first in line. Detached when destroyed; the kernel detaches it too
-/// when the process dies, however it dies.
+/// The mode for "auto" (TCX where the kernel has it), "tcx" or "clsact". Fails where the kernel lacks it.
+Result<AttachMode> choose_attach_mode(std::string_view wanted, const KernelFeatures& features);
+
+/// One program on one hook of one device, first in line. Detached when destroyed.
 class TcLink {
  public:
-  /// Fails with the kernel's reason; ENODEV where the device has gone is `device_gone`, not an error to report.
+  /// Fails with the kernel's reason; `device_gone` where the device has vanished, not an error to report.
   struct AttachError {
     bool device_gone = false;
     Error error;
   };
+  /// Leftovers on the hook are removed first, in both modes.
   static std::expected<TcLink, AttachError> attach(AttachMode mode, std::uint32_t ifindex, TcDirection direction,
                                                    int program_fd);
+  /// Takes off a device what an agent that was killed in clsact mode has left on it.
+  static Result<void> remove_leftovers(std::uint32_t ifindex);
+
+  TcLink(TcLink&&) noexcept;
+  TcLink& operator=(TcLink&&) noexcept;
+  ~TcLink();
+
+  /// False once somebody has taken the program off, which only a clsact filter allows.
+  [[nodiscard]] Result<bool> in_place() const;
 
  private:
-  explicit TcLink(FileDescriptor link) : link_(std::move(link)) {}
+  explicit TcLink(FileDescriptor link);
+  explicit TcLink(std::unique_ptr<ClsactFilter> filter);
 
   FileDescriptor link_;
+  std::unique_ptr<ClsactFilter> filter_;
 };
 
 }  // namespace hairpind
