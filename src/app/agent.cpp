@@ -418,7 +418,7 @@ void Agent::handle_interfaces() {
     spdlog::error("{}", changed.error().message);
     return;
   }
-  filters_removed_.merge(monitor_->take_filters_removed());
+  filters_changed_.merge(monitor_->take_filters_changed());
   if (*changed) {
     apply_interfaces();
   }
@@ -433,28 +433,28 @@ void Agent::remove_leftovers() const {
   }
 }
 
-// Not at once: who deletes a qdisc may be about to add his own, and must not find ours.
-void Agent::restore_filters() {
+// Once a tick, not at once: who deletes a qdisc may be about to add one anew, and must not find ours in its place.
+void Agent::look_after_filters() {
   std::string names;
   std::set<std::uint32_t> unknown;
-  for (const std::uint32_t ifindex : std::exchange(filters_removed_, {})) {
+  for (const std::uint32_t ifindex : std::exchange(filters_changed_, {})) {
     if (!datapath_->attached().contains(ifindex)) {
       continue;
     }
-    const auto in_place = datapath_->in_place(ifindex);
-    if (!in_place) {
-      spdlog::error("{}", in_place.error().message);
+    const auto first = datapath_->first_in_line(ifindex);
+    if (!first) {
+      spdlog::error("{}", first.error().message);
       unknown.insert(ifindex);
-    } else if (!*in_place) {
+    } else if (!*first) {
       datapath_->detach(ifindex);
       const auto interface = monitor_->view().interfaces.find(ifindex);
       names += (names.empty() ? "" : ", ") +
                (interface == monitor_->view().interfaces.end() ? std::to_string(ifindex) : interface->second.name);
     }
   }
-  filters_removed_ = std::move(unknown);
+  filters_changed_ = std::move(unknown);
   if (!names.empty()) {
-    spdlog::warn("interfaces {}: somebody removed hairpind's filters; attaching them again", names);
+    spdlog::warn("interfaces {}: somebody removed hairpind's filters, or put theirs first; attaching anew", names);
     apply_interfaces();
   }
 }
@@ -636,7 +636,7 @@ void Agent::tick() {
   if (!attach_failed_.empty()) {
     apply_interfaces();
   }
-  restore_filters();
+  look_after_filters();
   if (cluster_watch_ && now() >= next_exposure_look_) {
     next_exposure_look_ = now() + kExposureInterval;
     look_for_exposures();

@@ -82,7 +82,7 @@ class Agent {
 
   void apply_interfaces();
   void remove_leftovers() const;
-  void restore_filters();
+  void look_after_filters();
   std::set<Frontend> configured_frontends() const;
   void apply_frontends();      ///< all of them
   void apply_watch_changes();  ///< what the cluster changed of them
@@ -127,7 +127,7 @@ class Agent {
   MismatchLedger ledger_;
   bool attach_left_ = false;                  ///< apply_interfaces has more to attach, in the next turn
   std::set<std::uint32_t> attach_failed_;     ///< logged once; tried again at each tick
-  std::set<std::uint32_t> filters_removed_;   ///< devices on which somebody removed filters, perhaps ours
+  std::set<std::uint32_t> filters_changed_;   ///< devices, looked at in the next tick
   std::vector<std::string> unmatched_globs_;  ///< warned of
   bool sink_failing_ = false;
   MonotonicTime next_exposure_look_{};

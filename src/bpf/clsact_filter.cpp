@@ -317,12 +317,15 @@ ClsactFilter::~ClsactFilter() {
   }
 }
 
-Result<bool> ClsactFilter::in_place() const {
+Result<bool> ClsactFilter::first_in_line() const {
   const auto filters = list_filters(ifindex_, direction_);
   if (!filters) {
     return std::unexpected(filters.error());
   }
-  return std::ranges::any_of(*filters, is_ours);
+  // The kernel lists them as it runs them: the newest first.
+  const auto first = std::ranges::find_if(
+      *filters, [&](const Filter& filter) { return filter.priority == priority_ && filter.handle != 0; });
+  return first != filters->end() && is_ours(*first);
 }
 
 }  // namespace hairpind

@@ -24,8 +24,9 @@ class ClsactFilter {
   ClsactFilter(const ClsactFilter&) = delete;
   ClsactFilter& operator=(const ClsactFilter&) = delete;
 
-  /// Whether a filter of ours is on the hook: this one, or that of another process of ours.
-  [[nodiscard]] Result<bool> in_place() const;
+  /// Whether the first filter of this one's priority is ours: this one, or that of another process of ours, with which
+  /// there is nothing to fight about.
+  [[nodiscard]] Result<bool> first_in_line() const;
 
  private:
   ClsactFilter(std::uint32_t ifindex, TcDirection direction) : ifindex_(ifindex), direction_(direction) {}

@@ -266,10 +266,10 @@ void Datapath::detach(std::uint32_t ifindex) {
   }
 }
 
-Result<bool> Datapath::in_place(std::uint32_t ifindex) const {
+Result<bool> Datapath::first_in_line(std::uint32_t ifindex) const {
   for (const TcLink& link : links_.at(ifindex)) {
-    if (const auto in_place = link.in_place(); !in_place || !*in_place) {
-      return in_place;
+    if (auto first = link.first_in_line(); !first || !*first) {
+      return first;
     }
   }
   return true;

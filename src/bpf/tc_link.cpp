@@ -90,8 +90,8 @@ Result<void> TcLink::remove_leftovers(std::uint32_t ifindex) {
   return {};
 }
 
-Result<bool> TcLink::in_place() const {
-  return filter_ ? filter_->in_place() : true;
+Result<bool> TcLink::first_in_line() const {
+  return filter_ ? filter_->first_in_line() : true;
 }
 
 }  // namespace hairpind

@@ -184,9 +184,10 @@ int on_notification(const nlmsghdr* header, void* state) {
         into.routes_stale = true;
       }
       break;
+    case RTM_NEWTFILTER:
     case RTM_DELTFILTER:
     case RTM_DELQDISC:
-      into.filters_removed.insert(
+      into.filters_changed.insert(
           static_cast<std::uint32_t>(static_cast<const tcmsg*>(mnl_nlmsg_get_payload(header))->tcm_ifindex));
       break;
     default:
@@ -340,7 +341,7 @@ Result<void> InterfaceMonitor::resync() {
   if (stale_) {
     state_ = *std::move(asked);
     for (const auto& [ifindex, interface] : state_.interfaces) {
-      state_.filters_removed.insert(ifindex);
+      state_.filters_changed.insert(ifindex);
     }
   } else {
     state_.default_routes = std::move(asked->default_routes);
@@ -350,8 +351,8 @@ Result<void> InterfaceMonitor::resync() {
   return {};
 }
 
-std::set<std::uint32_t> InterfaceMonitor::take_filters_removed() {
-  return std::exchange(state_.filters_removed, {});
+std::set<std::uint32_t> InterfaceMonitor::take_filters_changed() {
+  return std::exchange(state_.filters_changed, {});
 }
 
 bool InterfaceMonitor::update_view() {

@@ -2,11 +2,13 @@
 #include "tc_programs.hpp"
 
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <gtest/gtest.h>
 #include <net/if.h>
 
 #include <array>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
 
 #include "hairpind/core/file_descriptor.hpp"
 
@@ -16,6 +18,10 @@ namespace {
 // uapi/linux/bpf.h of 6.6; Debian 12's headers are older.
 constexpr int kBpfTcxIngress = 46;
 constexpr int kBpfTcxEgress = 47;
+
+struct PipeCloser {
+  void operator()(FILE* pipe) const { pclose(pipe); }
+};
 
 }  // namespace
 
@@ -33,20 +39,20 @@ std::vector<std::uint32_t> tcx_programs(const NetworkLab& lab, const std::string
   return {ids.begin(), ids.begin() + count};
 }
 
-std::uint32_t clsact_program(const NetworkLab& lab, const std::string& device) {
-  std::uint32_t id = 0;
-  lab.inside("node", [&] {
-    bpf_tc_hook hook{};
-    hook.sz = sizeof(hook);
-    hook.ifindex = static_cast<int>(if_nametoindex(device.c_str()));
-    hook.attach_point = BPF_TC_INGRESS;
-    bpf_tc_opts filter{};
-    filter.sz = sizeof(filter);
-    filter.handle = 1;
-    filter.priority = 1;
-    id = bpf_tc_query(&hook, &filter) == 0 ? filter.prog_id : 0;
-  });
-  return id;
+std::vector<std::uint32_t> clsact_programs(const NetworkLab& lab, const std::string& device, TcHook hook) {
+  const std::string command = "tc -n " + lab.namespace_name("node") + " -j filter show dev " + device +
+                              (hook == TcHook::kIngress ? " ingress" : " egress");
+  const std::unique_ptr<FILE, PipeCloser> output(popen(command.c_str(), "r"));
+  std::vector<std::uint32_t> ids;
+  // A device without filters: no output, or an empty list.
+  const auto filters = nlohmann::json::parse(output.get(), nullptr, false);
+  for (const auto& filter : filters.is_array() ? filters : nlohmann::json::array()) {
+    const nlohmann::json program = filter.value("/options/prog"_json_pointer, nlohmann::json());
+    if (program.is_object()) {
+      ids.push_back(program.at("id"));
+    }
+  }
+  return ids;
 }
 
 std::uint32_t pinned_program(const std::string& path) {

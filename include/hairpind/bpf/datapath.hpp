@@ -84,8 +84,8 @@ class Datapath {
   /// For a device that left or changed its role; unknown ones are ignored.
   void detach(std::uint32_t ifindex);
   [[nodiscard]] const std::map<std::uint32_t, Device>& attached() const { return devices_; }
-  /// Whether the programs of an attached device are still on it (TcLink::in_place).
-  [[nodiscard]] Result<bool> in_place(std::uint32_t ifindex) const;
+  /// Whether both programs of an attached device are where attaching put them (TcLink::first_in_line).
+  [[nodiscard]] Result<bool> first_in_line(std::uint32_t ifindex) const;
 
   /// Replaces the set of load balancers, by differences: what stays is never absent in between.
   Result<void> set_frontends(const std::set<Frontend>& frontends);

@@ -44,8 +44,9 @@ class TcLink {
   TcLink& operator=(TcLink&&) noexcept;
   ~TcLink();
 
-  /// False once somebody has taken the program off, which only a clsact filter allows.
-  [[nodiscard]] Result<bool> in_place() const;
+  /// False once somebody has taken the program off or put another before it. Of clsact filters only: a TCX link
+  /// cannot be taken off, and of its place nobody tells.
+  [[nodiscard]] Result<bool> first_in_line() const;
 
  private:
   explicit TcLink(FileDescriptor link);

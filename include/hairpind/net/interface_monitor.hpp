@@ -43,7 +43,7 @@ struct NetworkState {
   std::set<std::pair<std::uint32_t, IpAddress>> addresses;  ///< an address may be on several devices
   std::set<std::uint32_t> default_routes;                   ///< ifindexes
   bool routes_stale = false;                                ///< a default route may have come or gone
-  std::set<std::uint32_t> filters_removed;                  ///< ifindexes
+  std::set<std::uint32_t> filters_changed;                  ///< ifindexes
 };
 
 /// Follows devices, addresses and default routes by rtnetlink. Subscribes before it asks, so that nothing is
@@ -52,7 +52,7 @@ struct NetworkState {
 /// Not thread safe; owned by the event loop.
 class InterfaceMonitor {
  public:
-  /// The view is complete when this returns. `follow_filters`: take_filters_removed() is wanted.
+  /// The view is complete when this returns. `follow_filters`: take_filters_changed() is wanted.
   static Result<InterfaceMonitor> create(bool follow_filters);
 
   /// Becomes readable when something may have changed.
@@ -61,8 +61,8 @@ class InterfaceMonitor {
   /// good one, and the next call asks the kernel for everything.
   Result<bool> process();
   [[nodiscard]] const NetworkView& view() const { return view_; }
-  /// The devices on which a TC filter or qdisc has been removed, or may have been, since the last call.
-  std::set<std::uint32_t> take_filters_removed();
+  /// The devices on which a TC filter has come or gone, or may have, since the last call.
+  std::set<std::uint32_t> take_filters_changed();
 
  private:
   struct SocketDeleter {
