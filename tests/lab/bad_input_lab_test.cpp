@@ -53,6 +53,7 @@ TEST_F(BadInputTest, EndsWithOneLineThatSaysWhatAndWhatToDo) {
       {"unknown option", "$HAIRPIND run --lbs 10.0.5.5", 2, {"--lbs", "--help"}},
       {"bad value in the environment", "HAIRPIND_LB=nope:x $HAIRPIND run", 2, {"'nope:x'"}},
       {"unknown log level", "$HAIRPIND run --log-level loud", 2, {"loud", "debug"}},
+      {"unknown way to attach", "$HAIRPIND run --attach xdp", 2, {"--attach", "xdp", "clsact"}},
       {"timeout out of range", "$HAIRPIND run --handshake-timeout 0", 2, {"--handshake-timeout", "0.1"}},
       {"configuration file missing", "$HAIRPIND run --config /nonexistent.toml", 2, {"/nonexistent.toml"}},
       {"alert path in no directory",
@@ -106,6 +107,8 @@ TEST_F(BadInputTest, UnknownConfigurationKey) {
 
 TEST_F(BadInputTest, CheckExitsWithOneWhereItCouldNotRun) {
   EXPECT_EQ(run_shell("$HAIRPIND check").status, 0);
+  EXPECT_EQ(run_shell("$HAIRPIND check --attach clsact | grep -q 'mode: attach clsact'").status, 0);
+  EXPECT_EQ(run_shell("$HAIRPIND check --attach xdp").status, 2);
   EXPECT_EQ(run_shell("setpriv --reuid 65534 --regid 65534 --clear-groups $HAIRPIND check").status, 1);
 }
 

@@ -43,39 +43,126 @@ class LifecycleTest : public LabTest {
   static double mismatches(const AgentProcess& agent) { return agent.metric_sum("hairpind_mismatches_total"); }
 
   // Programs on both TC hooks of a device of the node.
-  static std::size_t programs_on(const std::string& device) {
-    return tcx_programs(lab(), device, TcHook::kIngress).size() + tcx_programs(lab(), device, TcHook::kEgress).size();
+  static std::size_t programs_on(const std::string& device, const std::string& attach) {
+    const auto programs = attach == "tcx" ? tcx_programs : clsact_programs;
+    return programs(lab(), device, TcHook::kIngress).size() + programs(lab(), device, TcHook::kEgress).size();
   }
 };
 
-TEST_F(LifecycleTest, SigtermDetachesEverythingAndExitsZero) {
-  const auto agent = start_agent();
-  for (const char* const device : {"veth1", "veth2", "eth0"}) {
-    EXPECT_EQ(programs_on(device), 2) << device;
+class AttachTest : public LifecycleTest, public ::testing::WithParamInterface<const char*> {
+ protected:
+  static double pods_attached(const AgentProcess& agent) {
+    return agent.metric("hairpind_interfaces_attached{hook=\"from_pod\",mode=\"" + std::string(GetParam()) + "\"}");
   }
+  // Of hairpind's programs and of nobody else's.
+  static void expect_on_devices(std::size_t tcx, std::size_t clsact) {
+    for (const char* const device : {"veth1", "veth2", "eth0"}) {
+      EXPECT_TRUE(eventually([&] { return programs_on(device, "tcx") == tcx; })) << device;
+      EXPECT_EQ(programs_on(device, "clsact"), clsact) << device;
+    }
+  }
+  static void expect_on_devices(const std::string& attach) {
+    attach == "tcx" ? expect_on_devices(2, 0) : expect_on_devices(0, 2);
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Lab, AttachTest, ::testing::Values("tcx", "clsact"),
+                         [](const auto& test) { return test.param; });
+
+TEST_P(AttachTest, SigtermDetachesEverythingAndExitsZero) {
+  const auto agent = start_agent({"--attach", GetParam()});
+  expect_on_devices(GetParam());
+  EXPECT_EQ(pods_attached(*agent), 2);
   agent->send_signal(SIGTERM);
   EXPECT_EQ(agent->wait_for_exit(), 0) << agent->standard_error();
-  for (const char* const device : {"veth1", "veth2", "eth0"}) {
-    EXPECT_EQ(programs_on(device), 0) << device;
+  expect_on_devices(0, 0);
+}
+
+// Whichever way the next one attaches, none counts twice and none stays behind.
+TEST_P(AttachTest, AfterSigkillTrafficFlowsAndTheNextStartFindsWhatIsLeft) {
+  for (const std::string next : {"tcx", "clsact"}) {
+    SCOPED_TRACE("then --attach " + next);
+    lab().set_mode("lb-snat");
+    {
+      const auto agent = start_agent({"--attach", GetParam()});
+      agent->send_signal(SIGKILL);
+      EXPECT_EQ(agent->wait_for_exit(), 128 + SIGKILL);
+    }
+    expect_on_devices(0, GetParam() == std::string("tcx") ? 0 : 2);
+    int complete = 0;
+    lab().inside("p1", [&] { complete = complete_requests("10.0.5.5", 443, 10); });
+    EXPECT_EQ(complete, 10);
+    lab().set_mode("ip-target");
+    // veth2 is no longer among what is watched, and what was left on it is taken off all the same.
+    const auto agent = start_agent({"--attach", next, "--pod-interface", "veth1"});
+    EXPECT_EQ(programs_on("veth1", next), 2);
+    EXPECT_EQ(programs_on("eth0", next), 2);
+    EXPECT_EQ(programs_on("veth1", next == "tcx" ? "clsact" : "tcx"), 0);
+    EXPECT_EQ(programs_on("veth2", "clsact"), 0);
+    fail_connections(3);
+    EXPECT_TRUE(eventually([&] { return mismatches(*agent) == 3; }));
+    EXPECT_EQ(agent->metric("hairpind_syns_total{lb=\"10.0.5.5:443\"}"), 3);
+    agent->send_signal(SIGTERM);
+    EXPECT_EQ(agent->wait_for_exit(), 0) << agent->standard_error();
   }
 }
 
-TEST_F(LifecycleTest, SigkillLeavesNothingBehindAndTheNextStartWorks) {
-  lab().set_mode("lb-snat");
-  {
-    const auto agent = start_agent();
-    agent->send_signal(SIGKILL);
-    EXPECT_EQ(agent->wait_for_exit(), 128 + SIGKILL);
+// As a CNI that starts anew may do it.
+TEST_F(LifecycleTest, FiltersThatSomebodyRemovesArePutBack) {
+  const auto agent = start_agent({"--attach", "clsact"});
+  const std::vector<std::vector<std::string>> removals{
+      {"qdisc", "del", "dev", "veth1", "clsact"},
+      {"filter", "del", "dev", "veth1", "ingress"},
+      {"filter", "del", "dev", "veth1", "egress", "prio", "1"},
+  };
+  double failed = 0;
+  for (const auto& removal : removals) {
+    std::vector<std::string> command{"tc", "-n", lab().namespace_name("node")};
+    command.insert(command.end(), removal.begin(), removal.end());
+    ASSERT_EQ(run_command(command), 0);
+    EXPECT_TRUE(eventually([&] { return programs_on("veth1", "clsact") == 2; })) << removal[1];
+    fail_connections(2);
+    failed += 2;
+    EXPECT_TRUE(eventually([&] { return mismatches(*agent) == failed; }));
   }
-  EXPECT_TRUE(eventually([&] { return programs_on("veth1") == 0; }));
-  int complete = 0;
-  lab().inside("p1", [&] { complete = complete_requests("10.0.5.5", 443, 10); });
-  EXPECT_EQ(complete, 10);
-  lab().set_mode("ip-target");
-  const auto agent = start_agent();
-  EXPECT_EQ(programs_on("veth1"), 2);
-  fail_connections(3);
-  EXPECT_TRUE(eventually([&] { return mismatches(*agent) == 3; }));
+  EXPECT_THAT(agent->standard_error(), ::testing::HasSubstr("interfaces veth1: somebody removed hairpind's filters"));
+  EXPECT_EQ(agent->metric("hairpind_attach_failures_total"), 0);
+}
+
+// A filter of another kind has the first priority to itself; hairpind takes the next one, and leaves it in peace.
+TEST_F(LifecycleTest, AForeignFilterOfAnotherKindStays) {
+  const std::string node = lab().namespace_name("node");
+  run_command({"tc", "-n", node, "qdisc", "del", "dev", "veth1", "clsact"});
+  ASSERT_EQ(run_command({"tc", "-n", node, "qdisc", "add", "dev", "veth1", "clsact"}), 0);
+  if (run_command(
+          {"sh", "-c", "tc -n " + node + " filter add dev veth1 ingress prio 1 protocol ip u32 match u32 0 0"}) != 0) {
+    GTEST_SKIP() << "no u32 filters (cls_u32) in this kernel";
+  }
+  {
+    const auto agent = start_agent({"--attach", "clsact"});
+    EXPECT_EQ(programs_on("veth1", "clsact"), 2);
+    fail_connections(3);
+    EXPECT_TRUE(eventually([&] { return mismatches(*agent) == 3; }));
+    agent->send_signal(SIGTERM);
+    EXPECT_EQ(agent->wait_for_exit(), 0) << agent->standard_error();
+  }
+  EXPECT_EQ(programs_on("veth1", "clsact"), 0);
+  EXPECT_EQ(run_command({"sh", "-c", "tc -n " + node + " filter show dev veth1 ingress | grep -q u32"}), 0);
+  EXPECT_EQ(run_command({"tc", "-n", node, "filter", "del", "dev", "veth1", "ingress"}), 0);
+}
+
+// The kernel would put filters for egress on ingress there.
+TEST_F(LifecycleTest, ADeviceWithAnIngressQdiscIsAFailureThatIsSaid) {
+  const std::string node = lab().namespace_name("node");
+  run_command({"tc", "-n", node, "qdisc", "del", "dev", "veth1", "clsact"});
+  ASSERT_EQ(run_command({"tc", "-n", node, "qdisc", "add", "dev", "veth1", "ingress"}), 0);
+  const auto agent = start_agent({"--attach", "clsact"});
+  EXPECT_THAT(agent->standard_error(), ::testing::HasSubstr("has the qdisc 'ingress' where clsact belongs"));
+  EXPECT_EQ(programs_on("veth1", "clsact"), 0);
+  EXPECT_GE(agent->metric("hairpind_attach_failures_total"), 1);
+  ASSERT_EQ(run_command({"tc", "-n", node, "qdisc", "del", "dev", "veth1", "ingress"}), 0);
+  EXPECT_TRUE(eventually([&] { return programs_on("veth1", "clsact") == 2; }));
+  EXPECT_THAT(agent->standard_error(), ::testing::HasSubstr("interface veth1: attached after all"));
 }
 
 TEST_F(LifecycleTest, SighupReopensTheAlertFile) {
@@ -164,15 +251,16 @@ TEST_F(LifecycleTest, FollowsPodsThatComeAndGo) {
   EXPECT_EQ(agent->metric("hairpind_attach_failures_total"), 0) << agent->standard_error();
 }
 
-TEST_F(LifecycleTest, DevicesThatVanishWhileAttachingAreNoFailure) {
-  const auto agent = start_agent();
+TEST_P(AttachTest, DevicesThatVanishMeanwhileAreNoFailure) {
+  const auto agent = start_agent({"--attach", GetParam()});
   for (int i = 0; i < 50; i++) {
     lab().ip("node",
              {"link", "add", "gone0", "type", "veth", "peer", "name", "gone1", "netns", lab().namespace_name("p3")});
     lab().ip("node", {"link", "del", "gone0"});
   }
-  EXPECT_TRUE(eventually([&] { return agent->metric(kFromPods) == 2; }));
+  EXPECT_TRUE(eventually([&] { return pods_attached(*agent) == 2; }));
   EXPECT_EQ(agent->metric("hairpind_attach_failures_total"), 0) << agent->standard_error();
+  EXPECT_THAT(agent->standard_error(), ::testing::Not(::testing::HasSubstr("warning"))) << "an end is no surprise";
   fail_connections(2);
   EXPECT_TRUE(eventually([&] { return mismatches(*agent) == 2; }));
 }

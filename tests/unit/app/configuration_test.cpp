@@ -56,6 +56,7 @@ TEST_F(ConfigurationTest, DefaultsAreTheContracts) {
   EXPECT_EQ(configuration.repeat_interval, 60s);
   EXPECT_EQ(configuration.ring_bytes, 1U << 20U);
   EXPECT_EQ(configuration.conntrack, "auto");
+  EXPECT_EQ(configuration.attach, "auto");
   EXPECT_EQ(configuration.cilium_bpffs, "");
   EXPECT_TRUE(configuration.load_balancers.empty());
 }
@@ -77,6 +78,8 @@ TEST_F(ConfigurationTest, FlagsRepeat) {
                                              "/bpf",
                                              "--conntrack",
                                              "netlink",
+                                             "--attach",
+                                             "clsact",
                                              "--handshake-timeout",
                                              "0.5",
                                              "--repeat-interval",
@@ -87,6 +90,7 @@ TEST_F(ConfigurationTest, FlagsRepeat) {
   EXPECT_EQ(configuration.listen, "");
   EXPECT_EQ(configuration.cilium_bpffs, "/bpf");
   EXPECT_EQ(configuration.conntrack, "netlink");
+  EXPECT_EQ(configuration.attach, "clsact");
   EXPECT_EQ(configuration.handshake_timeout, 500ms);
   EXPECT_EQ(configuration.repeat_interval, 5s);
 }
@@ -116,6 +120,7 @@ TEST_F(ConfigurationTest, ErrorsNameTheValue) {
   EXPECT_THAT(error_of({"--log-level", "loud"}), HasSubstr("loud"));
   EXPECT_THAT(error_of({"--log-format", "xml"}), HasSubstr("xml"));
   EXPECT_THAT(error_of({"--conntrack", "kernel"}), HasSubstr("kernel"));
+  EXPECT_THAT(error_of({"--attach", "xdp"}), HasSubstr("xdp"));
   EXPECT_THAT(error_of({"--pending-syns", "-1"}), HasSubstr("--pending-syns"));
   EXPECT_THAT(error_of({"--ring-bytes", "5000"}), HasSubstr("5000 is no power of two"));
   EXPECT_THAT(error_of({"--ring-bytes", "2048"}), HasSubstr("--ring-bytes"));
