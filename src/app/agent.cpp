@@ -102,10 +102,10 @@ std::chrono::nanoseconds Agent::boot_to_wall() {
 Agent::Agent(Configuration configuration, KernelFeatures features, AttachMode attach_mode, AlertSink sink)
     : configuration_(std::move(configuration)),
       features_(std::move(features)),
-      attach_mode_(attach_mode),
       sink_(std::move(sink)),
       tracker_({.repeat_interval = configuration_.repeat_interval}),
-      conntrack_(asks_in_kernel(configuration_, features_), configuration_.cilium_bpffs) {}
+      conntrack_(asks_in_kernel(configuration_, features_), configuration_.cilium_bpffs),
+      attach_mode_(attach_mode) {}
 
 Agent::~Agent() = default;
 

@@ -104,7 +104,6 @@ class Agent {
 
   const Configuration configuration_;
   const KernelFeatures features_;
-  const AttachMode attach_mode_;
   AlertSink sink_;
   std::unique_ptr<Datapath> datapath_;
   std::unique_ptr<InterfaceMonitor> monitor_;
@@ -125,6 +124,7 @@ class Agent {
   Cluster cluster_;
   std::map<Endpoint, std::string> lb_services_;  ///< the newest Service of each load balancer, kept when it is gone
   MismatchLedger ledger_;
+  const AttachMode attach_mode_;
   bool attach_left_ = false;                  ///< apply_interfaces has more to attach, in the next turn
   std::set<std::uint32_t> attach_failed_;     ///< logged once; tried again at each tick
   std::set<std::uint32_t> filters_changed_;   ///< devices, looked at in the next tick

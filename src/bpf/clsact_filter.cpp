@@ -313,7 +313,8 @@ ClsactFilter::~ClsactFilter() {
         return filter.priority == priority_ && filter.handle == handle_ && filter.program_id == program_id_;
       });
   if (there) {
-    detach(ifindex_, direction_, {.priority = priority_, .handle = handle_});
+    // What cannot be taken off now, the next start takes off.
+    [[maybe_unused]] const auto detached = detach(ifindex_, direction_, {.priority = priority_, .handle = handle_});
   }
 }
 

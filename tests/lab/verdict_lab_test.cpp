@@ -492,7 +492,8 @@ std::string disorder(const Samples& samples, const Datapath& datapath, double sy
 }
 
 // Both families at once: they share the lab's mode and the agent, and are told apart by the load balancer's address.
-std::map<const Family*, Cell> run(const NetworkLab& lab, const Shape& shape, const Datapath& datapath) {
+std::map<const Family*, Cell> run(const NetworkLab& lab, const Shape& shape, const Datapath& datapath,
+                                  std::vector<std::string> arguments = {}) {
   std::vector<const Family*> families;
   for (const Family& family : kFamilies) {
     if (expectation(shape, datapath, family) != nullptr) {
@@ -500,9 +501,10 @@ std::map<const Family*, Cell> run(const NetworkLab& lab, const Shape& shape, con
     }
   }
   lab.set_mode(shape.mode);
-  const AgentProcess agent(
-      lab, {"--lb", "10.0.5.5:443", "--lb", "[fd00:5::5]:443", "--lb", "10.96.0.1:443", "--lb", "[fd00:96::1]:443",
-            "--node-name", "lab-node", "--handshake-timeout", shape.handshake_timeout});
+  arguments.insert(arguments.end(),
+                   {"--lb", "10.0.5.5:443", "--lb", "[fd00:5::5]:443", "--lb", "10.96.0.1:443", "--lb",
+                    "[fd00:96::1]:443", "--node-name", "lab-node", "--handshake-timeout", shape.handshake_timeout});
+  const AgentProcess agent(lab, std::move(arguments));
   if (!agent.wait_until_ready()) {
     return {};
   }
@@ -663,6 +665,33 @@ TEST_P(VerdictCell, IsRight) {
 
 INSTANTIATE_TEST_SUITE_P(Lab, VerdictCell, ::testing::ValuesIn(all_cells()),
                          [](const auto& cell) { return cell_name(cell.param); });
+
+// Not beside a TCX link that redirects: the kernel runs it before any clsact filter.
+class VerdictOfClsactFilters : public ::testing::TestWithParam<Datapath> {};
+
+TEST_P(VerdictOfClsactFilters, IsTheSame) {
+  const NetworkLab lab(GetParam().name);
+  if (!lab.unavailable().empty()) {
+    GTEST_SKIP() << lab.unavailable();
+  }
+  const auto& datapath = *std::ranges::find(kDatapaths, GetParam().bit, &Datapath::bit);
+  for (const Shape* const shape : {&kIpTarget, &kLbSnat}) {
+    const auto cells = run(lab, *shape, datapath, {"--attach", "clsact"});
+    EXPECT_EQ(cells.size(), 2) << "the agent did not start";
+    for (const auto& [family, cell] : cells) {
+      EXPECT_EQ(cell.verdict, expectation(*shape, datapath, *family)->verdict)
+          << shape->title << ", " << family->name << "\n"
+          << cell.evidence;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Lab, VerdictOfClsactFilters,
+                         ::testing::ValuesIn(kDatapaths.begin(), std::prev(kDatapaths.end())), [](const auto& test) {
+                           std::string name = test.param.name;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
 
 // The results as a table; `complete` is false where cells are missing.
 std::string matrix(bool& complete) {
