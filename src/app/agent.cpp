@@ -454,7 +454,7 @@ void Agent::look_after_filters() {
   }
   filters_changed_ = std::move(unknown);
   if (!names.empty()) {
-    spdlog::warn("interfaces {}: somebody removed hairpind's filters, or put theirs first; attaching anew", names);
+    spdlog::info("interfaces {}: somebody removed hairpind's filters, or put theirs first; attaching anew", names);
     apply_interfaces();
   }
 }

@@ -303,6 +303,8 @@ Result<InterfaceMonitor> InterfaceMonitor::create(bool follow_filters) {
   if (auto processed = monitor.process(); !processed) {
     return std::unexpected(processed.error());
   }
+  // Nobody has put a filter on any device yet that could be missed.
+  monitor.take_filters_changed();
   return monitor;
 }
 
