@@ -10,9 +10,9 @@
  * Compare-and-exchange (5.12) succeeds for one caller only, so that TC programs, tracepoints and
  * the sweep on other CPUs can never count an attempt twice or both ways.
  *
- * When all is in use, the oldest goes, decided ones first: of those only a late retransmit would
- * tell. Who still holds a pointer to it may write a flag into its successor, as with the kernel's
- * LRU maps.
+ * When all is in use, the next in the ring goes, decided ones first: of those only a late
+ * retransmit would tell. Who still holds a pointer to it may write a flag into its successor, as
+ * with the kernel's LRU maps.
  */
 #pragma once
 
@@ -247,16 +247,16 @@ taken:
 }
 
 /*
- * How easily a new attempt may have this word: a free one, else a decided attempt's, the oldest,
- * else the oldest. The way is in the lowest bits.
+ * How easily a new attempt may have this word: a free one, else a decided attempt's; among equals
+ * that which is farthest behind in the ring, mostly the oldest. The way is in the lowest bits.
  */
 static __always_inline __s64 rank_of(__u64 word, __u32 way, __u32 place)
 {
 	/* By hp_attempt_state, four bits each: 3, 1, 2. */
 	__u64 rank = 0x213 >> state_of(word) * 4 & 0xf;
-	__u64 age = (place - place_of(word)) & ((1U << 28) - 1);
+	__u64 behind = (place - place_of(word)) & ((1U << 28) - 1);
 
-	return (rank << 28 | age) * HP_INDEX_WAYS + way;
+	return (rank << 28 | behind) * HP_INDEX_WAYS + way;
 }
 
 /* Without branches, of which the verifier would follow each combination. */

@@ -13,11 +13,14 @@ static __noinline __u32 find_counters(const struct hp_endpoint *lb)
 
 	if (known)
 		return *known;
-	if (load_balancer_count >= HP_LB_COUNTERS - 1) {
+	/* Looked at first, so that it does not grow for ever. */
+	index = load_balancer_count + 1;
+	if (index < HP_LB_COUNTERS)
+		index = __sync_fetch_and_add(&load_balancer_count, 1) + 1;
+	if (index >= HP_LB_COUNTERS) {
 		count(HP_TOTAL_LB_TABLE_FULL);
 		return 0;
 	}
-	index = __sync_fetch_and_add(&load_balancer_count, 1) + 1;
 	/* Another CPU may be first; then this place stays without a name. */
 	if (bpf_map_update_elem(&load_balancer_index, lb, &index, BPF_NOEXIST)) {
 		known = bpf_map_lookup_elem(&load_balancer_index, lb);

@@ -107,9 +107,9 @@ static __noinline int add_alias(const struct hp_attempt_key *alias,
 				const struct hp_attempt_key *origin, __u64 now)
 {
 	struct hp_index_set *set = set_of(alias);
-	struct hp_attempt *entry = take_place(alias);
+	struct hp_attempt *entry = set ? take_place(alias) : NULL;
 
-	if (!set || !entry)
+	if (!entry)
 		return 0;
 	entry->flags = HP_ALIAS;
 	entry->last_ns = now;
@@ -206,8 +206,8 @@ static __noinline int add_unsolicited(const struct hp_attempt_key *key, const st
 	if (now - source->called_ns > RETRANSMIT_WINDOW_NS)
 		return 0;
 	set = set_of(key);
-	attempt = take_place(key);
-	if (!set || !attempt)
+	attempt = set ? take_place(key) : NULL;
+	if (!attempt)
 		return 0;
 	attempt->lb = source->lb;
 	attempt->flags = HP_UNSOLICITED | HP_RETURNED;
