@@ -148,7 +148,7 @@ static __noinline int count_retransmit(struct hp_attempt *attempt)
 	attempt->last_ns = bpf_ktime_get_ns();
 	COUNT_LB(attempt, syn_retransmits);
 	/* Newer ones may have pushed it out; its answer may come only now. */
-	if (!may_follow_syn(attempt->key.isn + 1))
+	if (!may_follow_syn(attempt->key.isn + 1) || !may_answer_syn(attempt->key.isn + 1))
 		tag_isn(attempt->key.isn);
 	return 0;
 }

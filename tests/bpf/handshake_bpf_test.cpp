@@ -484,6 +484,18 @@ TEST_P(HandshakeFamilyTest, AResetToAResponderThatNoHookHasSeenProvesNothing) {
 
 // --- datapaths that hand packets to the pod past its hooks (bpf_redirect_peer) ------------------------------
 
+TEST_P(HandshakeFamilyTest, ARetransmitIsFoundAgainBehindNewerAttempts) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  // Their ISNs take its place among the tags (bpf/isn_tags.h), which are told apart by the low bits.
+  for (std::uint16_t newer = 1; newer <= 8; newer++) {
+    see(Hook::kFromPod, "pod1", syn(a(), static_cast<std::uint16_t>(40000 + newer), kIsn + newer * 1024U));
+  }
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kFromPod, "pod1", PacketBuilder().from(a().p1, 40000).to(a().lb, 443).tcp(kAck, kIsn + 1, 8));
+  EXPECT_EQ(counters(a().lb).syn_retransmits, 1);
+  EXPECT_EQ(counters(a().lb).answered, 1);
+}
+
 TEST_P(HandshakeFamilyTest, TheClientsAckSaysThatTheLoadBalancerAnswered) {
   see(Hook::kFromPod, "pod1", syn(a()));
   see(Hook::kFromPod, "pod2", synack(a().p2, 8443, a().p1));  // translated back and redirected: no hook sees it
