@@ -4,6 +4,9 @@
  *
  * Every TC program returns NEXT on every path and changes nothing in the packet: the datapath's own
  * programs run as if hairpind were not there.
+ *
+ * The handlers that get a whole segment are global functions: the verifier reads each once, and not
+ * for every way that a packet can be parsed. It takes their argument for NULL until it is checked.
  */
 #include <linux/bpf.h>
 #include <stdbool.h>

@@ -288,8 +288,8 @@ static __always_inline bool parse_handshake(struct __sk_buff *skb, struct segmen
 }
 
 /*
- * The same for a packet seen from a tracepoint, at whatever layer it was. One copy for nearly all:
- * what lies behind a header is never the end of the kernel's memory.
+ * The same for a packet seen from a tracepoint, at whatever layer it was. Nearly all are IPv4
+ * without options, for which one copy does; the rest is read header by header.
  */
 static __noinline bool parse_sk_buff(struct sk_buff *skb, struct segment *segment)
 {

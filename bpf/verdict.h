@@ -57,8 +57,7 @@ static __always_inline void judge(struct hp_attempt *attempt, const struct endin
 		attempt->cause = HP_CAUSE_HAIRPIN_NODE_PORT;
 }
 
-/* Counts the attempt for its pair. True if it should be offered to the ring as the pair's example.
- */
+/* Counts the attempt for its pair: that, or NULL if the table has no room for it. */
 static __always_inline struct hp_incident *count_incident(const struct hp_attempt *attempt)
 {
 	struct hp_incident_key incident_key = {
