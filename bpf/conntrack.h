@@ -13,11 +13,29 @@
 
 #define IP_CT_DIR_REPLY 1
 
-/* Since 5.18; in a module's BTF where nf_conntrack is a module. Absent, both are NULL. */
+#ifdef HP_WITHOUT_CONNTRACK_KFUNC
+
+/*
+ * The agent asks. An object of its own: libbpf looks a name that the kernel's own BTF lacks up in
+ * those of modules, even if nothing calls it, and fails where it may not list them (CAP_SYS_ADMIN).
+ */
+static __always_inline enum hp_conntrack conntrack_verdict(struct __sk_buff *skb,
+							   const struct hp_attempt *attempt,
+							   const struct segment *synack)
+{
+	return HP_CONNTRACK_UNCHECKED;
+}
+
+#else
+
+/*
+ * Since 5.18; in a module's BTF where nf_conntrack is a module. Not tested by address: of a
+ * module's function libbpf 1.1 looks for it in the kernel's own BTF.
+ */
 extern struct nf_conn *bpf_skb_ct_lookup(struct __sk_buff *skb, struct bpf_sock_tuple *tuple,
 					 __u32 tuple_size, struct bpf_ct_opts___v1 *opts,
-					 __u32 opts_size) __ksym __weak;
-extern void bpf_ct_release(struct nf_conn *connection) __ksym __weak;
+					 __u32 opts_size) __ksym;
+extern void bpf_ct_release(struct nf_conn *connection) __ksym;
 
 /* `responder` is what the SYN-ACK in hand, which goes to the client itself, claims as its source.
  */
@@ -32,8 +50,6 @@ static __noinline enum hp_conntrack conntrack_verdict(struct __sk_buff *skb,
 	struct nf_conn *connection;
 	__u32 size;
 
-	if (!use_conntrack_kfunc || !bpf_skb_ct_lookup || !bpf_ct_release)
-		return HP_CONNTRACK_UNCHECKED;
 	if (synack->ipv6) {
 		__builtin_memcpy(tuple.ipv6.saddr, attempt->key.client.word,
 				 sizeof(tuple.ipv6.saddr));
@@ -68,3 +84,5 @@ static __noinline enum hp_conntrack conntrack_verdict(struct __sk_buff *skb,
 	bpf_ct_release(connection);
 	return verdict;
 }
+
+#endif

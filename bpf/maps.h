@@ -3,6 +3,7 @@
 #pragma once
 
 #include <linux/bpf.h>
+#include <stdbool.h>
 #include <bpf/bpf_helpers.h>
 
 #include "hairpind/abi.h"
@@ -10,7 +11,7 @@
 /* Set by the agent before load. */
 const volatile __u32 have_prefixes;			   /* frontend_prefixes is not empty */
 const volatile __u64 handshake_timeout_ns = 3000000000ULL; /* settle time (S6) */
-const volatile __u32 use_conntrack_kfunc = 1;		   /* where the kernel has it */
+const volatile __u32 resets_by_drop;			   /* kfree_skb tells of resets, too */
 
 /*
  * One sample a second and pair is enough to keep an alert's example fresh; the count does not
@@ -120,6 +121,24 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20); /* agent */
 } events SEC(".maps");
+
+/*
+ * Keys are copied to the stack: before 6.2 the verifier takes none from memory that a global
+ * function was handed.
+ */
+static __always_inline bool is_node_address(const struct hp_address *address)
+{
+	struct hp_address key = *address;
+
+	return bpf_map_lookup_elem(&node_addresses, &key);
+}
+
+static __always_inline struct hp_source *find_source(const struct hp_address *address)
+{
+	struct hp_address key = *address;
+
+	return bpf_map_lookup_elem(&sources, &key);
+}
 
 static __always_inline void count(enum hp_total total)
 {

@@ -288,14 +288,14 @@ static __always_inline bool parse_handshake(struct __sk_buff *skb, struct segmen
 }
 
 /*
- * The same for a packet seen from a tracepoint, at whatever layer it was. Nearly all are IPv4
- * without options, for which one copy does; the rest is read header by header.
+ * The same for a packet seen from a tracepoint or a probe, at whatever layer it was: `network` is
+ * the kernel address of its network header. Nearly all are IPv4 without options, for which one copy
+ * does; the rest is read header by header.
  */
-static __noinline bool parse_sk_buff(struct sk_buff *skb, struct segment *segment)
+static __noinline bool parse_kernel_headers(const unsigned char *network, __be16 protocol,
+					    struct segment *segment)
 {
-	const unsigned char *network = skb->head + skb->network_header;
-
-	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+	if (protocol == bpf_htons(ETH_P_IP)) {
 		struct {
 			struct iphdr ip;
 			struct tcp_header tcp;
@@ -310,7 +310,13 @@ static __noinline bool parse_sk_buff(struct sk_buff *skb, struct segment *segmen
 		set_ipv4_segment(segment, &headers.ip, &headers.tcp);
 		return true;
 	}
-	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+	if (protocol == bpf_htons(ETH_P_IPV6))
 		return parse_ipv6(NULL, network, 0, segment, false);
 	return false;
+}
+
+/* Of a packet that a typed tracepoint was given, which may be read as it is. */
+static __always_inline bool parse_sk_buff(struct sk_buff *skb, struct segment *segment)
+{
+	return parse_kernel_headers(skb->head + skb->network_header, skb->protocol, segment);
 }

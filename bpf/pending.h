@@ -195,7 +195,7 @@ static __always_inline void add_attempt(struct hp_index_set *set, const struct h
 static __noinline int add_unsolicited(const struct hp_attempt_key *key, const struct segment *syn,
 				      __u32 ifindex)
 {
-	struct hp_source *source = bpf_map_lookup_elem(&sources, &syn->source);
+	struct hp_source *source = find_source(&syn->source);
 	struct hp_index_set *set;
 	struct hp_attempt *attempt;
 	__u64 now;

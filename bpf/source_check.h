@@ -64,7 +64,8 @@ static __always_inline bool same_neighbour(struct __sk_buff *skb, const __u8 mac
 static __noinline bool source_is_forged(struct __sk_buff *skb, const struct segment *segment)
 {
 	__u32 self = skb->ifindex, route;
-	struct hp_source *known = bpf_map_lookup_elem(&sources, &segment->source);
+	struct hp_address source = segment->source;
+	struct hp_source *known = bpf_map_lookup_elem(&sources, &source);
 	struct hp_source verified = {.ifindex = self};
 	struct hp_device *device;
 	__u8 mac[ETH_ALEN] = {};
@@ -72,7 +73,7 @@ static __noinline bool source_is_forged(struct __sk_buff *skb, const struct segm
 
 	if (known && known->ifindex == self)
 		return false;
-	if (bpf_map_lookup_elem(&node_addresses, &segment->source))
+	if (bpf_map_lookup_elem(&node_addresses, &source))
 		return true;
 	route = route_device(skb, segment, mac, &mac_known);
 	if (route != self) {
@@ -87,7 +88,7 @@ static __noinline bool source_is_forged(struct __sk_buff *skb, const struct segm
 			return true;
 		}
 	}
-	bpf_map_update_elem(&sources, &segment->source, &verified, BPF_ANY);
+	bpf_map_update_elem(&sources, &source, &verified, BPF_ANY);
 	return false;
 }
 

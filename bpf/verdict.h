@@ -12,30 +12,16 @@ struct ending {
 	__u8 cause;   /* enum hp_cause, where the ending alone tells it; else HP_CAUSE_NONE */
 };
 
-/*
- * The responder as the client sees it. The destination of the returned SYN comes before the source
- * of the SYN-ACK as it left the pod: with a node port the client is answered by the node port,
- * whether or not the SYN-ACK gets as far as being translated back. Nothing answered: all zero.
- */
-static __always_inline const struct hp_endpoint *responder_of(const struct hp_attempt *attempt)
-{
-	if (attempt->flags & HP_SYNACK_DELIVERED)
-		return &attempt->synack_delivered;
-	if ((attempt->flags & (HP_SYNACK_LEFT | HP_RETURNED)) == (HP_SYNACK_LEFT | HP_RETURNED))
-		return &attempt->returned;
-	return &attempt->synack_left;
-}
-
 static __always_inline void judge(struct hp_attempt *attempt, const struct ending *ending)
 {
-	const struct hp_endpoint *responder = responder_of(attempt);
+	const struct hp_endpoint *responder = hp_responder(attempt);
 	/* What the load balancer chose, whoever the client was answered by: on a bridge, the pod
 	 * behind a node port answers in its own name. */
 	const struct hp_endpoint *target =
 	    attempt->flags & HP_RETURNED ? &attempt->returned : responder;
 
 	if (is_seen(responder)) {
-		if (bpf_map_lookup_elem(&node_addresses, &responder->address))
+		if (is_node_address(&responder->address))
 			attempt->responder_kind = HP_RESPONDER_NODE;
 		else if (attempt->flags & (HP_SYNACK_LEFT | HP_RETURNED))
 			attempt->responder_kind = HP_RESPONDER_LOCAL_POD;
@@ -48,7 +34,7 @@ static __always_inline void judge(struct hp_attempt *attempt, const struct endin
 	}
 	if (attempt->responder_kind == HP_RESPONDER_REMOTE)
 		attempt->cause = HP_CAUSE_ASYMMETRIC_REMOTE;
-	else if (!bpf_map_lookup_elem(&node_addresses, &target->address))
+	else if (!is_node_address(&target->address))
 		attempt->cause = HP_CAUSE_HAIRPIN_IP_TARGET;
 	else if ((attempt->flags & HP_SYNACK_DELIVERED) &&
 		 !(attempt->flags & (HP_SYNACK_LEFT | HP_FORWARDED)))
@@ -63,7 +49,7 @@ static __always_inline struct hp_incident *count_incident(const struct hp_attemp
 	struct hp_incident_key incident_key = {
 	    .client = attempt->key.client,
 	    .lb = attempt->lb,
-	    .responder = *responder_of(attempt),
+	    .responder = *hp_responder(attempt),
 	    .cause = attempt->cause,
 	};
 	struct hp_incident *incident = bpf_map_lookup_elem(&incidents, &incident_key);

@@ -1,4 +1,4 @@
-# hairpind_bpf_object(OUTPUT SOURCE): compiles SOURCE, of the current directory, for the kernel. Rebuilt when any header
+# hairpind_bpf_object(OUTPUT SOURCE [FLAG...]): compiles SOURCE, of the current directory, for the kernel. Rebuilt when any header
 # it includes changes (DEPFILE).
 find_program(BPF_CLANG NAMES clang-19 clang-20 clang-18 clang REQUIRED)
 
@@ -17,7 +17,7 @@ function(hairpind_bpf_object output source)
   add_custom_command(
     OUTPUT ${output}
     COMMAND ${BPF_CLANG} -g -O2 -target bpf -mcpu=v3 -std=gnu11 -D__TARGET_ARCH_${HAIRPIND_BPF_ARCH}
-            -Wall -Wextra -Werror -Wno-unused-parameter ${includes}
+            -Wall -Wextra -Werror -Wno-unused-parameter ${includes} ${ARGN}
             -MD -MF ${output}.d -MT ${output}
             -c ${CMAKE_CURRENT_SOURCE_DIR}/${source} -o ${output}
     DEPENDS ${source}

@@ -143,6 +143,22 @@ struct hp_attempt {
 };
 
 /*
+ * The responder as the client sees it, by which incidents are keyed. The destination of the returned
+ * SYN comes before the source of the SYN-ACK as it left a pod or came in: with a node port the client
+ * is answered by the node port, whether or not the SYN-ACK gets as far as being translated back.
+ * All zero where nothing answered.
+ */
+static inline const struct hp_endpoint* hp_responder(const struct hp_attempt* attempt) {
+  if (attempt->flags & HP_SYNACK_DELIVERED) {
+    return &attempt->synack_delivered;
+  }
+  if ((attempt->flags & HP_RETURNED) && (attempt->flags & (HP_SYNACK_LEFT | HP_SYNACK_ARRIVED))) {
+    return &attempt->returned;
+  }
+  return &attempt->synack_left;
+}
+
+/*
  * Map `attempt_index`: from a key to the attempt. The key's hash chooses a set of eight words, one
  * cache line. A word has the ISN in its low 32 bits, the attempt's place in the next 28, and its
  * state in the upper two: it is what CPUs agree by.

@@ -104,7 +104,6 @@ Agent::Agent(Configuration configuration, KernelFeatures features, AttachMode at
       features_(std::move(features)),
       sink_(std::move(sink)),
       tracker_({.repeat_interval = configuration_.repeat_interval}),
-      conntrack_(asks_in_kernel(configuration_, features_), configuration_.cilium_bpffs),
       attach_mode_(attach_mode) {}
 
 Agent::~Agent() = default;
@@ -117,6 +116,10 @@ Result<std::unique_ptr<Agent>> Agent::start(Configuration configuration) {
   const auto attach_mode = choose_attach_mode(configuration.attach, features);
   if (!attach_mode) {
     return std::unexpected(attach_mode.error());
+  }
+  const auto reset_sensor = choose_reset_sensor(configuration.reset_sensor, features);
+  if (!reset_sensor) {
+    return std::unexpected(reset_sensor.error());
   }
   auto sink = AlertSink::open(configuration.alerts);
   if (!sink) {
@@ -147,13 +150,22 @@ Result<std::unique_ptr<Agent>> Agent::start(Configuration configuration) {
                       .handshake_timeout = options.handshake_timeout,
                       .ring_bytes = options.ring_bytes,
                       .prefixes = prefixes,
-                      .attach_mode = *attach_mode},
+                      .attach_mode = *attach_mode,
+                      .reset_sensor = *reset_sensor},
                      asks_in_kernel(options, agent->features_) ? agent->features_
                                                                : agent->features_.without(Feature::kConntrackKfunc));
   if (!datapath) {
     return std::unexpected(datapath.error());
   }
   agent->datapath_ = *std::move(datapath);
+  const LoadOutcome& loaded = agent->datapath_->outcome();
+  for (const std::string& lost : loaded.lost) {
+    spdlog::warn("{}", lost);
+  }
+  agent->conntrack_.emplace(ConntrackBackends::Options{
+      .kernel = loaded.conntrack_in_kernel,
+      .await_module = options.conntrack == "auto" && !agent->features_.has(Feature::kConntrackKfunc),
+      .cilium_bpffs = options.cilium_bpffs});
   auto monitor = InterfaceMonitor::create(*attach_mode == AttachMode::kClsact);
   if (!monitor) {
     return std::unexpected(monitor.error());
@@ -189,9 +201,9 @@ Result<std::unique_ptr<Agent>> Agent::start(Configuration configuration) {
       spdlog::warn("kernel feature {} is absent: {}", status.name, status.without);
     }
   }
-  spdlog::info("hairpind {} on node {}: pod interfaces {}, uplinks {}, attach {}, conntrack {}", HAIRPIND_VERSION,
-               options.node_name, agent->current_.pods_attached, agent->current_.uplinks_attached,
-               to_string(*attach_mode), agent->conntrack_.describe());
+  spdlog::info("hairpind {} on node {}: pod interfaces {}, uplinks {}, attach {}, conntrack {}, resets {}",
+               HAIRPIND_VERSION, options.node_name, agent->current_.pods_attached, agent->current_.uplinks_attached,
+               to_string(*attach_mode), agent->conntrack_->describe(), to_string(loaded.reset_sensor));
   agent->publish();
   // The kernel's type information, megabytes of it, was parsed to load; give the memory back.
   malloc_trim(0);
@@ -399,7 +411,7 @@ void Agent::handle_events() {
 }
 
 void Agent::answer(const Attempt& asked) {
-  const ConntrackAnswer answer = conntrack_.ask(asked);
+  const ConntrackAnswer answer = conntrack_->ask(asked);
   if (const auto set = datapath_->set_conntrack(asked, answer); set) {
     answers_failing_ = false;
   } else if (!std::exchange(answers_failing_, true)) {
@@ -408,8 +420,8 @@ void Agent::answer(const Attempt& asked) {
 }
 
 void Agent::follow_conntrack() {
-  conntrack_.refresh();
-  datapath_->set_ask_conntrack(conntrack_.available());
+  conntrack_->refresh();
+  datapath_->set_ask_conntrack(conntrack_->available());
 }
 
 void Agent::handle_interfaces() {
@@ -728,7 +740,7 @@ void Agent::flush_due_alerts() {
                              .cluster = cluster_watch_ ? &cluster_ : nullptr};
   for (DueAlert& alert : due) {
     // What ended at once was not asked about by a sweep.
-    const ConntrackAnswer answer = conntrack_.ask(alert.example);
+    const ConntrackAnswer answer = conntrack_->ask(alert.example);
     alert.example.conntrack = answer.conntrack;
     alert.example.conntrack_source = answer.source;
     current_.alerts[alert.event]++;
@@ -796,6 +808,11 @@ MetricsSnapshot Agent::snapshot() const {
   if (!ready_) {
     return snapshot;
   }
+  const LoadOutcome& loaded = datapath_->outcome();
+  for (const ResetSensor sensor : kResetSensors) {
+    snapshot.kernel_features["reset_sensor_" + std::string(to_string(sensor))] = sensor == loaded.reset_sensor;
+  }
+  snapshot.kernel_features["conntrack_kfunc"] = loaded.conntrack_in_kernel;
   const auto totals = datapath_->read_totals();
   snapshot.spoofed_sources = totals[HP_TOTAL_SPOOFED_SOURCES];
   snapshot.events = totals[HP_TOTAL_EVENTS];

@@ -108,7 +108,7 @@ class Agent {
   std::unique_ptr<Datapath> datapath_;
   std::unique_ptr<InterfaceMonitor> monitor_;
   IncidentTracker tracker_;
-  ConntrackBackends conntrack_;
+  std::optional<ConntrackBackends> conntrack_;  ///< once the programs are loaded
 
   FileDescriptor epoll_;
   FileDescriptor signals_;

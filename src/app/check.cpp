@@ -3,6 +3,8 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
+
 namespace hairpind {
 namespace {
 
@@ -19,7 +21,7 @@ std::string_view state_word(const FeatureStatus& status) {
 }  // namespace
 
 std::string render_check(const KernelFeatures& features, const std::string& kernel_release,
-                         const std::string& conntrack, AttachMode attach_mode) {
+                         const Preflight& preflight) {
   std::string text = fmt::format("hairpind {} on kernel {}\n\n", HAIRPIND_VERSION, kernel_release);
   text += fmt::format("{:<18} {:<9} {}\n", "FEATURE", "STATE", "WHAT IT GIVES / WHAT IS LOST WITHOUT IT");
   for (const FeatureStatus& status : features.all()) {
@@ -29,20 +31,30 @@ std::string render_check(const KernelFeatures& features, const std::string& kern
       text += fmt::format("{:<18} {:<9} -> {}\n", "", "", status.without);
     }
   }
-  if (const auto runnable = features.check_required(); !runnable) {
-    return text + "\nresult: cannot run here\n";
+  if (!preflight.loaded) {
+    return text + fmt::format("\n{}\nresult: cannot run here\n", preflight.loaded.error().message);
   }
-  text += fmt::format("\nmode: attach {}, conntrack {}, drop reasons {}, resets {}, handshake timeout {}\n",
-                      to_string(attach_mode), conntrack, features.has(Feature::kDropReasons) ? "by name" : "none",
-                      features.has(Feature::kResetTracepoint) ? "every stack" : "pods only",
+  const LoadOutcome& loaded = *preflight.loaded;
+  text += fmt::format("\nmode: attach {}, conntrack {}, drop reasons {}, resets by {}, handshake timeout {}\n",
+                      to_string(preflight.attach_mode), preflight.conntrack,
+                      features.has(Feature::kDropReasons) ? "by name" : "none",
+                      loaded.reset_sensor == ResetSensor::kNone ? "pods' packets only" : to_string(loaded.reset_sensor),
                       features.has(Feature::kSweep) ? "on" : "off");
-  if (attach_mode == AttachMode::kClsact) {
+  for (const std::string& lost : loaded.lost) {
+    text += fmt::format("  {}\n", lost);
+  }
+  if (preflight.attach_mode == AttachMode::kClsact) {
     text +=
         "  clsact: filters stay on the devices after SIGKILL, until the next start or 'tc filter del'\n"
         "  clsact: adding the qdisc where there is none drops what leaves the device for about half a millisecond\n";
     text += features.has(Feature::kTcx) ? "  clsact: TCX programs of others run first and may hide packets\n"
                                         : "  clsact: filters added later at the same priority run first until hairpind "
                                           "comes back, within a second\n";
+  }
+  if (const auto dearest = std::ranges::max_element(preflight.costs, {}, &ProgramCost::verified_instructions);
+      dearest != preflight.costs.end()) {
+    text += fmt::format("loaded and unloaded: {} programs; the verifier's dearest is {} with {} instructions\n",
+                        preflight.costs.size(), dearest->name, dearest->verified_instructions);
   }
   return text + "result: can run\n";
 }

@@ -2,15 +2,25 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "hairpind/bpf/datapath.hpp"
 #include "hairpind/bpf/kernel_features.hpp"
 #include "hairpind/bpf/tc_link.hpp"
+#include "hairpind/core/error.hpp"
 
 namespace hairpind {
 
-/// The table that `hairpind check` prints: each feature, whether it is there, what is lost without it, and the
-/// mode the agent would run in. `conntrack`: ConntrackBackends::describe().
-std::string render_check(const KernelFeatures& features, const std::string& kernel_release,
-                         const std::string& conntrack, AttachMode attach_mode);
+/// What became of loading the programs as `run` would.
+struct Preflight {
+  AttachMode attach_mode = AttachMode::kTcx;
+  std::string conntrack;  ///< ConntrackBackends::describe()
+  Result<LoadOutcome> loaded;
+  std::vector<ProgramCost> costs;
+};
+
+/// What `hairpind check` prints: each feature, whether it is there, what is lost without it, and the mode the agent
+/// would run in, or why it would not.
+std::string render_check(const KernelFeatures& features, const std::string& kernel_release, const Preflight& preflight);
 
 }  // namespace hairpind

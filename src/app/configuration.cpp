@@ -79,6 +79,12 @@ Result<std::variant<Configuration, HelpText>> parse_run_options(const std::vecto
       ->envname("HAIRPIND_CONNTRACK")
       ->check(CLI::IsMember({"auto", "netlink"}))
       ->capture_default_str();
+  app.add_option("--reset-sensor", configuration.reset_sensor,
+                 "What tells that a stack refused an answer: auto, or for diagnosis tracepoint (tcp_send_reset, 6.10), "
+                 "drop (kfree_skb, 5.17) or kprobe")
+      ->envname("HAIRPIND_RESET_SENSOR")
+      ->check(CLI::IsMember({"auto", "tracepoint", "drop", "kprobe"}))
+      ->capture_default_str();
   app.add_option("--attach", configuration.attach,
                  "How programs are put on devices: auto (tcx where the kernel has it), tcx or clsact; for diagnosis, "
                  "and clsact for nodes with a great many short-lived pods")

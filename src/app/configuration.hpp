@@ -18,10 +18,11 @@ struct Configuration {
   std::vector<std::string> pod_interfaces;  ///< globs; empty = discover
   std::vector<std::string> uplinks;         ///< globs; empty = discover
   std::string node_name;
-  std::string kubeconfig;          ///< empty = the pod's service account, if this is a pod
-  std::string cilium_bpffs;        ///< bpffs with Cilium's maps; empty = look in the usual places
-  std::string conntrack = "auto";  ///< "netlink": do without the kernel function, for diagnosis
-  std::string attach = "auto";     ///< "tcx", "clsact": choose_attach_mode
+  std::string kubeconfig;             ///< empty = the pod's service account, if this is a pod
+  std::string cilium_bpffs;           ///< bpffs with Cilium's maps; empty = look in the usual places
+  std::string conntrack = "auto";     ///< "netlink": do without the kernel function, for diagnosis
+  std::string reset_sensor = "auto";  ///< "tracepoint", "drop", "kprobe": choose_reset_sensor
+  std::string attach = "auto";        ///< "tcx", "clsact": choose_attach_mode
   std::string alerts = "-";
   std::string listen = "127.0.0.1:9477";  ///< empty = no HTTP
   std::string log_level = "info";

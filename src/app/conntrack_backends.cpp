@@ -2,11 +2,15 @@
 #include "conntrack_backends.hpp"
 
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <utility>
 
 namespace hairpind {
 namespace {
+
+// Of a kernel that has nf_conntrack as a module, while it is loaded.
+constexpr const char* kConntrackModuleBtf = "/sys/kernel/btf/nf_conntrack";
 
 std::vector<std::string> cilium_roots(const std::string& named) {
   return named.empty() ? std::vector<std::string>(kCiliumBpffsRoots.begin(), kCiliumBpffsRoots.end())
@@ -30,14 +34,24 @@ ConntrackAnswer answer_of(const Result<Conntrack>& found, ConntrackSource source
 
 }  // namespace
 
-ConntrackBackends::ConntrackBackends(bool kernel, const std::string& cilium_bpffs)
-    : cilium_(cilium_roots(cilium_bpffs)), named_bpffs_(cilium_bpffs) {
-  if (!kernel) {
+ConntrackBackends::ConntrackBackends(const Options& options)
+    : cilium_(cilium_roots(options.cilium_bpffs)),
+      named_bpffs_(options.cilium_bpffs),
+      await_module_(options.await_module) {
+  if (!options.kernel) {
     ctnetlink_.emplace();
   }
 }
 
 void ConntrackBackends::refresh() {
+  // The programs are verified with the functions that there are; another set of them would have to take their place.
+  if (await_module_ && access(kConntrackModuleBtf, F_OK) == 0) {
+    await_module_ = false;
+    spdlog::info(
+        "nf_conntrack has been loaded since the start: it is asked over netlink, for handshakes in doubt only; an "
+        "agent "
+        "started now, with CAP_SYS_ADMIN, has its programs ask");
+  }
   const CiliumConntrack::Changes changes = cilium_.refresh();
   // What was asked for and is not there may be a slip of the pen.
   if (const std::string named = std::exchange(named_bpffs_, {}); !named.empty() && !cilium_.present()) {

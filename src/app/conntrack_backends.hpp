@@ -15,10 +15,15 @@ namespace hairpind {
 /// Cilium's own table where there is one, since no entry in netfilter is not the last word there.
 class ConntrackBackends {
  public:
-  /// `kernel`: the BPF programs ask netfilter themselves. `cilium_bpffs`: empty = the usual places.
-  ConntrackBackends(bool kernel, const std::string& cilium_bpffs);
+  struct Options {
+    bool kernel = false;        ///< the BPF programs ask netfilter themselves
+    bool await_module = false;  ///< they would, had nf_conntrack been loaded when they were
+    std::string cilium_bpffs;   ///< empty = the usual places
+  };
+  explicit ConntrackBackends(const Options& options);
 
-  /// Once a tick: follows Cilium's maps as they come, go and are replaced. Says so in the log.
+  /// Once a tick: follows Cilium's maps as they come, go and are replaced, and waits for nf_conntrack. Says so in the
+  /// log.
   void refresh();
   /// Is there anything to ask in userspace?
   [[nodiscard]] bool available() const { return ctnetlink_.has_value() || cilium_.present(); }
@@ -31,6 +36,7 @@ class ConntrackBackends {
   std::optional<Ctnetlink> ctnetlink_;  ///< none where the kernel side asks
   CiliumConntrack cilium_;
   std::string named_bpffs_;       ///< until it has been looked at
+  bool await_module_;             ///< until it has come
   bool netlink_failing_ = false;  ///< logged
   bool cilium_failing_ = false;   ///< logged
 };

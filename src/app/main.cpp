@@ -44,23 +44,53 @@ int run(hairpind::Configuration configuration) {
   return 0;
 }
 
+// Loads the programs as run() would, and takes them off again: what a kernel offers in its type information it may
+// still refuse.
+hairpind::Preflight try_loading(const hairpind::Configuration& configuration, const hairpind::KernelFeatures& features,
+                                hairpind::AttachMode attach_mode, hairpind::ResetSensor reset_sensor) {
+  using hairpind::Feature;
+  hairpind::Preflight preflight{.attach_mode = attach_mode, .conntrack = {}, .loaded = {}, .costs = {}};
+  if (const auto runnable = features.check_required(); !runnable) {
+    preflight.loaded = std::unexpected(runnable.error());
+    return preflight;
+  }
+  const auto datapath = hairpind::Datapath::load(
+      {.pending_syns = configuration.pending_syns,
+       .handshake_timeout = configuration.handshake_timeout,
+       .ring_bytes = configuration.ring_bytes,
+       .attach_mode = attach_mode,
+       .reset_sensor = reset_sensor},
+      configuration.conntrack == "auto" ? features : features.without(Feature::kConntrackKfunc));
+  if (!datapath) {
+    preflight.loaded = std::unexpected(datapath.error());
+    return preflight;
+  }
+  preflight.loaded = (*datapath)->outcome();
+  preflight.costs = (*datapath)->program_costs();
+  hairpind::ConntrackBackends conntrack({.kernel = preflight.loaded->conntrack_in_kernel,
+                                         .await_module = false,
+                                         .cilium_bpffs = configuration.cilium_bpffs});
+  conntrack.refresh();
+  preflight.conntrack = conntrack.describe();
+  return preflight;
+}
+
 int check(const hairpind::Configuration& configuration) {
+  // What there is to say of Cilium's maps, and of a refusal, goes to the log.
+  hairpind::configure_logging(configuration.log_level, configuration.log_format);
   const auto features = hairpind::KernelFeatures::probe();
   const auto attach_mode = hairpind::choose_attach_mode(configuration.attach, features);
-  if (!attach_mode) {
-    std::fprintf(stderr, "hairpind: %s\n", attach_mode.error().message.c_str());
+  const auto reset_sensor = hairpind::choose_reset_sensor(configuration.reset_sensor, features);
+  if (!attach_mode || !reset_sensor) {
+    const auto& error = attach_mode ? reset_sensor.error() : attach_mode.error();
+    std::fprintf(stderr, "hairpind: %s\n", error.message.c_str());
     return kExitFailure;
   }
   utsname kernel{};
   uname(&kernel);
-  // What there is to say of Cilium's maps goes to the log.
-  hairpind::configure_logging("info", "text");
-  hairpind::ConntrackBackends conntrack(
-      configuration.conntrack == "auto" && features.has(hairpind::Feature::kConntrackKfunc),
-      configuration.cilium_bpffs);
-  conntrack.refresh();
-  std::fputs(hairpind::render_check(features, kernel.release, conntrack.describe(), *attach_mode).c_str(), stdout);
-  return features.check_required() ? 0 : kExitFailure;
+  const auto preflight = try_loading(configuration, features, *attach_mode, *reset_sensor);
+  std::fputs(hairpind::render_check(features, kernel.release, preflight).c_str(), stdout);
+  return preflight.loaded ? 0 : kExitFailure;
 }
 
 }  // namespace

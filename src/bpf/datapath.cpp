@@ -6,37 +6,16 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <random>
 #include <utility>
 
 #include "handshake.skel.h"
+#include "object_loader.hpp"
 
 namespace hairpind {
 namespace {
 
 constexpr std::size_t kListedUncalled = 256;
-// Half of the index's words are free when every place is taken, so that hardly any set overflows.
-constexpr std::uint32_t kAttemptsPerSet = HP_INDEX_WAYS / 2;
-
-void (*libbpf_log)(bool, std::string_view) = nullptr;
-
-int print_libbpf(libbpf_print_level level, const char* format, va_list arguments) {
-  if (libbpf_log == nullptr || level == LIBBPF_DEBUG) {
-    return 0;
-  }
-  std::array<char, 1024> line{};
-  const int length = std::vsnprintf(line.data(), line.size(), format, arguments);
-  std::string_view text(line.data(),
-                        std::clamp<std::size_t>(static_cast<std::size_t>(std::max(length, 0)), 0, line.size() - 1));
-  while (text.ends_with('\n')) {
-    text.remove_suffix(1);
-  }
-  libbpf_log(level == LIBBPF_WARN, text);
-  return length;
-}
-
 struct HookPlace {
   Hook hook;
   TcDirection direction;
@@ -61,11 +40,6 @@ hp_endpoint endpoint_key(const IpAddress& address, std::uint16_t port) {
 std::uint32_t filter_bit(const Frontend& frontend) {
   const hp_address address = frontend.address.to_abi();
   return hp_address_filter_bit(&address);
-}
-
-std::uint64_t random_seed() {
-  std::random_device device;
-  return std::uint64_t{device()} << 32U | device();
 }
 
 hp_incident_key incident_key(const IncidentKey& key) {
@@ -135,11 +109,6 @@ Result<void> for_each(const bpf_map* map, Visit visit) {
 
 }  // namespace
 
-void set_libbpf_log(void (*log)(bool, std::string_view)) {
-  libbpf_log = log;
-  libbpf_set_print(print_libbpf);
-}
-
 std::string_view to_string(Hook hook) {
   switch (hook) {
     case Hook::kFromPod:
@@ -154,60 +123,43 @@ std::string_view to_string(Hook hook) {
   return "to_net";
 }
 
-void Datapath::SkeletonDeleter::operator()(handshake_bpf* skeleton) const {
-  handshake_bpf::destroy(skeleton);
-}
-
 void Datapath::RingDeleter::operator()(ring_buffer* ring) const {
   ring_buffer__free(ring);
 }
 
+Datapath::Datapath(LoadedObject object, AttachMode attach_mode)
+    : skeleton_(std::move(object.skeleton)), outcome_(std::move(object.outcome)), attach_mode_(attach_mode) {}
+
 Datapath::~Datapath() = default;
 
 Result<std::unique_ptr<Datapath>> Datapath::load(const Options& options, const KernelFeatures& features) {
-  handshake_bpf* const skeleton = handshake_bpf::open();
-  if (skeleton == nullptr) {
-    return fail_errno("open the embedded BPF object", errno);
+  auto object = load_object(options, features);
+  if (!object) {
+    return std::unexpected(object.error());
   }
-  std::unique_ptr<Datapath> datapath(new Datapath(skeleton, options.attach_mode));
-
-  skeleton->rodata->handshake_timeout_ns = static_cast<__u64>(options.handshake_timeout.count());
-  skeleton->rodata->have_prefixes = options.prefixes ? 1 : 0;
-  skeleton->rodata->use_conntrack_kfunc = features.has(Feature::kConntrackKfunc) ? 1 : 0;
-  const std::uint32_t sets = (options.pending_syns / kAttemptsPerSet) + 1;
-  skeleton->rodata->attempt_places = options.pending_syns;
-  skeleton->rodata->index_sets = sets;
-  skeleton->rodata->hash_seed = random_seed();
-  bpf_map__set_max_entries(skeleton->maps.attempts, options.pending_syns);
-  bpf_map__set_max_entries(skeleton->maps.attempt_index, sets);
-  bpf_map__set_max_entries(skeleton->maps.events, options.ring_bytes);
-  bpf_program__set_autoload(skeleton->progs.kfree_skb, features.has(Feature::kDropReasons));
-  bpf_program__set_autoload(skeleton->progs.tcp_send_reset, features.has(Feature::kResetTracepoint));
-  bpf_program__set_autoload(skeleton->progs.sweep, features.has(Feature::kSweep));
-  bpf_program__set_autoload(skeleton->progs.set_conntrack, features.has(Feature::kSweep));
-  if (const int error = handshake_bpf::load(skeleton); error != 0) {
-    return fail_errno(
-        "load the BPF programs into the kernel (the verifier's words are in the log above; is the kernel locked down, "
-        "or "
-        "memory short?)",
-        error);
-  }
-  datapath->ring_.reset(ring_buffer__new(bpf_map__fd(skeleton->maps.events), on_record, datapath.get(), nullptr));
+  std::unique_ptr<Datapath> datapath(new Datapath(*std::move(object), options.attach_mode));
+  datapath->ring_.reset(
+      ring_buffer__new(bpf_map__fd(datapath->skeleton_->maps.events), on_record, datapath.get(), nullptr));
   if (!datapath->ring_) {
     return fail_errno("map the ring buffer", errno);
   }
-  // The tracepoints; TC programs have nothing to attach to by themselves.
-  for (bpf_program* const program : {skeleton->progs.kfree_skb, skeleton->progs.tcp_send_reset}) {
-    if (!bpf_program__autoload(program)) {
-      continue;
-    }
-    bpf_link* const link = bpf_program__attach(program);
-    if (link == nullptr) {
-      return fail_errno("attach the tracepoint " + std::string(bpf_program__name(program)), errno);
-    }
-    (program == skeleton->progs.kfree_skb ? skeleton->links.kfree_skb : skeleton->links.tcp_send_reset) = link;
-  }
   return datapath;
+}
+
+std::vector<ProgramCost> Datapath::program_costs() const {
+  std::vector<ProgramCost> costs;
+  bpf_program* program = nullptr;
+  while ((program = bpf_object__next_program(skeleton_->obj, program)) != nullptr) {
+    bpf_prog_info info{};
+    __u32 size = sizeof(info);
+    if (bpf_program__autoload(program) && bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) == 0 &&
+        info.verified_insns != 0) {
+      costs.push_back({.name = bpf_program__name(program),
+                       .verified_instructions = info.verified_insns,
+                       .bytes = info.xlated_prog_len});
+    }
+  }
+  return costs;
 }
 
 int Datapath::program_fd(Hook hook) const {

@@ -16,6 +16,8 @@ namespace hairpind {
 namespace {
 
 constexpr const char* kBtfPath = "/sys/kernel/btf/vmlinux";
+// perf's kind of event for them, which libbpf attaches by.
+constexpr const char* kKprobes = "/sys/bus/event_source/devices/kprobe/type";
 
 struct BtfDeleter {
   void operator()(btf* types) const { btf__free(types); }
@@ -57,11 +59,12 @@ unsigned tracepoint_arguments(const btf* types, const char* name) {
   return prototype == nullptr || !btf_is_func_proto(prototype) ? 0 : btf_vlen(prototype) - 1;
 }
 
-bool has_conntrack_kfunc(btf* types) {
+// A module's type information is found by id, which takes CAP_SYS_ADMIN.
+bool has_conntrack_kfunc(btf* types, bool sys_admin) {
   if (has_function(types, "bpf_skb_ct_lookup")) {
     return true;
   }
-  return has_function(own(btf__load_module_btf("nf_conntrack", types)).get(), "bpf_skb_ct_lookup");
+  return sys_admin && has_function(own(btf__load_module_btf("nf_conntrack", types)).get(), "bpf_skb_ct_lookup");
 }
 
 std::uint64_t effective_capabilities() {
@@ -119,16 +122,20 @@ KernelFeatures KernelFeatures::probe() {
       {Feature::kTcx, "tcx", enum_value(types.get(), "bpf_attach_type", "BPF_TCX_INGRESS").has_value(), false,
        "TCX links (6.6): first in line beside other datapaths, gone with the process",
        "attached by clsact filters: they stay on the devices after SIGKILL, until the next start or 'tc filter del'"},
-      {Feature::kConntrackKfunc, "conntrack_kfunc", has_conntrack_kfunc(types.get()), false,
+      {Feature::kConntrackKfunc, "conntrack_kfunc", has_conntrack_kfunc(types.get(), sys_admin), false,
        "bpf_skb_ct_lookup (5.18): is a reply one that this node translates?",
-       "asked over ctnetlink instead, once a second and for handshakes in doubt only"},
+       "asked over ctnetlink instead, once a second and for handshakes in doubt only; where nf_conntrack is a module "
+       "the "
+       "function takes CAP_SYS_ADMIN, and the module loaded before the agent"},
       {Feature::kDropReasons, "drop_reasons", tracepoint_arguments(types.get(), "kfree_skb") >= 3, false,
        "kfree_skb with a reason (5.17): where and why packets die",
        "no outcome \"dropped\"; martian and rp_filter hairpins are told only after the handshake timeout, as ip "
        "target"},
       {Feature::kResetTracepoint, "reset_tracepoint", tracepoint_arguments(types.get(), "tcp_send_reset") >= 3, false,
-       "tcp_send_reset with the packet: resets by any stack on the machine",
-       "resets are seen where they leave a pod, not those of the node's own stack"},
+       "tcp_send_reset with a reason (6.10): resets by any stack on the machine",
+       "resets are told by another sensor, see the mode below"},
+      {Feature::kKprobes, "kprobes", access(kKprobes, F_OK) == 0, false,
+       "kprobes: resets by any stack, where no tracepoint tells of them", "nothing, where a tracepoint tells"},
       {Feature::kSweep, "sweep",
        enum_value(types.get(), "bpf_func_id", "BPF_FUNC_for_each_map_elem").has_value() &&
            enum_value(types.get(), "bpf_prog_type", "BPF_PROG_TYPE_SYSCALL").has_value(),
@@ -137,7 +144,8 @@ KernelFeatures KernelFeatures::probe() {
   };
   for (FeatureStatus& status : result.features_) {
     const bool looked_up = status.feature != Feature::kBtf && status.feature != Feature::kCapBpf &&
-                           status.feature != Feature::kCapNetAdmin && status.feature != Feature::kCapPerfmon;
+                           status.feature != Feature::kCapNetAdmin && status.feature != Feature::kCapPerfmon &&
+                           status.feature != Feature::kKprobes;
     status.known = types != nullptr || !looked_up;
   }
   result.drop_reasons_ = read_drop_reasons(types.get());

@@ -100,16 +100,6 @@ std::string_view to_string(ResponderKind kind) {
   return "none";
 }
 
-Endpoint Attempt::responder() const {
-  if (!synack_delivered.empty()) {
-    return synack_delivered;
-  }
-  if (!synack_left.empty() && !returned.empty()) {
-    return returned;
-  }
-  return synack_left;
-}
-
 std::expected<Attempt, std::string> Attempt::from_abi(const hp_attempt& attempt) {
   Attempt result;
   if (!known(attempt.cause, HP_CAUSE_COUNT, result.cause)) {
@@ -133,11 +123,14 @@ std::expected<Attempt, std::string> Attempt::from_abi(const hp_attempt& attempt)
   if ((attempt.flags & HP_RETURNED) != 0) {
     result.returned = Endpoint::from_abi(attempt.returned);
   }
-  if ((attempt.flags & HP_SYNACK_LEFT) != 0) {
+  if ((attempt.flags & (HP_SYNACK_LEFT | HP_SYNACK_ARRIVED)) != 0) {
     result.synack_left = Endpoint::from_abi(attempt.synack_left);
   }
   if ((attempt.flags & HP_SYNACK_DELIVERED) != 0) {
     result.synack_delivered = Endpoint::from_abi(attempt.synack_delivered);
+  }
+  if ((attempt.flags & (HP_SYNACK_LEFT | HP_SYNACK_ARRIVED | HP_SYNACK_DELIVERED)) != 0) {
+    result.responder = Endpoint::from_abi(*hp_responder(&attempt));
   }
   result.first_syn = monotonic(attempt.first_ns);
   result.synack = monotonic(attempt.synack_ns);

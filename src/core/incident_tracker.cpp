@@ -50,7 +50,7 @@ std::string IncidentKey::id() const {
 IncidentKey IncidentKey::of(const Attempt& attempt) {
   return {.client = attempt.client.address,
           .load_balancer = attempt.load_balancer,
-          .responder = attempt.responder(),
+          .responder = attempt.responder,
           .cause = attempt.cause};
 }
 

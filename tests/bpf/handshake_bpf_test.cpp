@@ -260,7 +260,7 @@ TEST_P(HandshakeFamilyTest, IpTarget) {
   EXPECT_EQ(attempt.cause, Cause::kHairpinIpTarget);
   EXPECT_EQ(attempt.client, (Endpoint{ip(a().p1), 40000}));
   EXPECT_EQ(attempt.load_balancer, (Endpoint{ip(a().lb), 443}));
-  EXPECT_EQ(attempt.responder(), (Endpoint{ip(a().p2), 8443}));
+  EXPECT_EQ(attempt.responder, (Endpoint{ip(a().p2), 8443}));
   EXPECT_EQ(attempt.synack_left, (Endpoint{ip(a().p2), 8443}));
   EXPECT_EQ(attempt.returned, (Endpoint{ip(a().p2), 8443}));
   EXPECT_EQ(attempt.responder_kind, ResponderKind::kLocalPod);
@@ -289,7 +289,7 @@ TEST_P(HandshakeFamilyTest, NodePort) {
   const auto seen = events();
   ASSERT_EQ(seen.size(), 1);
   EXPECT_EQ(seen[0].attempt.cause, Cause::kHairpinNodePort);
-  EXPECT_EQ(seen[0].attempt.responder(), (Endpoint{ip(a().node), 30443}));
+  EXPECT_EQ(seen[0].attempt.responder, (Endpoint{ip(a().node), 30443}));
   EXPECT_EQ(seen[0].attempt.synack_left, (Endpoint{ip(a().p2), 8443}));
   EXPECT_EQ(seen[0].attempt.responder_kind, ResponderKind::kNode);
 }
@@ -303,7 +303,7 @@ TEST_P(HandshakeFamilyTest, NodePortWhoseAnswerBypassesTheTranslation) {
   const auto seen = events();
   ASSERT_EQ(seen.size(), 1);
   EXPECT_EQ(seen[0].attempt.cause, Cause::kHairpinNodePort);
-  EXPECT_EQ(seen[0].attempt.responder(), (Endpoint{ip(a().p2), 8443}));
+  EXPECT_EQ(seen[0].attempt.responder, (Endpoint{ip(a().p2), 8443}));
   EXPECT_EQ(seen[0].attempt.responder_kind, ResponderKind::kLocalPod);
 }
 
@@ -326,7 +326,7 @@ TEST_P(HandshakeFamilyTest, NodePortWithMasquerade) {
   const auto seen = events();
   ASSERT_EQ(seen.size(), 1);
   EXPECT_EQ(seen[0].attempt.cause, Cause::kHairpinNodePort);
-  EXPECT_EQ(seen[0].attempt.responder(), (Endpoint{ip(a().node), 30443}));
+  EXPECT_EQ(seen[0].attempt.responder, (Endpoint{ip(a().node), 30443}));
   EXPECT_EQ(seen[0].attempt.synack_left, (Endpoint{ip(a().p2), 8443}));
 }
 
@@ -566,7 +566,7 @@ TEST_P(HandshakeFamilyTest, AnswerFromAnotherNodeThatOnlyTheClientsResetProves) 
   EXPECT_EQ(counters(a().lb).mismatches[HP_CAUSE_ASYMMETRIC_REMOTE], 1);
   const auto seen = events();
   ASSERT_EQ(seen.size(), 1);
-  EXPECT_EQ(seen[0].attempt.responder(), (Endpoint{ip(a().elsewhere), 8443}));
+  EXPECT_EQ(seen[0].attempt.responder, (Endpoint{ip(a().elsewhere), 8443}));
   EXPECT_EQ(seen[0].attempt.outcome, Outcome::kResetByClient);
   EXPECT_EQ(seen[0].attempt.responder_kind, ResponderKind::kRemote);
 }
@@ -598,7 +598,7 @@ TEST_P(HandshakeFamilyTest, UnsolicitedSynAck) {
   EXPECT_EQ(attempt.outcome, Outcome::kResetByClient);
   EXPECT_EQ(attempt.client, (Endpoint{ip(a().p1), 50000}));
   EXPECT_EQ(attempt.load_balancer, (Endpoint{ip(a().lb), 443})) << "the one that the client called last";
-  EXPECT_EQ(attempt.responder(), (Endpoint{ip(a().p2), 8443}));
+  EXPECT_EQ(attempt.responder, (Endpoint{ip(a().p2), 8443}));
   EXPECT_EQ(attempt.responder_kind, ResponderKind::kLocalPod);
   EXPECT_EQ(attempt.conntrack, Conntrack::kUnchecked);
 }
@@ -613,7 +613,7 @@ TEST_P(HandshakeFamilyTest, UnsolicitedSynAckFromANodePort) {
   const auto seen = events();
   ASSERT_EQ(seen.size(), 1);
   EXPECT_EQ(seen[0].attempt.cause, Cause::kUnsolicitedSynAck);
-  EXPECT_EQ(seen[0].attempt.responder(), (Endpoint{ip(a().node), 30443}));
+  EXPECT_EQ(seen[0].attempt.responder, (Endpoint{ip(a().node), 30443}));
   EXPECT_EQ(seen[0].attempt.responder_kind, ResponderKind::kNode);
   EXPECT_EQ(seen[0].attempt.synack_left, (Endpoint{ip(a().p2), 8443}));
 }
@@ -752,7 +752,7 @@ TEST_P(HandshakeFamilyTest, ReturnedAndNeverAnsweredIsAMismatch) {
   const auto seen = events();
   ASSERT_EQ(seen.size(), 1);
   EXPECT_EQ(seen[0].attempt.cause, Cause::kHairpinIpTarget);
-  EXPECT_TRUE(seen[0].attempt.responder().empty());
+  EXPECT_TRUE(seen[0].attempt.responder.empty());
   EXPECT_EQ(counters(a().lb).mismatched, 1);
   EXPECT_EQ(counters(a().lb).unanswered, 0);
 }

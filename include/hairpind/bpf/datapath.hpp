@@ -11,10 +11,12 @@
 #include <optional>
 #include <set>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "hairpind/bpf/kernel_features.hpp"
+#include "hairpind/bpf/reset_sensor.hpp"
 #include "hairpind/bpf/tc_link.hpp"
 #include "hairpind/core/address.hpp"
 #include "hairpind/core/conntrack.hpp"
@@ -27,6 +29,11 @@ struct handshake_bpf;
 struct ring_buffer;
 
 namespace hairpind {
+
+struct LoadedObject;
+struct SkeletonDeleter {
+  void operator()(handshake_bpf* skeleton) const;
+};
 
 /// Where a TC program sits (DESIGN: sensors). The names are those of the BPF programs and of the `hook` label.
 enum class Hook : std::uint8_t { kFromPod, kToPod, kFromNet, kToNet };
@@ -57,6 +64,20 @@ struct Caller {
   MonotonicTime last{};
 };
 
+/// What the kernel took of what it was asked for.
+struct LoadOutcome {
+  bool conntrack_in_kernel = false;  ///< the programs ask netfilter themselves
+  ResetSensor reset_sensor = ResetSensor::kNone;
+  std::vector<std::string> lost;  ///< what it did not take, and what that costs: a line each, for the log
+};
+
+/// What a program costs the verifier, which gives up at a million instructions, and the kernel.
+struct ProgramCost {
+  std::string name;
+  std::uint32_t verified_instructions = 0;
+  std::uint32_t bytes = 0;  ///< of the program as the kernel keeps it
+};
+
 /// The loaded BPF programs and their maps. Owns everything in the kernel; the destructor detaches and frees it.
 ///
 /// Threads: the read_* functions only make system calls and may be called from any thread; all else belongs to the
@@ -69,6 +90,7 @@ class Datapath {
     std::uint32_t ring_bytes = 1U << 20U;  ///< power of two, at least a page
     bool prefixes = false;                 ///< a Frontend with a prefix will be set
     AttachMode attach_mode = AttachMode::kTcx;
+    ResetSensor reset_sensor = ResetSensor::kNone;
   };
 
   /// Opens, sizes, loads and attaches the tracepoints; what the kernel lacks is left out (KernelFeatures).
@@ -77,6 +99,10 @@ class Datapath {
   ~Datapath();
   Datapath(const Datapath&) = delete;
   Datapath& operator=(const Datapath&) = delete;
+
+  [[nodiscard]] const LoadOutcome& outcome() const { return outcome_; }
+  /// What the verifier made of each loaded program; empty on kernels that do not tell (before 5.16).
+  [[nodiscard]] std::vector<ProgramCost> program_costs() const;
 
   /// Puts the two programs of the device's role on it. A device that has vanished is no error: the result is
   /// false. Attaching one that is attached already only updates its master.
@@ -124,20 +150,18 @@ class Datapath {
   [[nodiscard]] int program_fd(Hook hook) const;
 
  private:
-  struct SkeletonDeleter {
-    void operator()(handshake_bpf* skeleton) const;
-  };
   struct RingDeleter {
     void operator()(ring_buffer* ring) const;
   };
 
-  Datapath(handshake_bpf* skeleton, AttachMode attach_mode) : skeleton_(skeleton), attach_mode_(attach_mode) {}
+  Datapath(LoadedObject object, AttachMode attach_mode);
   /// Brings the kernel's maps in line with frontends_, where these have just come and gone.
   [[nodiscard]] Result<void> write_frontends(const std::vector<Frontend>& added,
                                              const std::vector<Frontend>& removed) const;
   static int on_record(void* context, void* data, std::size_t size);
 
   std::unique_ptr<handshake_bpf, SkeletonDeleter> skeleton_;
+  LoadOutcome outcome_;
   AttachMode attach_mode_;
   std::unique_ptr<ring_buffer, RingDeleter> ring_;
   std::map<std::uint32_t, Device> devices_;

@@ -20,7 +20,8 @@ enum class Feature : std::uint8_t {
   kTcx,              ///< TCX links, 6.6
   kConntrackKfunc,   ///< bpf_skb_ct_lookup, 5.18, where nf_conntrack is loaded
   kDropReasons,      ///< kfree_skb tells the reason, 5.17
-  kResetTracepoint,  ///< tcp_send_reset tells the packet
+  kResetTracepoint,  ///< tcp_send_reset tells the packet, and of those without a socket, 6.10
+  kKprobes,          ///< probes on kernel functions
   kSweep,            ///< bpf_for_each_map_elem (5.13) in a syscall program (5.14)
 };
 

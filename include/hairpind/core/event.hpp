@@ -75,9 +75,10 @@ struct Attempt {
   Endpoint client;
   std::uint32_t isn = 0;
   Endpoint load_balancer;
-  Endpoint returned;          ///< destination of the SYN that came back in (S2); empty if not seen
-  Endpoint synack_left;       ///< source of the SYN-ACK as it left a local pod; empty if not seen
+  Endpoint returned;     ///< destination of the SYN that came back in (S2); empty if not seen
+  Endpoint synack_left;  ///< source of the SYN-ACK as it left a local pod, or came in on an uplink; empty if not seen
   Endpoint synack_delivered;  ///< source of the SYN-ACK as the client got it; empty if not seen
+  Endpoint responder;         ///< as the client sees it (hp_responder); empty where nothing answered
   MonotonicTime first_syn{};
   MonotonicTime synack{};  ///< 0 = no wrong SYN-ACK seen
   std::uint32_t syn_ifindex = 0;
@@ -91,9 +92,6 @@ struct Attempt {
   std::uint32_t drop_reason = 0;  ///< this kernel's number; meaningful with Outcome::kDropped
   ResponderKind responder_kind = ResponderKind::kNone;
 
-  /// The responder as the client sees it; empty where nothing answered. The kernel side applies the same
-  /// rule to key its incidents (bpf/verdict.h).
-  [[nodiscard]] Endpoint responder() const;
   [[nodiscard]] bool synack_seen() const { return synack.count() != 0; }
 
   /// Fails on an enumerator that this build does not know.

@@ -19,6 +19,7 @@ inline Attempt ip_target_attempt(std::uint16_t client_port = 37762, std::uint32_
   attempt.returned = endpoint("10.0.1.20", 8443);
   attempt.synack_left = endpoint("10.0.1.20", 8443);
   attempt.synack_delivered = endpoint("10.0.1.20", 8443);
+  attempt.responder = endpoint("10.0.1.20", 8443);
   attempt.first_syn = MonotonicTime(1'000'000'000);
   attempt.synack = MonotonicTime(1'000'231'000);
   attempt.syn_ifindex = 1;

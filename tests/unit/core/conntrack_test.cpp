@@ -16,7 +16,7 @@ TEST(ConntrackQuery, AsksForTheResponderThatWouldBeTranslated) {
   attempt.load_balancer = endpoint("10.0.5.5", 443);
   EXPECT_TRUE(ConntrackQuery::of(attempt).responder.empty());
   // By a node port the client is answered from there, after the node's translation of the pod's own SYN-ACK.
-  attempt.synack_delivered = endpoint("10.0.0.4", 30443);
+  attempt.responder = endpoint("10.0.0.4", 30443);
   EXPECT_EQ(ConntrackQuery::of(attempt).responder, endpoint("10.0.0.4", 30443));
   attempt.synack_left = endpoint("10.0.1.20", 8443);
   const ConntrackQuery query = ConntrackQuery::of(attempt);

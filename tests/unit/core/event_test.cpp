@@ -49,7 +49,7 @@ TEST(DecodeEvent, TakesEverythingAcross) {
   EXPECT_EQ(attempt.client, endpoint("10.0.1.10", 40000));
   EXPECT_EQ(attempt.isn, 5);
   EXPECT_EQ(attempt.load_balancer, endpoint("10.0.5.5", 443));
-  EXPECT_EQ(attempt.responder(), endpoint("10.0.0.4", 30443));
+  EXPECT_EQ(attempt.responder, endpoint("10.0.0.4", 30443));
   EXPECT_EQ(attempt.synack_left, endpoint("10.0.1.20", 8443));
   EXPECT_TRUE(attempt.host_client);
   EXPECT_EQ(attempt.cause, Cause::kHairpinNodePort);
@@ -106,22 +106,25 @@ TEST(Attempt, WhatTheFlagsDoNotNameWasNotSeen) {
   ASSERT_TRUE(decoded);
   EXPECT_TRUE(decoded->attempt.returned.empty());
   EXPECT_TRUE(decoded->attempt.synack_left.empty());
-  EXPECT_TRUE(decoded->attempt.responder().empty());
+  EXPECT_TRUE(decoded->attempt.responder.empty());
 }
 
 TEST(Attempt, ResponderIsWhatTheClientSees) {
-  Attempt attempt;
-  EXPECT_TRUE(attempt.responder().empty());
+  const auto responder = [](std::uint32_t flags) {
+    hp_event event = raw_event();
+    event.attempt.synack_delivered = endpoint("10.0.0.5", 1).to_abi();
+    event.attempt.flags = flags;
+    return decode_event(bytes_of(event)).value().attempt.responder;
+  };
+  EXPECT_TRUE(responder(0).empty());
   // The SYN came back and nobody answered: there is no responder.
-  attempt.returned = endpoint("10.0.0.4", 30443);
-  EXPECT_TRUE(attempt.responder().empty());
-  // A pod answered; with a node port the client would have heard it from there.
-  attempt.synack_left = endpoint("10.0.1.20", 8443);
-  EXPECT_EQ(attempt.responder(), endpoint("10.0.0.4", 30443));
-  attempt.returned = {};
-  EXPECT_EQ(attempt.responder(), endpoint("10.0.1.20", 8443));
-  attempt.synack_delivered = endpoint("10.0.0.5", 1);
-  EXPECT_EQ(attempt.responder(), endpoint("10.0.0.5", 1));
+  EXPECT_TRUE(responder(HP_RETURNED).empty());
+  EXPECT_EQ(responder(HP_SYNACK_LEFT), endpoint("10.0.1.20", 8443));
+  EXPECT_EQ(responder(HP_SYNACK_ARRIVED), endpoint("10.0.1.20", 8443));
+  // With a node port the client would have heard it from there, wherever the pod is.
+  EXPECT_EQ(responder(HP_RETURNED | HP_SYNACK_LEFT), endpoint("10.0.0.4", 30443));
+  EXPECT_EQ(responder(HP_RETURNED | HP_SYNACK_ARRIVED), endpoint("10.0.0.4", 30443));
+  EXPECT_EQ(responder(HP_RETURNED | HP_SYNACK_LEFT | HP_SYNACK_DELIVERED), endpoint("10.0.0.5", 1));
 }
 
 TEST(Words, AreThoseOfTheContract) {

@@ -54,7 +54,7 @@ TEST(ComposeAlert, NamesClientLoadBalancerResponderAndEnding) {
 TEST(ComposeAlert, NodePortNamesThePodBehindIt) {
   Attempt attempt = ip_target_attempt();
   attempt.cause = Cause::kHairpinNodePort;
-  attempt.returned = attempt.synack_delivered = endpoint("10.0.0.4", 30443);
+  attempt.returned = attempt.synack_delivered = attempt.responder = endpoint("10.0.0.4", 30443);
   attempt.responder_kind = ResponderKind::kNode;
   const Alert alert = compose(attempt);
   EXPECT_EQ(alert.responder, endpoint("10.0.0.4", 30443));
@@ -73,7 +73,7 @@ TEST(ComposeAlert, ATranslationThatIsNotUndoneHasItsOwnRemedy) {
 
 TEST(ComposeAlert, WithoutSynAckThereIsNoResponder) {
   Attempt attempt = ip_target_attempt();
-  attempt.synack_left = attempt.synack_delivered = {};
+  attempt.synack_left = attempt.synack_delivered = attempt.responder = {};
   attempt.synack = {};
   attempt.responder_kind = ResponderKind::kNone;
   attempt.cause = Cause::kHairpinRpFilter;

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Wrong answers, and who is believed to have got them. Shared by the hooks. */
+#pragma once
+
+#include "pending.h"
+#include "verdict.h"
+
+static __always_inline void note_synack(struct hp_attempt *attempt, const struct segment *synack,
+					__u32 ifindex)
+{
+	if (attempt->synack_ns)
+		return;
+	attempt->synack_ns = bpf_ktime_get_ns();
+	attempt->synack_ifindex = ifindex;
+	attempt->synack_ack = synack->acknowledgment;
+}
+
+/* What an attempt was counted as stays: a later, other answer must not rename its incident. */
+static __always_inline void note_delivered(struct hp_attempt *attempt,
+					   const struct hp_address *responder, __u16 port)
+{
+	if (attempt->flags & (HP_SYNACK_DELIVERED | HP_MISMATCHED))
+		return;
+	set_endpoint(&attempt->synack_delivered, responder, port);
+	set_flag(attempt, HP_SYNACK_DELIVERED);
+}
+
+/*
+ * S4: a client's stack refuses the answer of `responder`. Believed only of who has been seen to
+ * answer, or to be sent the SYN: a pod can send itself any SYN-ACK, and RST to anybody.
+ */
+static __noinline int conclude_refused_by_client(struct hp_attempt *attempt,
+						 const struct hp_address *responder, __u16 port)
+{
+	struct ending ending = {.outcome = HP_OUTCOME_RESET_BY_CLIENT};
+
+	if (!is_endpoint(&attempt->synack_delivered, responder, port) &&
+	    !is_endpoint(&attempt->synack_left, responder, port) &&
+	    !is_endpoint(&attempt->returned, responder, port))
+		return 0;
+	if (attempt->flags & HP_UNSOLICITED)
+		ending.cause = HP_CAUSE_UNSOLICITED_SYNACK;
+	note_delivered(attempt, responder, port);
+	return conclude_misdirected(attempt, &ending);
+}
+
+/* The client is given an answer: S6 if it is the load balancer's, S3 conclusive if it is not. */
+static __always_inline int on_delivered(struct __sk_buff *skb, const struct segment *answer,
+					struct hp_attempt *attempt)
+{
+	struct ending ending = {};
+
+	if (is_endpoint(&attempt->lb, &answer->source, answer->source_port))
+		return conclude_answered(attempt, answer->flags & TCP_RST);
+	/* A stray RST is no handshake: the client's stack ignores it. */
+	if (answer->flags & TCP_RST)
+		return 0;
+	note_synack(attempt, answer, skb->ifindex);
+	note_delivered(attempt, &answer->source, answer->source_port);
+	return conclude_misdirected(attempt, &ending);
+}

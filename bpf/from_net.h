@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* from_net: what comes in on an uplink. S2, and answers. */
+#pragma once
+
+#include "answers.h"
+#include "pending.h"
+
+/*
+ * An answer that comes in on the uplink has reached a client on the node itself. For a pod it is
+ * still on its way: the node may translate or drop it, or give it to the pod past every hook.
+ */
+__noinline int on_net_answer(struct __sk_buff *skb, const struct segment *answer)
+{
+	struct hp_attempt_key key;
+	struct hp_attempt *attempt;
+
+	if (!answer)
+		return 0;
+	set_key(&key, &answer->destination, answer->destination_port, answer->acknowledgment - 1);
+	attempt = find_attempt(&key);
+	if (!attempt)
+		return 0;
+	if (attempt->flags & HP_HOST_CLIENT)
+		return on_delivered(skb, answer, attempt);
+	if (is_endpoint(&attempt->lb, &answer->source, answer->source_port)) {
+		if (answer->flags & TCP_RST)
+			return conclude_answered(attempt, true);
+		set_flag(attempt, HP_ANSWER_ARRIVED);
+		return 0;
+	}
+	if ((answer->flags & TCP_RST) ||
+	    (attempt->flags & (HP_SYNACK_LEFT | HP_SYNACK_ARRIVED | HP_MISMATCHED)))
+		return 0;
+	note_synack(attempt, answer, skb->ifindex);
+	set_endpoint(&attempt->synack_left, &answer->source, answer->source_port);
+	set_flag(attempt, HP_SYNACK_ARRIVED);
+	return 0;
+}
+
+/* S2: the load balancer kept the source and chose this node. */
+__noinline int on_net_syn(struct __sk_buff *skb, const struct segment *syn)
+{
+	struct hp_attempt_key key;
+	struct hp_attempt *attempt;
+
+	if (!syn)
+		return 0;
+	if (!may_be_client(&syn->source))
+		return 0;
+	set_key(&key, &syn->source, syn->source_port, syn->sequence);
+	attempt = find_any(&key);
+	if (!attempt)
+		return add_unsolicited(&key, syn, skb->ifindex);
+	if ((attempt->flags & (HP_RETURNED | HP_MISMATCHED)) ||
+	    is_endpoint(&attempt->lb, &syn->destination, syn->destination_port))
+		return 0;
+	set_endpoint(&attempt->returned, &syn->destination, syn->destination_port);
+	set_flag(attempt, HP_RETURNED);
+	/* Its SYN-ACK may be for the node, and tell by the ISN alone. */
+	index_isn(attempt);
+	return 0;
+}

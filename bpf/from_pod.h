@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* from_pod: what a pod sends. S1; S3 as it leaves a target; the client's ACK and RST. */
+#pragma once
+
+#include "answers.h"
+#include "conntrack.h"
+#include "frontend.h"
+#include "isn_tags.h"
+#include "pending.h"
+#include "source_check.h"
+
+/* S1: a pod's SYN. */
+__noinline int on_pod_syn(struct __sk_buff *skb, const struct segment *syn)
+{
+	struct hp_attempt_key key;
+	struct hp_index_set *set;
+	struct hp_attempt *attempt;
+	struct hp_frontend *frontend;
+	struct hp_source *source;
+	__u64 now;
+
+	if (!syn)
+		return 0;
+	if (!is_frontend(&syn->destination, syn->destination_port, &frontend))
+		return 0;
+	set_key(&key, &syn->source, syn->source_port, syn->sequence);
+	set = set_of(&key);
+	if (!set)
+		return 0;
+	attempt = find_in(set, &key);
+	if (attempt && is_endpoint(&attempt->lb, &syn->destination, syn->destination_port))
+		return count_retransmit(attempt);
+	source = find_source(&syn->source);
+	if (!source || source->ifindex != skb->ifindex) {
+		if (count_if_forged(skb, syn))
+			return 0;
+		source = find_source(&syn->source);
+	}
+	if (attempt)
+		forget(attempt);
+	now = bpf_ktime_get_ns();
+	add_attempt(set, &key, syn, frontend, skb->ifindex, 0, now);
+	note_caller(syn, source, now);
+	if (syn->payload_length)
+		add_fast_open_alias(&key, syn->payload_length, now);
+	return 0;
+}
+
+/*
+ * S3 at the target of a node port that hides its clients (externalTrafficPolicy Cluster): the
+ * SYN-ACK is for the node, and only its ISN says for whom. The client will be told by the node
+ * port.
+ */
+static __noinline int on_masqueraded_synack(struct __sk_buff *skb, const struct segment *synack)
+{
+	struct hp_attempt *attempt = find_by_isn(synack->acknowledgment - 1);
+
+	/* Not returned: the node translates for its own pods, and will undo it. */
+	if (!attempt || !(attempt->flags & HP_RETURNED) ||
+	    (attempt->flags & (HP_SYNACK_LEFT | HP_MISMATCHED)) ||
+	    !is_node_address(&synack->destination))
+		return 0;
+	if (count_if_forged(skb, synack))
+		return 0;
+	note_synack(attempt, synack, skb->ifindex);
+	set_endpoint(&attempt->synack_left, &synack->source, synack->source_port);
+	set_flag(attempt, HP_SYNACK_LEFT);
+	return 0;
+}
+
+/* S3 at the target, S5: only suspicion, since the reply may still be translated or routed back to
+ * the LB. */
+__noinline int on_pod_synack(struct __sk_buff *skb, const struct segment *synack)
+{
+	struct hp_attempt_key key;
+	struct hp_attempt *attempt;
+	enum hp_conntrack conntrack = HP_CONNTRACK_UNCHECKED;
+
+	if (!synack)
+		return 0;
+	/* Nearly all answer no SYN to a load balancer, and the tables are cold. */
+	if (!may_answer_syn(synack->acknowledgment))
+		return 0;
+	set_key(&key, &synack->destination, synack->destination_port, synack->acknowledgment - 1);
+	attempt = find_any(&key);
+	if (!attempt)
+		return on_masqueraded_synack(skb, synack);
+	if (is_endpoint(&attempt->lb, &synack->source, synack->source_port) ||
+	    (attempt->flags & (HP_SYNACK_LEFT | HP_TRANSLATED | HP_MISMATCHED)))
+		return 0;
+	if (count_if_forged(skb, synack))
+		return 0;
+	/*
+	 * To an alias the node's SNAT would have to undo its work first: the entry would not tell.
+	 * Nor is there one of an unsolicited SYN's.
+	 */
+	if (same_address(&attempt->key.client, &synack->destination) &&
+	    !(attempt->flags & HP_UNSOLICITED))
+		conntrack = conntrack_verdict(skb, attempt, synack);
+	attempt->conntrack = conntrack;
+	if (conntrack != HP_CONNTRACK_UNCHECKED)
+		attempt->conntrack_source = HP_CONNTRACK_SOURCE_KERNEL;
+	note_synack(attempt, synack, skb->ifindex);
+	set_endpoint(&attempt->synack_left, &synack->source, synack->source_port);
+	set_flag(attempt, HP_SYNACK_LEFT);
+	if (conntrack == HP_CONNTRACK_TRANSLATED) {
+		set_flag(attempt, HP_TRANSLATED);
+		COUNT_LB(attempt, translations);
+	}
+	return 0;
+}
+
+/*
+ * S4, S6: a pod refuses a SYN-ACK with RST, seq = the SYN-ACK's ack (RFC 9293, 3.5.2). One to the
+ * load balancer says that the load balancer answered.
+ */
+__noinline int on_pod_reset(struct __sk_buff *skb, const struct segment *reset)
+{
+	struct hp_attempt_key key;
+	struct hp_attempt *attempt;
+
+	if (!reset)
+		return 0;
+	set_key(&key, &reset->source, reset->source_port, reset->sequence - 1);
+	attempt = find_any(&key);
+	if (!attempt)
+		return 0;
+	/* A target knows the ISN that it was sent. */
+	if (count_if_forged(skb, reset))
+		return 0;
+	if (!(attempt->flags & HP_UNSOLICITED) &&
+	    is_endpoint(&attempt->lb, &reset->destination, reset->destination_port))
+		return conclude_answered(attempt, false);
+	return conclude_refused_by_client(attempt, &reset->destination, reset->destination_port);
+}
+
+/*
+ * S6 where the answer passes no hook on its way to the pod (bpf_redirect_peer): only a client that
+ * has it acknowledges it.
+ */
+__noinline int on_pod_ack(struct __sk_buff *skb, const struct segment *ack)
+{
+	struct hp_attempt_key key;
+	struct hp_attempt *attempt;
+
+	if (!ack)
+		return 0;
+	set_key(&key, &ack->source, ack->source_port, ack->sequence - 1);
+	attempt = find_attempt(&key);
+	if (!attempt || !is_endpoint(&attempt->lb, &ack->destination, ack->destination_port))
+		return 0;
+	if (count_if_forged(skb, ack))
+		return 0;
+	return conclude_answered(attempt, false);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The settle time of S6, and the end of what is remembered. */
+#pragma once
+
+#include "conntrack_question.h"
+#include "pending.h"
+#include "verdict.h"
+
+struct sweep_state {
+	__u64 now_ns;
+	__u64 undecided;
+	__u64 kept;
+};
+
+struct bpf_map;
+
+static __noinline int sweep_attempt(struct hp_attempt *attempt, struct sweep_state *state)
+{
+	struct ending ending = {};
+	__u64 now = state->now_ns;
+
+	state->kept++;
+	/* Seen on another CPU after `now` was read. */
+	if (attempt->last_ns > now)
+		return 0;
+	if (attempt->flags & (HP_ALIAS | HP_UNANSWERED | HP_MISMATCHED)) {
+		if (now - attempt->last_ns >= RETRANSMIT_WINDOW_NS)
+			forget(attempt);
+		return 0;
+	}
+	if (attempt->flags & HP_UNSOLICITED) {
+		if (now - attempt->first_ns >= handshake_timeout_ns)
+			forget(attempt);
+		return 0;
+	}
+	if (awaits_conntrack(attempt, now) || now - attempt->first_ns < handshake_timeout_ns) {
+		state->undecided++;
+		return 0;
+	}
+	/* Translated by this node or answered by the LB, and the client has never acknowledged it:
+	 * lost on the way, but not misdirected. */
+	if ((attempt->flags & (HP_RETURNED | HP_SYNACK_LEFT)) &&
+	    !(attempt->flags & (HP_TRANSLATED | HP_ANSWER_ARRIVED)))
+		conclude_misdirected(attempt, &ending);
+	else
+		conclude_unanswered(attempt);
+	return 0;
+}
+
+static long sweep_set(struct bpf_map *map, const __u32 *index, struct hp_index_set *set,
+		      struct sweep_state *state)
+{
+	for (int way = 0; way < HP_INDEX_WAYS; way++) {
+		__u64 word = set->words[way];
+		struct hp_attempt *attempt;
+
+		if (state_of(word) == HP_ATTEMPT_NONE)
+			continue;
+		attempt = attempt_at(place_of(word));
+		if (attempt)
+			sweep_attempt(attempt, state);
+	}
+	return 0;
+}
