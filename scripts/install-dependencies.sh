@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs, with apt, what building, testing and the demo need and this machine lacks. Debian 12.
+#   scripts/install-dependencies.sh [kernels]     kernels: and what scripts/test-kernels.sh needs
 set -euo pipefail
 
 packages=(
@@ -16,6 +17,7 @@ packages=(
 )
 # prometheus-cpp's CMake files ask for libcurl, which its package forgets.
 packages+=(libcurl4-openssl-dev)
+[ "${1:-}" != kernels ] || packages+=(busybox-static cpio kmod qemu-system-common qemu-system-x86 util-linux xz-utils)
 
 missing=()
 for package in "${packages[@]}"; do

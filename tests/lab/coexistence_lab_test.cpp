@@ -11,9 +11,11 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "agent_process.hpp"
 #include "hairpind/core/file_descriptor.hpp"
+#include "kernel.hpp"
 #include "redirect_abi.h"
 #include "tc_programs.hpp"
 #include "tcp_clients.hpp"
@@ -48,6 +50,13 @@ constexpr Neighbour kNeighbours[] = {
     {"both_clsact_filter_after_and_a_restart", "redirect", true, "clsact", SIGTERM},
     {"both_clsact_filter_after_and_a_kill", "redirect", true, "clsact", SIGKILL},
 };
+// What the kernel can do of that.
+std::vector<Neighbour> neighbours() {
+  std::vector<Neighbour> all(std::begin(kNeighbours), std::end(kNeighbours));
+  std::erase_if(all, [](const Neighbour& each) { return each.attach == std::string("tcx") && !kernel_has_tcx(); });
+  return all;
+}
+
 // The neighbour's programs, and the devices they are on.
 constexpr std::array<std::pair<const char*, const char*>, 3> kPrograms{
     {{"veth1", "rd_from_pod"}, {"veth2", "rd_from_pod"}, {"eth0", "rd_from_net"}}};
@@ -174,7 +183,7 @@ TEST_P(CoexistenceTest, BothSeeEverythingAndTrafficFlows) {
   expect_all_seen();
 }
 
-INSTANTIATE_TEST_SUITE_P(Lab, CoexistenceTest, ::testing::ValuesIn(kNeighbours),
+INSTANTIATE_TEST_SUITE_P(Lab, CoexistenceTest, ::testing::ValuesIn(neighbours()),
                          [](const auto& test) { return test.param.name; });
 
 }  // namespace

@@ -11,19 +11,23 @@ set -euo pipefail
 
 usage() {
   cat <<'USAGE'
-usage: lab.sh up PREFIX [DATAPATH]   build the namespaces and start the servers; how packets get to pods, one of
+usage: lab.sh up PREFIX [DATAPATH [MODE]]
+                                  build the namespaces and start the servers. MODE: below, else ip-target.
+                                  DATAPATH: how packets get to pods, one of
            routed                 a veth and a host route each (AWS VPC CNI, Calico): the default
            bridge                 pods are ports of the bridge cni0, and netfilter does not see what it forwards
            bridge-netfilter       the same, and netfilter does (br_netfilter)
                                   (both with a third pod, bystander 10.0.1.30, that only a flooding bridge concerns)
            redirect               a BPF filter (clsact, prio 1) hands packets to pods with bpf_redirect_peer (Cilium)
            redirect-tcx           the same, attached as a TCX link
+           netkit-l2, netkit-l3   routed, and the pods' devices, by the same names, are netkit
        lab.sh detach PREFIX       redirect: takes the BPF programs off; the node routes
        lab.sh attach PREFIX       redirect: puts them on again
        lab.sh mode PREFIX MODE    what the load balancer and the node do; one of
            ip-target              LB -> p2, client address kept: the hairpin
            ip-target-same-port    the same, and the LB sends to the port that it listens on
            ip-target-stateless    ip-target, translated without conntrack: keeps no state however many connections
+           ip-target-untracked    the same, where nf_conntrack is not even loaded: it stays so
            ip-target-conntrack    ip-target, with netfilter conntrack active on the node
            node-port              LB -> node:30443 -> p2 (conntrack DNAT, no masquerade)
            node-port-policy       the same, and a policy of the node drops the answer
@@ -58,8 +62,8 @@ USAGE
 [ $# -ge 2 ] || usage
 command=$1 prefix=$2
 state=${TMPDIR:-/tmp}/hairpind-lab-$prefix
-# Where CMake built redirect_datapath and redirect.bpf.o.
-redirect_binaries=${HAIRPIND_LAB_BINARIES:-$(dirname "$0")/../../build/dev/tests/lab}
+# Where CMake built redirect_datapath, redirect.bpf.o and netkit_pair.
+lab_binaries=${HAIRPIND_LAB_BINARIES:-$(dirname "$0")/../../build/dev/tests/lab}
 
 in_ns() { # in_ns NAME COMMAND...
   local name=$1
@@ -72,6 +76,17 @@ link() {
   ip -n "$prefix-$1" link add "$2" type veth peer name "$4" netns "$prefix-$3"
   ip -n "$prefix-$1" link set "$2" up
   ip -n "$prefix-$3" link set "$4" up
+}
+
+link_pod() { # link_pod NUMBER: the pod's device
+  case $(datapath) in
+  netkit-*)
+    in_ns node "$lab_binaries/netkit_pair" "veth$1" eth0 "$prefix-p$1" "$(datapath | sed s/netkit-//)"
+    ip -n "$prefix-node" link set "veth$1" up
+    ip -n "$prefix-p$1" link set eth0 up
+    ;;
+  *) link node "veth$1" "p$1" eth0 ;;
+  esac
 }
 
 address() { # address NAME DEVICE V4 V6
@@ -88,7 +103,7 @@ redirects() { # does the lab have the BPF datapath?
 redirect_datapath() { # redirect_datapath COMMAND ARGUMENT...: tells the node's BPF datapath
   local command=$1
   shift
-  in_ns node "$redirect_binaries/redirect_datapath" "$command" "$state/bpf" "$@"
+  in_ns node "$lab_binaries/redirect_datapath" "$command" "$state/bpf" "$@"
 }
 
 route() { # route NAME V4 V6 ARGUMENTS-OF-4 -- ARGUMENTS-OF-6
@@ -190,9 +205,13 @@ bridge_pods() { # bridge_pods 0|1: whether netfilter sees bridged packets
 # As Cilium with BPF host routing: the routes are there too, for what the programs leave to the stack.
 redirect_pods() {
   local pod mac
+  if [ "$(datapath)" = redirect-tcx ] && ! grep -q ' tcx_prog_attach$' /proc/kallsyms; then
+    echo "lab.sh: this kernel has no TCX (6.6)" >&2
+    exit 77
+  fi
   mkdir "$state/bpf"
   mount -t bpf "$prefix" "$state/bpf"
-  redirect_datapath load "$redirect_binaries/redirect.bpf.o"
+  redirect_datapath load "$lab_binaries/redirect.bpf.o"
   for pod in 1 2; do
     mac=$(in_ns "p$pod" cat /sys/class/net/eth0/address)
     redirect_datapath pod "10.0.1.${pod}0" "veth$pod" "$mac"
@@ -232,14 +251,14 @@ up() {
     ip -n "$prefix-$name" link set lo up
   done
 
-  link node veth1 p1 eth0
-  link node veth2 p2 eth0
+  link_pod 1
+  link_pod 2
   link node eth0 net node
   link lb eth0 net lb
   link lb p3 p3 eth0
 
   case $(datapath) in
-  routed) route_pods ;;
+  routed | netkit-*) route_pods ;;
   bridge) bridge_pods 0 ;;
   bridge-netfilter) bridge_pods 1 ;;
   redirect*) route_pods ;;
@@ -262,7 +281,7 @@ up() {
   serve p2 8443 443
   serve p3 8443
   serve node 8443
-  mode ip-target
+  mode "${2:-ip-target}"
 }
 
 lb_sends_to() { # lb_sends_to V4 V6 [snat]
@@ -281,13 +300,14 @@ table inet lb {
 RULES
 }
 
-sends_statelessly() { # sends_statelessly lb|node: there, what is for the LB goes to p2, without conntrack
-  in_ns "$1" nft -f - <<'RULES'
+# sends_statelessly lb|node [notrack]: there, what is for the LB goes to p2, without conntrack
+sends_statelessly() {
+  in_ns "$1" nft -f - <<RULES
 table inet stateless {
   chain prerouting {
     type filter hook prerouting priority raw;
-    ip daddr 10.0.5.5 tcp dport 443 ip daddr set 10.0.1.20 tcp dport set 8443 notrack
-    ip6 daddr fd00:5::5 tcp dport 443 ip6 daddr set fd00:1::20 tcp dport set 8443 notrack
+    ip daddr 10.0.5.5 tcp dport 443 ip daddr set 10.0.1.20 tcp dport set 8443 ${2:-}
+    ip6 daddr fd00:5::5 tcp dport 443 ip6 daddr set fd00:1::20 tcp dport set 8443 ${2:-}
   }
 }
 RULES
@@ -318,7 +338,7 @@ node_translates() {
 # A policy that knows only of connections that p1 opened: p2's answer to the returned SYN is not for one.
 node_drops_answers() {
   case $(datapath) in
-  routed) in_ns node nft 'add table inet node; add chain inet node forward { type filter hook forward priority filter; };
+  routed | netkit-*) in_ns node nft 'add table inet node; add chain inet node forward { type filter hook forward priority filter; };
     add rule inet node forward iif veth2 oif veth1 drop' ;;
   bridge) in_ns node nft 'add table bridge node; add chain bridge node forward { type filter hook forward priority filter; };
     add rule bridge node forward iif veth2 oif veth1 drop' ;;
@@ -392,7 +412,8 @@ reset_mode() {
   local name
   for name in node lb net p2; do
     in_ns "$name" nft flush ruleset
-    in_ns "$name" conntrack -F >"$state/conntrack" 2>&1 || true
+    # Without the module there is nothing to flush, and asking would load it.
+    [ ! -e /proc/sys/net/netfilter/nf_conntrack_max ] || in_ns "$name" conntrack -F >"$state/conntrack" 2>&1 || true
   done
   local family
   for family in -4 -6; do
@@ -423,7 +444,8 @@ mode() {
   case ${1%-flooded} in
   ip-target) lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443' ;;
   ip-target-same-port) lb_sends_to 10.0.1.20:443 '[fd00:1::20]:443' ;;
-  ip-target-stateless) sends_statelessly lb ;;
+  ip-target-stateless) sends_statelessly lb notrack ;;
+  ip-target-untracked) sends_statelessly lb ;;
   ip-target-conntrack)
     lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443'
     in_ns node nft 'add table inet node; add chain inet node forward { type filter hook forward priority filter; };
@@ -490,7 +512,7 @@ RULES
     node_drops_answers
     ;;
   stateless-dnat-policy)
-    sends_statelessly node
+    sends_statelessly node notrack
     node_drops_answers
     ;;
   ip-target-policy)
@@ -528,7 +550,7 @@ down() {
 case $command in
 up)
   trap 'status=$?; [ $status -eq 0 ] || down; exit $status' EXIT
-  up "${3:-}"
+  up "${3:-}" "${4:-}"
   ;;
 attach) attach ;;
 detach) detach ;;

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "agent_process.hpp"
+#include "kernel.hpp"
 #include "lab_test.hpp"
 #include "tc_programs.hpp"
 #include "tcp_clients.hpp"
@@ -18,7 +19,7 @@
 namespace hairpind::testing {
 namespace {
 
-const std::string kFromPods = "hairpind_interfaces_attached{hook=\"from_pod\",mode=\"tcx\"}";
+const std::string kFromPods = "hairpind_interfaces_attached{hook=\"from_pod\",mode=\"" + attach_modes().front() + "\"}";
 
 class LifecycleTest : public LabTest {
  protected:
@@ -49,10 +50,10 @@ class LifecycleTest : public LabTest {
   }
 };
 
-class AttachTest : public LifecycleTest, public ::testing::WithParamInterface<const char*> {
+class AttachTest : public LifecycleTest, public ::testing::WithParamInterface<std::string> {
  protected:
   static double pods_attached(const AgentProcess& agent) {
-    return agent.metric("hairpind_interfaces_attached{hook=\"from_pod\",mode=\"" + std::string(GetParam()) + "\"}");
+    return agent.metric("hairpind_interfaces_attached{hook=\"from_pod\",mode=\"" + GetParam() + "\"}");
   }
   // Of hairpind's programs and of nobody else's.
   static void expect_on_devices(std::size_t tcx, std::size_t clsact) {
@@ -66,7 +67,7 @@ class AttachTest : public LifecycleTest, public ::testing::WithParamInterface<co
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Lab, AttachTest, ::testing::Values("tcx", "clsact"),
+INSTANTIATE_TEST_SUITE_P(Lab, AttachTest, ::testing::ValuesIn(attach_modes()),
                          [](const auto& test) { return test.param; });
 
 TEST_P(AttachTest, SigtermDetachesEverythingAndExitsZero) {
@@ -80,7 +81,7 @@ TEST_P(AttachTest, SigtermDetachesEverythingAndExitsZero) {
 
 // Whichever way the next one attaches, none counts twice and none stays behind.
 TEST_P(AttachTest, AfterSigkillTrafficFlowsAndTheNextStartFindsWhatIsLeft) {
-  for (const std::string next : {"tcx", "clsact"}) {
+  for (const std::string& next : attach_modes()) {
     SCOPED_TRACE("then --attach " + next);
     lab().set_mode("lb-snat");
     {
@@ -88,7 +89,7 @@ TEST_P(AttachTest, AfterSigkillTrafficFlowsAndTheNextStartFindsWhatIsLeft) {
       agent->send_signal(SIGKILL);
       EXPECT_EQ(agent->wait_for_exit(), 128 + SIGKILL);
     }
-    expect_on_devices(0, GetParam() == std::string("tcx") ? 0 : 2);
+    expect_on_devices(0, GetParam() == "tcx" ? 0 : 2);
     int complete = 0;
     lab().inside("p1", [&] { complete = complete_requests("10.0.5.5", 443, 10); });
     EXPECT_EQ(complete, 10);

@@ -44,14 +44,14 @@ int run_command(const std::vector<std::string>& command) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-NetworkLab::NetworkLab(const std::string& datapath) {
+NetworkLab::NetworkLab(const std::string& datapath, const std::string& mode) {
   static std::atomic<char> letter = 'a';
   prefix_ = "hpt" + std::to_string(getpid()) + letter++;
   if (geteuid() != 0) {
     unavailable_ = "the lab needs root for network namespaces";
     return;
   }
-  const int status = lab_script({"up", prefix_, datapath});
+  const int status = lab_script({"up", prefix_, datapath, mode});
   if (status == kSkipped) {
     unavailable_ = "this kernel lacks what the datapath '" + datapath + "' needs (lab.sh says what, above)";
   } else if (status != 0) {

@@ -13,8 +13,8 @@ int run_command(const std::vector<std::string>& command);
 /// The namespaces of tests/lab/lab.sh under a prefix of its own; removed when destroyed. A process may have several.
 class NetworkLab {
  public:
-  /// `datapath` is one of lab.sh's.
-  explicit NetworkLab(const std::string& datapath = "routed");
+  /// `datapath` and `mode` are of lab.sh's.
+  explicit NetworkLab(const std::string& datapath = "routed", const std::string& mode = "ip-target");
   ~NetworkLab();
   NetworkLab(const NetworkLab&) = delete;
   NetworkLab& operator=(const NetworkLab&) = delete;

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "agent_process.hpp"
+#include "kernel.hpp"
 #include "lab_test.hpp"
 #include "pod_interfaces.hpp"
 #include "tcp_clients.hpp"
@@ -22,7 +23,7 @@ namespace {
 constexpr int kPods = 250;
 constexpr int kOwnPods = 2;  ///< the lab's p1 and p2
 
-class ScaleTest : public LabTest, public ::testing::WithParamInterface<const char*> {
+class ScaleTest : public LabTest, public ::testing::WithParamInterface<std::string> {
  protected:
   void SetUp() override {
     LabTest::SetUp();
@@ -39,7 +40,7 @@ class ScaleTest : public LabTest, public ::testing::WithParamInterface<const cha
   }
 
   static bool attached(const AgentProcess& agent, int pods) {
-    const std::string mode = std::string("\",mode=\"") + GetParam() + "\"}";
+    const std::string mode = "\",mode=\"" + GetParam() + "\"}";
     return agent.metric("hairpind_interfaces_attached{hook=\"from_pod" + mode) == pods &&
            agent.metric("hairpind_interfaces_attached{hook=\"to_pod" + mode) == pods;
   }
@@ -56,7 +57,7 @@ class ScaleTest : public LabTest, public ::testing::WithParamInterface<const cha
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Lab, ScaleTest, ::testing::Values("tcx", "clsact"),
+INSTANTIATE_TEST_SUITE_P(Lab, ScaleTest, ::testing::ValuesIn(attach_modes()),
                          [](const auto& test) { return test.param; });
 
 TEST_P(ScaleTest, EveryPodIsAttachedAtTheStart) {
@@ -101,7 +102,7 @@ TEST_P(ScaleTest, PodsThatComeAndGoLeaveNothingBehind) {
   remove_pod_interfaces(lab(), oldest, kAlive);
   EXPECT_TRUE(eventually([&] { return attached(*agent, kOwnPods); }));
   // A TCX link is a descriptor of the agent's, a filter is not.
-  const std::ptrdiff_t links = GetParam() == std::string("tcx") ? 2 : 0;
+  const std::ptrdiff_t links = GetParam() == "tcx" ? 2 : 0;
   EXPECT_EQ(open_descriptors(*agent), descriptors - links * kAlive);
 }
 

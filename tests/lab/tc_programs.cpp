@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "hairpind/core/file_descriptor.hpp"
+#include "kernel.hpp"
 
 namespace hairpind::testing {
 namespace {
@@ -26,6 +27,9 @@ struct PipeCloser {
 }  // namespace
 
 std::vector<std::uint32_t> tcx_programs(const NetworkLab& lab, const std::string& device, TcHook hook) {
+  if (!kernel_has_tcx()) {
+    return {};
+  }
   std::array<std::uint32_t, 16> ids{};
   std::uint32_t count = ids.size();
   lab.inside("node", [&] {

@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Boots a kernel in QEMU without KVM and has guest.sh run jobs in it. As root: the guest sees this machine's root.
+#   boot.sh KERNEL RESULTS SECONDS JOB...
+# KERNEL is an unpacked linux-image package, RESULTS a directory that the guest writes into, SECONDS the time it has.
+# What the jobs say comes on stdout. Exit status: 0 all jobs passed; 1 some did not; 2 the guest ended without saying,
+# or not in time.
+set -euo pipefail
+kernel=$1 results=$2 seconds=$3
+shift 3
+source=$(cd "$(dirname "$0")/../.." && pwd)
+release=$(basename "$kernel"/lib/modules/*)
+virtiofsd=/usr/lib/qemu/virtiofsd
+# A guest that has not come this far in that time is started once more: rarely, one does not.
+boot_seconds=180
+
+scratch=$(mktemp -d)
+processes=()
+stop() {
+  [ ${#processes[@]} -eq 0 ] || kill "${processes[@]}" 2>/dev/null || true
+  wait
+  processes=()
+}
+trap 'stop; rm -rf "$scratch"' EXIT
+
+pack_initramfs() {
+  local module name number=100
+  mkdir -p "$scratch/initramfs/bin" "$scratch/initramfs/modules"
+  cp /bin/busybox "$scratch/initramfs/bin/"
+  cp "$source/tests/vm/init" "$scratch/initramfs/"
+  # In the order in which they need each other, and decompressed: busybox's insmod wants them so.
+  for name in virtio_pci virtiofs overlay; do
+    modprobe -d "$kernel" -S "$release" --show-depends "$name"
+  done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' | while read -r module; do
+    name=$scratch/initramfs/modules/$((number++))-$(basename "${module%.xz}")
+    case $module in
+    *.xz) xz -dc "$module" >"$name" ;;
+    *) cp "$module" "$name" ;;
+    esac
+  done
+  (cd "$scratch/initramfs" && find . | cpio -o -H newc --quiet | gzip -1) >"$scratch/initramfs.gz"
+}
+
+share() { # share TAG DIRECTORY OPTION...
+  local tag=$1 directory=$2
+  shift 2
+  "$virtiofsd" --socket-path="$scratch/$tag" -o source="$directory" "$@" >"$results/virtiofsd-$tag.log" 2>&1 &
+  processes+=($!)
+  while [ ! -S "$scratch/$tag" ]; do
+    kill -0 $! || { cat "$results/virtiofsd-$tag.log" >&2; exit 2; }
+    sleep 0.05
+  done
+}
+
+run_guest() { # run_guest JOB...: until it ends, or has had its time
+  rm -f "$results/up" "$results/status"
+  share host / -o cache=always -o sandbox=chroot
+  share results "$results" -o cache=none
+  # One thread for all vCPUs: with one each, about one guest in a hundred panics.
+  timeout -k 5 "$seconds" qemu-system-x86_64 -accel tcg,thread=single -machine q35,memory-backend=memory \
+    -cpu max,la57=off -smp 2 -m 2G -object memory-backend-memfd,id=memory,size=2G,share=on \
+    -nodefaults -display none -no-reboot -serial "file:$results/console.log" -serial stdio \
+    -chardev socket,id=host,path="$scratch/host" -device vhost-user-fs-pci,chardev=host,tag=host,queue-size=1024 \
+    -chardev socket,id=results,path="$scratch/results" -device vhost-user-fs-pci,chardev=results,tag=results \
+    -kernel "$kernel/boot/vmlinuz-$release" -initrd "$scratch/initramfs.gz" \
+    -append "console=ttyS0 loglevel=4 panic=-1 oops=panic source=$source kernel=$kernel jobs=$(IFS=,; echo "$*")" \
+    </dev/null &
+  local qemu=$! waited=0
+  processes+=("$qemu")
+  while [ ! -e "$results/up" ] && kill -0 "$qemu" 2>/dev/null; do
+    sleep 0.5
+    [ $((waited += 1)) -lt $((boot_seconds * 2)) ] || kill "$qemu"
+  done
+  guest_status=0
+  wait "$qemu" || guest_status=$?
+  stop
+}
+
+mkdir -p "$results"
+pack_initramfs
+run_guest "$@"
+if [ ! -e "$results/up" ]; then
+  echo "$release: did not boot; once more"
+  run_guest "$@"
+fi
+if [ -s "$results/status" ]; then
+  exit "$(cat "$results/status")"
+fi
+if [ ! -e "$results/up" ]; then
+  what="did not boot"
+elif grep -q 'Kernel panic' "$results/console.log"; then
+  what="panicked"
+elif [ "$guest_status" -eq 124 ]; then
+  what="did not end within $seconds s"
+else
+  what="ended early (QEMU's exit status is $guest_status)"
+fi
+echo "$release: FAILED: the guest of '$*' $what; the end of $results/console.log:"
+tail -n 30 "$results/console.log" 2>/dev/null || true
+exit 2
