@@ -96,5 +96,5 @@ else
   what="ended early (QEMU's exit status is $guest_status)"
 fi
 echo "$release: FAILED: the guest of '$*' $what; the end of $results/console.log:"
-tail -n 30 "$results/console.log" 2>/dev/null || true
+tail -n 40 "$results/console.log" 2>/dev/null || true
 exit 2

@@ -3,6 +3,7 @@
 # Process 1 of a guest, after init: runs the jobs of the kernel's command line (jobs=JOB,JOB), each a function of
 # jobs.sh. One line a result, on the second serial port, with the kernel's name; the whole output of each is left in
 # /run/results, and with it the exit status, 0 if all passed.
+# shellcheck disable=SC2154 # kernel, source and jobs are of the kernel's command line
 set -uo pipefail
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 trap 'sync; busybox poweroff -f' EXIT
@@ -18,7 +19,6 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t tracefs tracefs /sys/kernel/tracing
 mount -t debugfs debugfs /sys/kernel/debug
 release=$(uname -r)
-# shellcheck disable=SC2154 # init's environment: the kernel's command line
 ln -sfn "$kernel/lib/modules/$release" "/lib/modules/$release"
 hostname guest
 ip link set lo up
@@ -45,7 +45,7 @@ run() {
     status=1
     [ "$result" -lt 124 ] || counts+=", exit status $result"
     say "FAILED: $name ($counts)"
-    tail -n 60 "$log" | sed 's/^/    /'
+    tail -n 40 "$log" | sed 's/^/    /'
     ;;
   esac
 }
@@ -57,7 +57,6 @@ gtest() {
 
 # shellcheck source=tests/vm/jobs.sh
 . "$source/tests/vm/jobs.sh"
-# shellcheck disable=SC2154
 for job in ${jobs//,/ }; do
   "$job"
 done

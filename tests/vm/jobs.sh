@@ -18,7 +18,7 @@ as_three() { # as_three JOB ARGUMENT...: the tests' agents with the three capabi
 }
 
 cells() { # cells NAME SECONDS CELL...: of the verdict matrix, over IPv4 and IPv6
-  local name=$1 seconds=$2 filter= cell
+  local name=$1 seconds=$2 filter='' cell
   shift 2
   for cell; do filter+=Lab/VerdictCell.IsRight/${cell}_IPv4:Lab/VerdictCell.IsRight/${cell}_IPv6:; done
   gtest "$name" "$seconds" lab/lab_verdict "$filter"
