@@ -80,7 +80,8 @@ guest() { # guest KERNEL SECONDS JOB...
   local kernel=$1 seconds=$2 release=${1##*/}
   shift 2
   # Ends with us, and takes its machine along.
-  setpriv --pdeathsig TERM tests/vm/boot.sh "$kernel" "$kernels/results/$release/$1" "$seconds" "$@" || echo "$release: $*" >>"$failures"
+  setpriv --pdeathsig TERM tests/vm/boot.sh "$kernel" "$kernels/results/$release/$1" "$seconds" "$@" &
+  wait $! || echo "$release: $*" >>"$failures"
 }
 
 run_subset() { # run_subset SERIES KERNEL
@@ -102,6 +103,7 @@ run_all() { # run_all SERIES KERNEL
 }
 
 trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
+trap 'exit 143' INT TERM
 for i in "${!series[@]}"; do
   rm -rf "$kernels/results/${directories[$i]##*/}"
   if [ $subset = yes ]; then

@@ -22,6 +22,7 @@ stop() {
   processes=()
 }
 trap 'stop; rm -rf "$scratch"' EXIT
+trap 'exit 143' INT TERM
 
 pack_initramfs() {
   local module name number=100
