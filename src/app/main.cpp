@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <string>
 #include <variant>
@@ -13,6 +16,7 @@
 #include "check.hpp"
 #include "configuration.hpp"
 #include "conntrack_backends.hpp"
+#include "event_loop.hpp"
 #include "logging.hpp"
 
 namespace {
@@ -37,11 +41,25 @@ int run(hairpind::Configuration configuration) {
     spdlog::error("{}", agent.error().message);
     return kExitFailure;
   }
-  if (const auto ran = (*agent)->run(); !ran) {
-    spdlog::error("{}", ran.error().message);
+  const auto ended = (*agent)->run();
+  if (!ended) {
+    spdlog::error("{}", ended.error().message);
     return kExitFailure;
   }
+  if (!*ended) {
+    std::_Exit(0);
+  }
   return 0;
+}
+
+// With one of them closed, the next file opened would be it, and log lines go where alerts belong. Stdout gets one that
+// cannot be written to: who wants it is told so.
+void open_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(stream, F_GETFD) < 0) {
+      open("/dev/null", stream == STDERR_FILENO ? O_WRONLY : O_RDONLY);
+    }
+  }
 }
 
 // Loads the programs as run() would, and takes them off again: what a kernel offers in its type information it may
@@ -58,7 +76,6 @@ hairpind::Preflight try_loading(const hairpind::Configuration& configuration, co
       {.pending_syns = configuration.pending_syns,
        .handshake_timeout = configuration.handshake_timeout,
        .ring_bytes = configuration.ring_bytes,
-       .attach_mode = attach_mode,
        .reset_sensor = reset_sensor},
       configuration.conntrack == "auto" ? features : features.without(Feature::kConntrackKfunc));
   if (!datapath) {
@@ -96,8 +113,13 @@ int check(const hairpind::Configuration& configuration) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  open_standard_streams();
   const std::vector<std::string> arguments(argv + std::min(argc, 2), argv + argc);
   const std::string command = argc > 1 ? argv[1] : "";
+  if (command == "run") {
+    // Before anything that takes time: SIGHUP would end a process that is not listening yet.
+    hairpind::EventLoop::block_signals();
+  }
   try {
     if (command == "run" || command == "check") {
       auto options = hairpind::parse_run_options(arguments);

@@ -282,11 +282,14 @@ std::set<Frontend> Cluster::frontends() const {
   return frontends;
 }
 
-bool Cluster::has_local_backend(const Service& service, const PodRef& client) const {
-  return std::ranges::any_of(pods_, [&](const auto& entry) {
-    const Pod& pod = entry.second.pod;
-    return pod.ready && !pod.finished && pod.ref != client && service.selects(pod);
-  });
+std::vector<PodRef> Cluster::local_backends(const Service& service) const {
+  std::vector<PodRef> backends;
+  for (const auto& [key, known] : pods_) {
+    if (known.pod.ready && !known.pod.finished && service.selects(known.pod)) {
+      backends.push_back(known.pod.ref);
+    }
+  }
+  return backends;
 }
 
 }  // namespace hairpind

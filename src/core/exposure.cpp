@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hairpind/core/exposure.hpp"
 
+#include <algorithm>
+
 #include "hairpind/core/incident_tracker.hpp"
 #include "hairpind/core/preservation.hpp"
 
@@ -8,14 +10,21 @@ namespace hairpind {
 
 std::map<std::string, Exposure> find_exposures(const Cluster& cluster, const std::vector<Call>& calls, WallTime now) {
   std::map<std::string, Exposure> exposures;
+  // Once a Service, not once a call: of thousands of calls most are to a few.
+  std::map<std::string, std::vector<PodRef>> backends;
   for (const Call& call : calls) {
     const LoadBalancerRef* const ref = cluster.load_balancer_at(call.load_balancer);
     const Service* const service = ref == nullptr ? nullptr : cluster.service(ref->full_name());
     if (service == nullptr) {
       continue;
     }
+    const auto [known, is_new] = backends.try_emplace(service->full_name());
+    if (is_new) {
+      known->second = cluster.local_backends(*service);
+    }
     const auto client = cluster.pod_at({.address = call.client, .port = 0}, now);
-    if (!client || !cluster.has_local_backend(*service, *client)) {
+    const auto is_other = [&](const PodRef& backend) { return backend != *client; };
+    if (!client || std::ranges::none_of(known->second, is_other)) {
       continue;
     }
     Exposure& exposure = exposures[service->full_name()];

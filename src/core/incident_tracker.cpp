@@ -54,18 +54,30 @@ IncidentKey IncidentKey::of(const Attempt& attempt) {
           .cause = attempt.cause};
 }
 
+hp_incident_key IncidentKey::to_abi() const {
+  return {.client = client.to_abi(),
+          .lb = load_balancer.to_abi(),
+          .responder = responder.to_abi(),
+          .cause = static_cast<std::uint8_t>(cause),
+          .pad = {}};
+}
+
 void IncidentTracker::on_event(const Event& event, MonotonicTime now) {
   const auto [position, is_new] = incidents_.try_emplace(IncidentKey::of(event.attempt));
   Incident& incident = position->second;
-  const bool example_taken = !is_new && !incident.told && !same_attempt(incident.example, event.attempt);
-  // The example of a first alert stays with the attempt that opened the incident, so that its outcome finds it.
-  if (!example_taken) {
-    incident.example = event.attempt;
-    incident.drop_symbol = event.drop_symbol;
-    if (event.kind == EventKind::kMismatch) {
+  const bool same = !is_new && same_attempt(incident.example, event.attempt);
+  if (is_new || event.kind == EventKind::kMismatch) {
+    // The example of a first alert stays with the attempt that opened the incident, so that its outcome finds it.
+    if (is_new || same || incident.told) {
+      incident.example = event.attempt;
       incident.example_time = event.time;
+      incident.drop_symbol = event.drop_symbol;
+      incident.example_told = false;
     }
+  } else if (same) {
+    take_outcome(incident, event);
   }
+  // Of another attempt than the example an outcome says nothing: evidence of two would be evidence of none.
   if (incident.told) {
     if (event.kind == EventKind::kMismatch && !incident.waiting) {
       wait_for_repeat(incident);
@@ -75,9 +87,18 @@ void IncidentTracker::on_event(const Event& event, MonotonicTime now) {
   if (is_new) {
     incident.due = now + options_.outcome_wait;
   }
-  if (!example_taken && event.attempt.outcome != Outcome::kUnknown) {
+  if ((is_new || same) && event.attempt.outcome != Outcome::kUnknown) {
     incident.due = now;
   }
+}
+
+void IncidentTracker::take_outcome(Incident& incident, const Event& event) {
+  // That one got through after all is no word on those that a repeat tells of.
+  if (incident.example_told && event.attempt.outcome == Outcome::kCompleted) {
+    return;
+  }
+  incident.example = event.attempt;
+  incident.drop_symbol = event.drop_symbol;
 }
 
 void IncidentTracker::on_counts(const std::vector<IncidentCount>& counts, MonotonicTime now) {
@@ -97,6 +118,8 @@ void IncidentTracker::on_counts(const std::vector<IncidentCount>& counts, Monoto
       incident.due = now + options_.outcome_wait;
     }
     incident.known_count = counted.count;
+    // The kernel's entry went and came back between two looks.
+    incident.told_count = std::min(incident.told_count, counted.count);
     if (incident.told && !incident.waiting && incident.known_count > incident.told_count) {
       wait_for_repeat(incident);
     }
@@ -110,20 +133,34 @@ void IncidentTracker::wait_for_repeat(Incident& incident) const {
 }
 
 std::vector<DueAlert> IncidentTracker::take_due(MonotonicTime now, const CountReader& read_count) {
+  return take(now, read_count, [&](const Incident& incident) { return incident.due <= now; });
+}
+
+std::vector<DueAlert> IncidentTracker::take_untold(MonotonicTime now, const CountReader& read_count) {
+  return take(now, read_count, [](const Incident& incident) { return !incident.told; });
+}
+
+std::vector<DueAlert> IncidentTracker::take(MonotonicTime now, const CountReader& read_count,
+                                            const std::function<bool(const Incident&)>& is_due) {
   std::vector<DueAlert> due;
   for (auto& [key, incident] : incidents_) {
-    if (!incident.waiting || incident.due > now) {
+    if (!incident.waiting || !is_due(incident)) {
       continue;
     }
+    incident.waiting = false;
     const std::uint64_t count = read_count(key).value_or(std::max<std::uint64_t>(incident.known_count, 1));
+    // The sample that asked for this repeat was among those told of before.
+    if (incident.told && count <= incident.told_count) {
+      continue;
+    }
     due.push_back({.event = incident.told ? AlertEvent::kAsymmetricHandshakeRepeated : AlertEvent::kAsymmetricHandshake,
                    .key = key,
                    .count = count,
                    .time = incident.example_time,
                    .example = incident.example,
                    .drop_symbol = incident.drop_symbol});
-    incident.waiting = false;
     incident.told = true;
+    incident.example_told = true;
     incident.last_told = now;
     incident.told_count = count;
   }

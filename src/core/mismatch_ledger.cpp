@@ -6,8 +6,11 @@
 namespace hairpind {
 
 void MismatchLedger::book(const std::vector<IncidentCount>& incidents,
-                          const std::map<Endpoint, LedgerLoadBalancer>& load_balancers,
-                          const NamespaceOf& namespace_of) {
+                          const std::vector<LoadBalancerCounters>& load_balancers, const NamespaceOf& namespace_of) {
+  std::map<Endpoint, std::string> services;
+  for (const LoadBalancerCounters& row : load_balancers) {
+    services.emplace(row.load_balancer, row.service);
+  }
   std::map<IncidentKey, std::uint64_t> seen;
   for (const IncidentCount& incident : incidents) {
     seen.emplace(incident.key, incident.count);
@@ -19,21 +22,21 @@ void MismatchLedger::book(const std::vector<IncidentCount>& incidents,
       continue;
     }
     // The kernel counts what its table has no room for under the empty endpoint.
-    const auto row = load_balancers.find(incident.key.load_balancer);
-    const bool listed = row != load_balancers.end();
+    const auto row = services.find(incident.key.load_balancer);
+    const bool listed = row != services.end();
     add({.load_balancer = listed ? row->first : Endpoint{},
-         .service = listed ? row->second.service : "",
+         .service = listed ? row->second : "",
          .cause = incident.key.cause,
          .client_namespace = namespace_of(incident)},
         increase);
   }
   seen_incidents_ = std::move(seen);
 
-  for (const auto& [load_balancer, row] : load_balancers) {
-    auto& before = seen_unpaired_[load_balancer];
+  for (const LoadBalancerCounters& row : load_balancers) {
+    auto& before = seen_unpaired_[row.load_balancer];
     for (std::uint8_t cause = HP_CAUSE_NONE + 1; cause < HP_CAUSE_COUNT; cause++) {
       if (const std::uint64_t increase = row.unpaired.at(cause) - before.at(cause); increase != 0) {
-        add({.load_balancer = load_balancer,
+        add({.load_balancer = row.load_balancer,
              .service = row.service,
              .cause = static_cast<Cause>(cause),
              .client_namespace = ""},

@@ -2,11 +2,19 @@
 #include "hairpind/output/alert_sink.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
+#include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <utility>
+
+#include "take_back.hpp"
 
 namespace hairpind {
 namespace {
@@ -23,20 +31,29 @@ Result<FileDescriptor> open_stream(const std::string& path) {
     }
     return file;
   }
+  const int mode = fcntl(STDOUT_FILENO, F_GETFL);
+  if (mode < 0 || (mode & O_ACCMODE) == O_RDONLY) {
+    return fail("use stdout for alerts: it is not open for writing (is it closed? give --alerts a file)");
+  }
   // An open file description of our own: O_NONBLOCK on the inherited one would change it for the shell too.
-  FileDescriptor own(::open("/proc/self/fd/1", kFlags));
+  FileDescriptor own(::open("/proc/self/fd/1", kFlags | O_NOCTTY));
+  if (own.get() < 0 && isatty(STDOUT_FILENO) != 0 && tcgetsid(STDOUT_FILENO) == getsid(0)) {
+    // The terminal of whoever called su(1) opens by its other name only.
+    own = FileDescriptor(::open("/dev/tty", kFlags | O_NOCTTY));
+  }
   if (own.get() >= 0) {
     return own;
   }
   // A socket cannot be opened, nor another user's pipe.
   FileDescriptor shared(fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3));
   if (shared.get() < 0) {
-    return fail_errno("use stdout for alerts (is it closed? give --alerts a file)", errno);
+    return fail_errno("use stdout for alerts (give --alerts a file)", errno);
   }
   return shared;
 }
 
-// A line cut short by a full disk is taken back, so that the file only ever holds whole lines.
+}  // namespace
+
 bool take_back(int fd, std::size_t bytes) {
   struct stat status{};
   if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
@@ -46,8 +63,6 @@ bool take_back(int fd, std::size_t bytes) {
   // Somebody else appended since: too late.
   return end == status.st_size && ftruncate(fd, end - static_cast<off_t>(bytes)) == 0;
 }
-
-}  // namespace
 
 Result<AlertSink> AlertSink::open(std::string path) {
   auto fd = open_stream(path);
@@ -67,11 +82,39 @@ Result<void> AlertSink::write(std::string line) {
   return retry();
 }
 
+ssize_t AlertSink::write_now(const char* data, std::size_t size) const {
+  if ((fcntl(fd_.get(), F_GETFL) & O_NONBLOCK) != 0) {
+    return ::write(fd_.get(), data, size);
+  }
+  // The description is shared with whoever started us, and stays as it is: not to wait is asked for by the call.
+  const ssize_t sent = send(fd_.get(), data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (sent >= 0 || errno != ENOTSOCK) {
+    return sent;
+  }
+  struct stat status{};
+  if (fstat(fd_.get(), &status) == 0 && S_ISREG(status.st_mode)) {
+    // Nobody reads a file slowly.
+    return ::write(fd_.get(), data, size);
+  }
+  iovec piece{.iov_base = const_cast<char*>(data), .iov_len = size};
+  const ssize_t written = pwritev2(fd_.get(), &piece, 1, -1, RWF_NOWAIT);
+  if (written >= 0 || errno != EOPNOTSUPP) {
+    return written;
+  }
+  // Pipes know RWF_NOWAIT since 6.4. Before, one that polls writable has room for PIPE_BUF bytes.
+  pollfd writable{.fd = fd_.get(), .events = POLLOUT, .revents = 0};
+  if (poll(&writable, 1, 0) != 1 || (writable.revents & POLLOUT) == 0) {
+    errno = EAGAIN;
+    return -1;
+  }
+  return ::write(fd_.get(), data, std::min<std::size_t>(size, PIPE_BUF));
+}
+
 Result<void> AlertSink::retry() {
   blocked_ = false;
   while (!queue_.empty()) {
     const std::string& line = queue_.front();
-    const ssize_t bytes = ::write(fd_.get(), line.data() + written_, line.size() - written_);
+    const ssize_t bytes = write_now(line.data() + written_, line.size() - written_);
     if (bytes < 0) {
       if (errno == EINTR) {
         continue;

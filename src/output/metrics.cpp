@@ -38,7 +38,7 @@ void add(MetricFamily& family, Labels labels, std::uint64_t value) {
 
 constexpr std::array<std::uint32_t, HP_LATENCY_BUCKET_COUNT - 1> kLatencyBounds = HP_LATENCY_BOUNDS_US;
 
-ClientMetric latency_histogram(Labels labels, const LoadBalancerMetrics& counted) {
+ClientMetric latency_histogram(Labels labels, const LoadBalancerCounters& counted) {
   ClientMetric metric;
   metric.label = std::move(labels);
   std::uint64_t cumulative = 0;
@@ -92,7 +92,7 @@ MetricFamily mismatches(const MismatchCounts& counts) {
   return result;
 }
 
-void add_load_balancers(const std::vector<LoadBalancerMetrics>& load_balancers, std::vector<MetricFamily>& families) {
+void add_load_balancers(const std::vector<LoadBalancerCounters>& load_balancers, std::vector<MetricFamily>& families) {
   auto syns = family(MetricType::Counter, "hairpind_syns_total",
                      "Handshake attempts (first SYNs) from this node to a load balancer.");
   auto retransmits = family(MetricType::Counter, "hairpind_syn_retransmits_total",
@@ -103,7 +103,7 @@ void add_load_balancers(const std::vector<LoadBalancerMetrics>& load_balancers, 
                              "Handshake attempts that this node itself translated to their backend.");
   auto latency = family(MetricType::Histogram, "hairpind_handshake_seconds",
                         "Time from a client's first SYN to the load balancer's answer, of answered handshakes.");
-  for (const LoadBalancerMetrics& counted : load_balancers) {
+  for (const LoadBalancerCounters& counted : load_balancers) {
     const Labels lb = labels_of(counted.load_balancer, counted.service);
     add(syns, lb, counted.syns);
     add(retransmits, lb, counted.syn_retransmits);
@@ -151,6 +151,15 @@ std::string render_metrics(const MetricsSnapshot& snapshot) {
   families.push_back(single(MetricType::Counter, "hairpind_attach_failures_total",
                             "Attempts to attach to a device that failed while it was there.",
                             snapshot.attach_failures));
+  auto origins = family(MetricType::Gauge, "hairpind_load_balancers",
+                        "Load balancers (address and port) to watch for, by where they are known from.");
+  for (const auto& [origin, count] : snapshot.watched_by_origin) {
+    add(origins, {{"origin", origin}}, count);
+  }
+  families.push_back(std::move(origins));
+  families.push_back(single(MetricType::Gauge, "hairpind_load_balancers_unwatched",
+                            "Load balancers that found no room in the kernel's table and are not watched.",
+                            snapshot.unwatched));
   families.push_back(single(MetricType::Gauge, "hairpind_pending_syns",
                             "Handshake attempts that wait for an answer, as of the last second.",
                             snapshot.pending_syns));

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "bpf_runner.hpp"
-#include "hairpind/bpf/datapath.hpp"
+#include "hairpind/bpf/kernel_side.hpp"
 #include "packet_builder.hpp"
 
 namespace hairpind::testing {
@@ -113,20 +113,21 @@ void print(const char* what, const char* hook, double nanoseconds, const char* b
 }
 
 /// With the load balancer 10.0.5.5:443 and the pods' devices, and with empty tables.
-std::unique_ptr<Datapath> load_datapath() {
+std::unique_ptr<KernelSide> load_kernel_side() {
   // Test packets end in kfree_skb: the tracepoint would be measured with each, and take them for drops.
   static const auto features =
       KernelFeatures::probe().without(Feature::kDropReasons).without(Feature::kResetTracepoint);
-  auto loaded = Datapath::load({.pending_syns = kPendingSyns}, features);
+  auto loaded = KernelSide::load({.pending_syns = kPendingSyns}, AttachMode::kTcx, features, true);
   if (!loaded) {
     std::fprintf(stderr, "packet_bench: %s\n", loaded.error().message.c_str());
     std::exit(1);
   }
-  Datapath& datapath = **loaded;
-  bool ready = datapath.set_frontends({Frontend{.address = ip("10.0.5.5"), .port = 443}}).has_value() &&
-               datapath.set_node_addresses({ip("10.0.0.4")}).has_value();
+  KernelSide& kernel = **loaded;
+  const std::array frontends{Frontend{.address = ip("10.0.5.5"), .port = 443}};
+  bool ready = kernel.frontends.change(frontends, {}).frontends.empty() &&
+               kernel.attachments.set_node_addresses({ip("10.0.0.4")}).has_value();
   for (const char* const pod : {"pod1", "pod2"}) {
-    ready = ready && datapath.attach({.ifindex = ifindex_of(pod), .role = DeviceRole::kPod}).has_value();
+    ready = ready && kernel.attachments.attach({.ifindex = ifindex_of(pod), .role = DeviceRole::kPod}).has_value();
   }
   if (!ready) {
     std::fprintf(stderr, "packet_bench: cannot set up the programs' maps\n");
@@ -140,8 +141,8 @@ double new_syns_with_room(const NewSyns& syns, int empty, const std::vector<std:
                           std::uint32_t ifindex) {
   std::vector<double> over;
   for (int round = 0; round < kRounds; round++) {
-    const auto datapath = load_datapath();
-    const int program = datapath->program_fd(Hook::kFromPod);
+    const auto kernel = load_kernel_side();
+    const int program = kernel->datapath->program_fd(Hook::kFromPod);
     syns.run(program, packet, ifindex, kPendingSyns / 8);
     const double base = syns.run(empty, packet, ifindex, kRepeat);
     over.push_back(syns.run(program, packet, ifindex, kPendingSyns / 2) - base);
@@ -166,8 +167,8 @@ int run() {
     std::fprintf(stderr, "packet_bench: %s\n", why_not.c_str());
     return 1;
   }
-  const auto loaded = load_datapath();
-  Datapath& datapath = *loaded;
+  const auto loaded = load_kernel_side();
+  Datapath& datapath = *loaded->datapath;
   const std::uint32_t pod = ifindex_of("pod1");
   const std::uint32_t target = ifindex_of("pod2");
   const int empty = load_empty_program();

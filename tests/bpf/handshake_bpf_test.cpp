@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "bpf_runner.hpp"
-#include "hairpind/bpf/datapath.hpp"
+#include "hairpind/bpf/kernel_side.hpp"
 #include "packet_builder.hpp"
 
 namespace hairpind::testing {
@@ -55,19 +55,30 @@ class HandshakeTest : public ::testing::Test {
   }
 
   void load(Datapath::Options options, const KernelFeatures& with = features()) {
-    auto loaded = Datapath::load(options, with);
+    auto loaded = KernelSide::load(options, AttachMode::kTcx, with, true);
     ASSERT_TRUE(loaded) << loaded.error().message;
-    datapath = *std::move(loaded);
-    ASSERT_TRUE(datapath->set_frontends(
+    kernel = *std::move(loaded);
+    datapath = kernel->datapath.get();
+    counts = kernel->counters.get();
+    ASSERT_TRUE(set_frontends(
         {Frontend{.address = ip(kV4.lb), .port = 443}, Frontend{.address = ip(kV4.other_lb), .port = 443},
          Frontend{.address = ip(kV6.lb), .port = 443}, Frontend{.address = ip(kV6.other_lb), .port = 443}}));
-    ASSERT_TRUE(datapath->set_node_addresses({ip(kV4.node), ip(kV6.node), ip("10.0.3.1")}));
+    ASSERT_TRUE(kernel->attachments.set_node_addresses({ip(kV4.node), ip(kV6.node), ip("10.0.3.1")}));
     for (const char* const pod : {"pod1", "pod2", "br1", "br2"}) {
       const std::uint32_t master = std::string(pod).starts_with("br") ? ifindex_of("cni0") : 0;
-      ASSERT_EQ(datapath->attach({.ifindex = ifindex_of(pod), .role = DeviceRole::kPod, .master_ifindex = master}),
-                true);
+      ASSERT_EQ(
+          kernel->attachments.attach({.ifindex = ifindex_of(pod), .role = DeviceRole::kPod, .master_ifindex = master}),
+          true);
     }
-    ASSERT_EQ(datapath->attach({.ifindex = ifindex_of("eth0"), .role = DeviceRole::kUplink}), true);
+    ASSERT_EQ(kernel->attachments.attach({.ifindex = ifindex_of("eth0"), .role = DeviceRole::kUplink}), true);
+  }
+
+  bool change_frontends(const std::vector<Frontend>& added, const std::vector<Frontend>& removed) const {
+    return kernel->frontends.change(added, removed).frontends.empty();
+  }
+  bool set_frontends(const std::vector<Frontend>& wanted) const {
+    const std::vector<Frontend> before(kernel->frontends.watched().begin(), kernel->frontends.watched().end());
+    return change_frontends({}, before) && change_frontends(wanted, {});
   }
 
   // Every packet of every test is passed on, untouched.
@@ -115,18 +126,18 @@ class HandshakeTest : public ::testing::Test {
     return result;
   }
 
-  hp_lb_counters counters(const char* lb, std::uint16_t port = 443) const {
-    const auto all = datapath->read_load_balancers();
+  LoadBalancerCounters counters(const char* lb, std::uint16_t port = 443) const {
+    const auto all = counts->read_load_balancers();
     EXPECT_TRUE(all);
     for (const LoadBalancerCounters& counted : *all) {
       if (counted.load_balancer == Endpoint{.address = ip(lb), .port = port}) {
-        return counted.counters;
+        return counted;
       }
     }
     return {};
   }
 
-  std::uint64_t total(hp_total index) const { return datapath->read_totals().at(index); }
+  std::uint64_t total(hp_total index) const { return counts->read_totals().at(index); }
 
   // As if `elapsed` had passed since the newest packet.
   std::uint64_t sweep_after(std::chrono::nanoseconds elapsed) const { return sweep_at(monotonic_now() + elapsed); }
@@ -141,7 +152,9 @@ class HandshakeTest : public ::testing::Test {
     return undecided.value_or(0);
   }
 
-  std::unique_ptr<Datapath> datapath;
+  std::unique_ptr<KernelSide> kernel;
+  Datapath* datapath = nullptr;           ///< the kernel's
+  const CounterReader* counts = nullptr;  ///< the kernel's
 };
 
 // --- what is a handshake segment at all -------------------------------------------------------------------
@@ -218,22 +231,21 @@ TEST_F(HandshakeTest, FrontendsMatchByAddressAndPort) {
   EXPECT_EQ(to(kV4.elsewhere, 443, 3), 0);
   EXPECT_EQ(to(kV4.lb, 0, 10), 0) << "port 0 is no port, but the key of the address's own entry";
 
-  ASSERT_TRUE(
-      datapath->set_frontends({Frontend{.address = ip(kV4.lb)}, Frontend{.address = ip(kV4.elsewhere), .port = 80}}));
+  ASSERT_TRUE(set_frontends({Frontend{.address = ip(kV4.lb)}, Frontend{.address = ip(kV4.elsewhere), .port = 80}}));
   EXPECT_EQ(to(kV4.lb, 80, 4), 1) << "an address without a port stands for every port";
   EXPECT_EQ(to(kV4.elsewhere, 80, 5), 1);
   EXPECT_EQ(to(kV4.elsewhere, 81, 6), 0);
   EXPECT_EQ(to(kV4.other_lb, 443, 7), 0) << "taken away";
 
-  ASSERT_TRUE(datapath->set_frontends({Frontend{.address = ip(kV4.elsewhere), .port = 81}}));
+  ASSERT_TRUE(set_frontends({Frontend{.address = ip(kV4.elsewhere), .port = 81}}));
   EXPECT_EQ(to(kV4.elsewhere, 80, 8), 1) << "one port gone, count as before";
   EXPECT_EQ(to(kV4.elsewhere, 81, 9), 1) << "the address's other port stays";
 }
 
 TEST_F(HandshakeTest, FrontendsMatchByPrefix) {
   load({.prefixes = true});
-  ASSERT_TRUE(datapath->set_frontends({Frontend{.address = ip("10.0.5.0"), .prefix_length = 120},
-                                       Frontend{.address = ip("fd00:5::"), .prefix_length = 32}}));
+  ASSERT_TRUE(set_frontends({Frontend{.address = ip("10.0.5.0"), .prefix_length = 120},
+                             Frontend{.address = ip("fd00:5::"), .prefix_length = 32}}));
   see(Hook::kFromPod, "pod1", syn(kV4));
   see(Hook::kFromPod, "pod1", syn(kV6));
   see(Hook::kFromPod, "pod1", PacketBuilder().from(kV4.p1, 1).to("10.0.6.5", 443).tcp(kSyn, 1));
@@ -387,7 +399,7 @@ TEST_P(HandshakeFamilyTest, RetransmitsAddNothing) {
   EXPECT_EQ(counters(a().lb).syns, 1);
   EXPECT_EQ(counters(a().lb).syn_retransmits, 4);
   EXPECT_EQ(counters(a().lb).mismatched, 1);
-  const auto incidents = datapath->read_incidents();
+  const auto incidents = counts->read_incidents();
   ASSERT_TRUE(incidents);
   ASSERT_EQ(incidents->size(), 1);
   EXPECT_EQ(incidents->front().count, 1);
@@ -410,7 +422,7 @@ TEST_P(HandshakeFamilyTest, NewIsnOnTheSamePortIsANewAttempt) {
   hairpin_ip_target(a(), 40000, kIsn + 1000);
   EXPECT_EQ(counters(a().lb).syns, 2);
   EXPECT_EQ(counters(a().lb).mismatched, 2);
-  EXPECT_EQ(datapath->read_incidents()->front().count, 2) << "one pair, one incident";
+  EXPECT_EQ(counts->read_incidents()->front().count, 2) << "one pair, one incident";
 }
 
 TEST_P(HandshakeFamilyTest, WrongIsnIsNoAnswer) {
@@ -587,7 +599,7 @@ TEST_P(HandshakeFamilyTest, UnsolicitedSynAck) {
     see(Hook::kFromPod, "pod1", PacketBuilder().from(a().p1, 50000).to(a().p2, 8443).tcp(kRst, kTheirIsn + 1));
     EXPECT_EQ(counters(a().lb).mismatches[HP_CAUSE_UNSOLICITED_SYNACK], 1);
   }
-  const hp_lb_counters counted = counters(a().lb);
+  const LoadBalancerCounters counted = counters(a().lb);
   EXPECT_EQ(counted.syns, 1);
   EXPECT_EQ(counted.answered, 1);
   EXPECT_EQ(counted.mismatched, 0) << "the handshake with the load balancer went well";
@@ -665,7 +677,7 @@ TEST_P(HandshakeFamilyTest, SynCookiesOfARetransmitAreTheSameAnswer) {
 }
 
 TEST_P(HandshakeFamilyTest, ALoadBalancerAddressThatIsALocalPods) {
-  ASSERT_TRUE(datapath->set_frontends({Frontend{.address = ip(a().p2), .port = 443}}));
+  ASSERT_TRUE(set_frontends({Frontend{.address = ip(a().p2), .port = 443}}));
   const auto to_pod2 = PacketBuilder().from(a().p1, 40000).to(a().p2, 443).tcp(kSyn, kIsn);
   see(Hook::kFromPod, "pod1", to_pod2);
   see(Hook::kToPod, "pod2", to_pod2);
@@ -693,14 +705,14 @@ TEST_P(HandshakeFamilyTest, AnsweredHandshakesAreTimed) {
   see(Hook::kFromPod, "pod1", syn(a(), 40001, 2));
   std::this_thread::sleep_for(std::chrono::milliseconds(30));
   see(Hook::kToPod, "pod1", synack(a().lb, 443, a().p1, 40001, 2));
-  const hp_lb_counters counted = counters(a().lb);
-  EXPECT_GE(counted.latency_ns, 30'000'000);
+  const LoadBalancerCounters counted = counters(a().lb);
+  EXPECT_GE(counted.latency_sum, std::chrono::milliseconds(30));
   std::uint64_t all = 0;
   std::uint64_t slow = 0;
   constexpr std::array<std::uint32_t, HP_LATENCY_BUCKET_COUNT - 1> kBounds = HP_LATENCY_BOUNDS_US;
   for (std::size_t i = 0; i < HP_LATENCY_BUCKET_COUNT; i++) {
-    all += counted.latencies[i];
-    slow += i > 0 && kBounds[i - 1] >= 25'000 ? counted.latencies[i] : 0;
+    all += counted.latencies.at(i);
+    slow += i > 0 && kBounds[i - 1] >= 25'000 ? counted.latencies.at(i) : 0;
   }
   EXPECT_EQ(all, 2);
   EXPECT_GE(slow, 1) << "30 ms are more than the bound of 25";
@@ -1116,15 +1128,15 @@ TEST_F(HandshakeTest, AFrontendThatGoesLeavesTheOthersWithItsFilterBit) {
     see(Hook::kFromPod, "pod1", PacketBuilder().from(kV4.p1, 40000).to(address, 443).tcp(kSyn, isn));
     return counters(address.c_str()).syns == before + 1;
   };
-  ASSERT_TRUE(datapath->change_frontends({first, second}, {}));
+  ASSERT_TRUE(change_frontends({first, second}, {}));
   EXPECT_TRUE(counted(first, 1));
   EXPECT_TRUE(counted(second, 2));
-  ASSERT_TRUE(datapath->change_frontends({second}, {first, Frontend{.address = ip("10.130.0.1"), .port = 443}}));
+  ASSERT_TRUE(change_frontends({second}, {first, Frontend{.address = ip("10.130.0.1"), .port = 443}}));
   EXPECT_FALSE(counted(first, 3));
   EXPECT_TRUE(counted(second, 4));
-  ASSERT_TRUE(datapath->change_frontends({}, {second}));
+  ASSERT_TRUE(change_frontends({}, {second}));
   EXPECT_FALSE(counted(second, 5));
-  ASSERT_TRUE(datapath->change_frontends({first}, {}));
+  ASSERT_TRUE(change_frontends({first}, {}));
   EXPECT_TRUE(counted(first, 6));
 }
 
@@ -1199,7 +1211,7 @@ TEST_F(HandshakeTest, CountsStayExactWhenTheRingIsFull) {
   EXPECT_EQ(counters(kV4.lb).mismatched, kPairs * 3);
   EXPECT_GT(total(HP_TOTAL_RING_FULL), 0);
   EXPECT_LE(total(HP_TOTAL_RING_FULL), kPairs) << "one sample a second and pair, lost or not";
-  const auto incidents = datapath->read_incidents();
+  const auto incidents = counts->read_incidents();
   ASSERT_EQ(incidents->size(), kPairs);
   for (const IncidentCount& incident : *incidents) {
     EXPECT_EQ(incident.count, 3);
@@ -1214,7 +1226,7 @@ TEST_F(HandshakeTest, MismatchesBeyondTheIncidentsAreCountedByCause) {
     see(Hook::kFromPod, "pod1", syn(kV4, port, pair));
     see(Hook::kToPod, "pod1", synack(kV4.elsewhere, port, kV4.p1, port, pair));
   }
-  const auto incidents = datapath->read_incidents();
+  const auto incidents = counts->read_incidents();
   ASSERT_TRUE(incidents);
   const std::uint64_t unpaired = counters(kV4.lb).unpaired[HP_CAUSE_ASYMMETRIC_REMOTE];
   EXPECT_GT(unpaired, 0);
@@ -1225,17 +1237,17 @@ TEST_F(HandshakeTest, MismatchesBeyondTheIncidentsAreCountedByCause) {
 
 TEST_F(HandshakeTest, LoadBalancersBeyondTheTableAreCountedTogether) {
   load({.prefixes = true});
-  ASSERT_TRUE(datapath->set_frontends({Frontend{.address = ip("10.128.0.0"), .prefix_length = 96 + 9}}));
+  ASSERT_TRUE(set_frontends({Frontend{.address = ip("10.128.0.0"), .prefix_length = 96 + 9}}));
   constexpr std::uint32_t kMany = 1500;
   for (std::uint32_t i = 0; i < kMany; i++) {
     const std::string lb = "10.128." + std::to_string(i / 256) + "." + std::to_string(i % 256);
     see(Hook::kFromPod, "pod1", PacketBuilder().from(kV4.p1, 40000).to(lb, 443).tcp(kSyn, i));
   }
   std::uint64_t syns = 0;
-  const auto all = datapath->read_load_balancers();
+  const auto all = counts->read_load_balancers();
   ASSERT_TRUE(all);
   for (const LoadBalancerCounters& counted : *all) {
-    syns += counted.counters.syns;
+    syns += counted.syns;
   }
   EXPECT_EQ(syns, kMany);
   EXPECT_EQ(all->size(), 1024);

@@ -11,7 +11,9 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -82,7 +84,14 @@ AgentProcess::AgentProcess(const NetworkLab& lab, std::vector<std::string> argum
 }
 
 AgentProcess::~AgentProcess() {
-  if (pid_ > 0) {
+  int status = 0;
+  if (pid_ > 0 && waitpid(pid_, &status, WNOHANG) == pid_) {
+    ADD_FAILURE() << "the agent ended by itself, "
+                  << (WIFSIGNALED(status) ? std::string("by SIG") + sigabbrev_np(WTERMSIG(status))
+                                          : "with status " + std::to_string(WEXITSTATUS(status)))
+                  << ":\n"
+                  << standard_error();
+  } else if (pid_ > 0) {
     kill(pid_, SIGKILL);
     waitpid(pid_, nullptr, 0);
   }

@@ -105,6 +105,22 @@ TEST_F(BadInputTest, UnknownConfigurationKey) {
   EXPECT_THAT(ended.standard_error, ::testing::HasSubstr("node-nam"));
 }
 
+// The next file opened would be standard error, and the log would go there.
+TEST_F(BadInputTest, AClosedStandardErrorPutsNoLogAmongTheAlerts) {
+  const std::string path = "/tmp/hairpind-alerts-" + std::to_string(getpid());
+  const Ended ended =
+      run_shell("sh -c 'timeout --preserve-status 3 $HAIRPIND run --lb 10.0.5.5 --alerts " + path + " 2>&-'");
+  EXPECT_EQ(ended.status, 0);
+  EXPECT_EQ(read_file(path), "");
+  std::filesystem::remove(path);
+}
+
+TEST_F(BadInputTest, AClosedStdoutIsNoAlertStream) {
+  const Ended ended = run_shell("sh -c '$HAIRPIND run --lb 10.0.5.5 >&-'");
+  EXPECT_EQ(ended.status, 1);
+  EXPECT_THAT(ended.standard_error, ::testing::HasSubstr("give --alerts a file"));
+}
+
 TEST_F(BadInputTest, CheckExitsWithOneWhereItCouldNotRun) {
   EXPECT_EQ(run_shell("$HAIRPIND check").status, 0);
   EXPECT_EQ(run_shell("$HAIRPIND check --attach clsact | grep -q 'mode: attach clsact'").status, 0);

@@ -62,8 +62,8 @@ class Cluster {
   [[nodiscard]] WatchChanges take_watch_changes();
   /// Every load balancer found, by address and port.
   [[nodiscard]] std::set<Frontend> frontends() const;
-  /// A ready pod of this node that the Service selects, other than `client`.
-  [[nodiscard]] bool has_local_backend(const Service& service, const PodRef& client) const;
+  /// The ready pods of this node that the Service selects.
+  [[nodiscard]] std::vector<PodRef> local_backends(const Service& service) const;
 
  private:
   struct Tenancy {

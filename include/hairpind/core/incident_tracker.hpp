@@ -28,6 +28,7 @@ struct IncidentKey {
   [[nodiscard]] std::string id() const;
 
   static IncidentKey of(const Attempt& attempt);
+  [[nodiscard]] hp_incident_key to_abi() const;
 };
 
 /// An incident as the kernel side counts it.
@@ -72,6 +73,9 @@ class IncidentTracker {
   /// Alerts due at `now`, oldest incident first.
   std::vector<DueAlert> take_due(MonotonicTime now, const CountReader& read_count);
 
+  /// At the end: first alerts that still wait for an outcome, now. Repeats have been told of.
+  std::vector<DueAlert> take_untold(MonotonicTime now, const CountReader& read_count);
+
   /// When take_due next has something to give, unless more arrives; nullopt if nothing waits.
   [[nodiscard]] std::optional<MonotonicTime> next_deadline() const;
 
@@ -85,10 +89,14 @@ class IncidentTracker {
     bool told = false;    ///< the first alert is out
     MonotonicTime last_told{};
     std::uint64_t told_count = 0;
+    bool example_told = false;      ///< an alert has been made of this example
     std::uint64_t known_count = 0;  ///< newest from on_counts
   };
 
+  static void take_outcome(Incident& incident, const Event& event);
   void wait_for_repeat(Incident& incident) const;
+  std::vector<DueAlert> take(MonotonicTime now, const CountReader& read_count,
+                             const std::function<bool(const Incident&)>& is_due);
 
   Options options_;
   std::map<IncidentKey, Incident> incidents_;

@@ -13,6 +13,7 @@
 #include "hairpind/abi.h"
 #include "hairpind/core/address.hpp"
 #include "hairpind/core/incident_tracker.hpp"
+#include "hairpind/core/load_balancer_counters.hpp"
 
 namespace hairpind {
 
@@ -28,12 +29,6 @@ struct MismatchSeries {
 
 using MismatchCounts = std::map<MismatchSeries, std::uint64_t>;
 
-/// A row of the kernel's table of load balancers, as far as the ledger needs it.
-struct LedgerLoadBalancer {
-  std::string service;                                      ///< whose address it is now; empty where not known
-  std::array<std::uint64_t, HP_CAUSE_COUNT> unpaired = {};  ///< hp_lb_counters::unpaired
-};
-
 /// Tells the kernel's mismatches apart by whom they befell. The kernel counts by pair of addresses; names come and
 /// go, so each increase is booked under the names of the moment it is seen, and stays there.
 ///
@@ -48,8 +43,8 @@ class MismatchLedger {
   using NamespaceOf = std::function<std::string(const IncidentCount&)>;
 
   /// The kernel's counts, all of them: the incidents, then the load balancers, read in this order, so that the load
-  /// balancer of each incident has its row or never gets one.
-  void book(const std::vector<IncidentCount>& incidents, const std::map<Endpoint, LedgerLoadBalancer>& load_balancers,
+  /// balancer of each incident has its row or never gets one. Each row with the Service whose address it is now.
+  void book(const std::vector<IncidentCount>& incidents, const std::vector<LoadBalancerCounters>& load_balancers,
             const NamespaceOf& namespace_of);
   /// The kernel's count of this incident starts over.
   void forget(const IncidentKey& key) { seen_incidents_.erase(key); }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -11,8 +13,8 @@
 
 namespace hairpind {
 
-/// The alert stream: whole lines, in order, to a file, a FIFO or stdout. Never blocks: what cannot be written now
-/// waits in a bounded queue. Not thread safe; owned by the event loop.
+/// The alert stream: whole lines, in order, to a file, a FIFO or stdout, which may be a file, pipe, socket or terminal.
+/// Never blocks: what cannot be written now waits in a bounded queue. Not thread safe; owned by the event loop.
 class AlertSink {
  public:
   static constexpr std::size_t kQueueLines = 4096;
@@ -30,11 +32,15 @@ class AlertSink {
 
   /// Lines wait for a slow reader: retry() soon.
   [[nodiscard]] bool blocked() const { return blocked_; }
+  /// Lines that are not out, or not wholly.
+  [[nodiscard]] std::size_t queued() const { return queue_.size(); }
   /// Lines lost because the queue was full.
   [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
 
  private:
   AlertSink(std::string path, FileDescriptor fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+  /// write(2) that returns EAGAIN rather than wait, whatever the descriptor is and whoever shares it.
+  [[nodiscard]] ssize_t write_now(const char* data, std::size_t size) const;
 
   std::string path_;
   FileDescriptor fd_;

@@ -1,37 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
-#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "hairpind/core/address.hpp"
 #include "hairpind/core/alert.hpp"
+#include "hairpind/core/load_balancer_counters.hpp"
 #include "hairpind/core/mismatch_ledger.hpp"
 
 namespace hairpind {
-
-/// Handshakes with one load-balancer endpoint since the agent started. The empty endpoint is the label "other":
-/// what did not fit into the kernel's table.
-struct LoadBalancerMetrics {
-  Endpoint load_balancer;
-  std::string service;  ///< "namespace/name"; empty where not known
-  std::uint64_t syns = 0;
-  std::uint64_t syn_retransmits = 0;
-  std::uint64_t answered = 0;
-  std::uint64_t mismatched = 0;
-  std::uint64_t refused = 0;
-  std::uint64_t unanswered = 0;
-  std::uint64_t translations = 0;
-  /// Of the answered: how many took no longer than each of abi.h's HP_LATENCY_BOUNDS_US, not cumulative; the last
-  /// is the slower rest.
-  std::array<std::uint64_t, HP_LATENCY_BUCKET_COUNT> latencies{};
-  std::chrono::nanoseconds latency_sum{};
-};
 
 struct AttachedInterfaces {
   std::string hook;
@@ -41,12 +21,14 @@ struct AttachedInterfaces {
 
 /// All that /metrics tells, at one moment.
 struct MetricsSnapshot {
-  std::vector<LoadBalancerMetrics> load_balancers;
+  std::vector<LoadBalancerCounters> load_balancers;  ///< the empty endpoint is the label "other"
   MismatchCounts mismatches;
   std::map<AlertEvent, std::uint64_t> alerts;
   std::map<std::string, std::uint64_t> events_lost;  ///< by reason
   std::vector<AttachedInterfaces> interfaces_attached;
   std::uint64_t attach_failures = 0;
+  std::map<std::string, std::uint64_t> watched_by_origin;  ///< load balancers to watch for, by where they come from
+  std::uint64_t unwatched = 0;  ///< those among them that found no room in the kernel's table
   std::uint64_t pending_syns = 0;
   std::uint64_t spoofed_sources = 0;
   std::uint64_t events = 0;

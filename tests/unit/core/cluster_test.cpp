@@ -210,17 +210,15 @@ TEST(Cluster, TellsWhatIsToBeWatchedOtherwise) {
   EXPECT_THAT(changes.old_hostnames, ElementsAre("lb.example.com"));
 }
 
-TEST(Cluster, LocalBackendsAreReadyPodsOfTheServiceOtherThanTheClient) {
+TEST(Cluster, LocalBackendsAreReadyPodsOfTheService) {
   Cluster cluster;
   const Service api = service("api", "", "10.0.5.5");
-  const PodRef client = pod("web", "10.0.1.10").ref;
   cluster.apply({.pods = {pod("web", "10.0.1.10"), pod("api", "10.0.1.20")}, .services = {api}}, kStart);
-  EXPECT_TRUE(cluster.has_local_backend(api, client));
-  EXPECT_FALSE(cluster.has_local_backend(api, pod("api", "10.0.1.20").ref));
+  EXPECT_THAT(cluster.local_backends(api), ElementsAre(pod("api", "10.0.1.20").ref));
   Pod starting = pod("api", "10.0.1.20");
   starting.ready = false;
   cluster.apply({.pods = {starting}}, kStart);
-  EXPECT_FALSE(cluster.has_local_backend(api, client));
+  EXPECT_TRUE(cluster.local_backends(api).empty());
 }
 
 }  // namespace

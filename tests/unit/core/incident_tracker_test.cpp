@@ -87,6 +87,77 @@ TEST_F(IncidentTrackerTest, RepeatsAtMostOnceAnIntervalWithTheExactCount) {
   EXPECT_FALSE(tracker.next_deadline());
 }
 
+// The kernel's sample of an attempt may come when its count has already been told.
+TEST_F(IncidentTrackerTest, NoRepeatWhereNothingWasAdded) {
+  read = 2;
+  sight(ip_target_attempt(40001, 1), kStart);
+  ASSERT_EQ(due(kStart + 200ms).at(0).count, 2);
+  sight(ip_target_attempt(40002, 2), kStart + 201ms);
+  EXPECT_TRUE(due(kStart + 2min).empty());
+  EXPECT_FALSE(tracker.next_deadline());
+  read = 3;
+  counts(3, kStart + 3min);
+  EXPECT_EQ(due(kStart + 3min).at(0).count, 3);
+}
+
+TEST_F(IncidentTrackerTest, ACountThatStartedOverIsToldAgain) {
+  read = 9;
+  sight(ip_target_attempt(), kStart);
+  ASSERT_EQ(due(kStart + 200ms).size(), 1);
+  read = 2;
+  counts(1, kStart + 1min);
+  counts(2, kStart + 2min);
+  EXPECT_EQ(due(kStart + 2min).at(0).count, 2);
+}
+
+TEST_F(IncidentTrackerTest, TimeAndEvidenceAreOfOneAttempt) {
+  sight(ip_target_attempt(40001, 1), kStart);
+  ASSERT_EQ(due(kStart + 200ms).size(), 1);
+  sight(ip_target_attempt(40002, 2), kStart + 1s);
+  outcome(ip_target_attempt(40001, 1), Outcome::kResetByClient, kStart + 2s);
+  read = 2;
+  const auto alerts = due(kStart + 2min);
+  ASSERT_EQ(alerts.size(), 1);
+  EXPECT_EQ(alerts[0].example.client.port, 40002);
+  EXPECT_EQ(alerts[0].example.outcome, Outcome::kUnknown) << "the other attempt's";
+  EXPECT_EQ(alerts[0].time, kStart + 1s);
+}
+
+TEST_F(IncidentTrackerTest, AnOutcomeWhoseSightingWasLostHasATimeOfItsOwn) {
+  outcome(ip_target_attempt(), Outcome::kDropped, kStart + 5s);
+  EXPECT_EQ(due(kStart + 5s).at(0).time, kStart + 5s);
+}
+
+// One connection that got through after all makes no warning of those that did not.
+TEST_F(IncidentTrackerTest, ALateCompletedIsNoWordOnTheRepeat) {
+  sight(ip_target_attempt(), kStart);
+  outcome(ip_target_attempt(), Outcome::kResetByClient, kStart);
+  ASSERT_EQ(due(kStart).size(), 1);
+  outcome(ip_target_attempt(), Outcome::kCompleted, kStart + 1s);
+  read = 5;
+  counts(5, kStart + 2s);
+  EXPECT_EQ(due(kStart + 2min).at(0).example.outcome, Outcome::kResetByClient);
+  // Of an attempt that no alert has been made of, it is.
+  sight(ip_target_attempt(40002, 2), kStart + 3min);
+  outcome(ip_target_attempt(40002, 2), Outcome::kCompleted, kStart + 3min);
+  read = 6;
+  EXPECT_EQ(due(kStart + 5min).at(0).example.outcome, Outcome::kCompleted);
+}
+
+TEST_F(IncidentTrackerTest, AtTheEndFirstAlertsAreToldAndRepeatsAreNot) {
+  Attempt other = ip_target_attempt();
+  other.client.address = *IpAddress::parse("10.0.1.11");
+  sight(other, kStart);
+  ASSERT_EQ(due(kStart + 200ms).size(), 1);
+  read = 7;
+  counts(7, kStart + 1s, other);
+  sight(ip_target_attempt(), kStart + 1s);
+  const auto alerts =
+      tracker.take_untold(kStart + 1s, [&](const IncidentKey&) { return std::optional<std::uint64_t>(7); });
+  ASSERT_EQ(alerts.size(), 1);
+  EXPECT_EQ(alerts[0].key.client, ip_target_attempt().client.address);
+}
+
 TEST_F(IncidentTrackerTest, GrowingCountAloneIsToldToo) {
   sight(ip_target_attempt(), kStart);
   ASSERT_EQ(due(kStart + 200ms).size(), 1);

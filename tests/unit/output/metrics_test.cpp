@@ -11,7 +11,7 @@ using ::testing::HasSubstr;
 
 MetricsSnapshot snapshot() {
   MetricsSnapshot snapshot;
-  LoadBalancerMetrics lb;
+  LoadBalancerCounters lb;
   lb.load_balancer = {.address = *IpAddress::parse("10.0.5.5"), .port = 443};
   lb.syns = 9007199254740991;  // 2^53 - 1: the last number before doubles skip some
   lb.syn_retransmits = 2;
@@ -23,7 +23,7 @@ MetricsSnapshot snapshot() {
   lb.latencies.front() = 1;  // up to 100 us
   lb.latencies.back() = 2;
   lb.latency_sum = std::chrono::milliseconds(12500);
-  LoadBalancerMetrics other;
+  LoadBalancerCounters other;
   other.load_balancer = {};
   snapshot.load_balancers = {lb, other};
   MismatchSeries series{
@@ -37,6 +37,8 @@ MetricsSnapshot snapshot() {
   snapshot.interfaces_attached = {{.hook = "from_pod", .mode = "tcx", .count = 250}};
   snapshot.attach_failures = 10;
   snapshot.pending_syns = 11;
+  snapshot.watched_by_origin = {{"configured", 2}, {"kubernetes", 15}};
+  snapshot.unwatched = 16;
   snapshot.spoofed_sources = 12;
   snapshot.events = 13;
   snapshot.version = "0.1.0";
@@ -67,6 +69,8 @@ TEST(RenderMetrics, NamesLabelsAndValuesAreTheContracts) {
            "hairpind_interfaces_attached{hook=\"from_pod\",mode=\"tcx\"} 250\n",
            "hairpind_attach_failures_total 10\n",
            "hairpind_pending_syns 11\n",
+           "hairpind_load_balancers{origin=\"kubernetes\"} 15\n",
+           "hairpind_load_balancers_unwatched 16\n",
            "hairpind_spoofed_sources_total 12\n",
            "hairpind_events_total 13\n",
            "hairpind_build_info{version=\"0.1.0\"} 1\n",

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+
+#include "hairpind/bpf/attachment_table.hpp"
+#include "hairpind/bpf/counter_reader.hpp"
+#include "hairpind/bpf/datapath.hpp"
+#include "hairpind/bpf/frontend_table.hpp"
+#include "hairpind/bpf/kernel_features.hpp"
+
+namespace hairpind {
+
+/// The loaded programs, and what writes to and reads from their maps.
+///
+/// Owns: everything of ours in the kernel. Called by: the event loop; `counters` by any thread. Plain data.
+struct KernelSide {
+  /// Nothing is on any device yet. `ask_conntrack`: the programs ask netfilter themselves, where the kernel lets them.
+  /// The error says what is missing, or holds the verifier's words.
+  static Result<std::unique_ptr<KernelSide>> load(const Datapath::Options& options, AttachMode mode,
+                                                  KernelFeatures features, bool ask_conntrack);
+
+  KernelSide(KernelFeatures features_found, AttachMode mode, std::unique_ptr<Datapath> loaded);
+
+  KernelFeatures features;
+  AttachMode attach_mode;
+  std::unique_ptr<Datapath> datapath;
+  std::shared_ptr<const CounterReader> counters;
+  KernelMap frontends_map;
+  KernelMap prefixes_map;
+  KernelMap devices_map;
+  KernelMap node_addresses_map;
+  FrontendTable frontends;
+  AttachmentTable attachments;
+};
+
+}  // namespace hairpind

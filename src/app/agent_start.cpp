@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the agent comes to be: each part is built, and whoever has a say is asked, before anything is attached.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "agent.hpp"
+#include "metrics_page.hpp"
+#include "node_claim.hpp"
+
+namespace hairpind {
+namespace {
+
+// Changes of the cluster are taken in together: a rollout is hundreds of them.
+constexpr std::chrono::milliseconds kClusterBurst{100};
+
+// In the HTTP server's threads.
+MetricsSnapshot read_metrics(const StatusBoard& board, const KernelFeatures& features, AttachMode mode) {
+  const Status status = board.read();
+  std::optional<KernelCounts> counts;
+  // The server starts first; until the programs are loaded there is nothing to read.
+  if (status.counters) {
+    counts = KernelCounts::read(*status.counters);
+  }
+  return metrics_of(status, counts ? &*counts : nullptr, features, mode);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Agent>> Agent::start(Configuration configuration) {
+  auto sink = AlertSink::open(configuration.alerts);
+  if (!sink) {
+    return std::unexpected(sink.error());
+  }
+  auto claim = claim_node();
+  if (!claim) {
+    return std::unexpected(claim.error());
+  }
+  auto loop = EventLoop::create();
+  if (!loop) {
+    return std::unexpected(loop.error());
+  }
+  std::unique_ptr<Agent> agent(
+      new Agent(std::move(configuration), *std::move(loop), *std::move(claim), *std::move(sink)));
+  for (const auto step : {&Agent::load, &Agent::start_sources}) {
+    if (auto done = (agent.get()->*step)(); !done) {
+      return std::unexpected(done.error());
+    }
+  }
+  return agent;
+}
+
+Result<void> Agent::load() {
+  KernelFeatures features = KernelFeatures::probe();
+  if (auto runnable = features.check_required(); !runnable) {
+    return runnable;
+  }
+  const auto attach_mode = choose_attach_mode(configuration_.attach, features);
+  if (!attach_mode) {
+    return std::unexpected(attach_mode.error());
+  }
+  const auto reset_sensor = choose_reset_sensor(configuration_.reset_sensor, features);
+  if (!reset_sensor) {
+    return std::unexpected(reset_sensor.error());
+  }
+  if (auto listening = start_http(features, *attach_mode); !listening) {
+    return listening;
+  }
+  const auto is_prefix = [](const LoadBalancerSpec& spec) {
+    const auto* const frontend = std::get_if<Frontend>(&spec);
+    return frontend != nullptr && frontend->is_prefix();
+  };
+  auto kernel = KernelSide::load({.pending_syns = configuration_.pending_syns,
+                                  .handshake_timeout = configuration_.handshake_timeout,
+                                  .ring_bytes = configuration_.ring_bytes,
+                                  .prefixes = std::ranges::any_of(configuration_.load_balancers, is_prefix),
+                                  .reset_sensor = *reset_sensor},
+                                 *attach_mode, std::move(features), configuration_.conntrack == "auto");
+  if (!kernel) {
+    return std::unexpected(kernel.error());
+  }
+  kernel_ = *std::move(kernel);
+  board_.publish(kernel_->counters);
+  const LoadOutcome& loaded = kernel_->datapath->outcome();
+  board_.publish(loaded);
+  for (const std::string& lost : loaded.lost) {
+    spdlog::warn("{}", lost);
+  }
+  conntrack_.emplace(ConntrackBackends::Options{
+      .kernel = loaded.conntrack_in_kernel,
+      .await_module = configuration_.conntrack == "auto" && !kernel_->features.has(Feature::kConntrackKfunc),
+      .cilium_bpffs = configuration_.cilium_bpffs});
+  attachments_.emplace(kernel_->attachments, InterfaceSelection{.pod_globs = configuration_.pod_interfaces,
+                                                                .uplink_globs = configuration_.uplinks});
+  watch_list_.emplace(kernel_->frontends, configuration_.load_balancers);
+  reporter_.emplace(
+      IncidentReporter::Kernel{
+          .read_count = [this](const IncidentKey& key) { return kernel_->counters->read_incident_count(key); },
+          .ask_conntrack = [this](const Attempt& attempt) { return conntrack_->ask(attempt); },
+          .answer_conntrack =
+              [this](const Attempt& asked, const ConntrackAnswer& answer) {
+                return kernel_->datapath->set_conntrack(asked, answer);
+              }},
+      configuration_.repeat_interval);
+  return {};
+}
+
+Result<void> Agent::start_http(const KernelFeatures& features, AttachMode attach_mode) {
+  if (configuration_.listen.empty()) {
+    return {};
+  }
+  auto address = parse_listen_address(configuration_.listen);
+  if (!address) {
+    return std::unexpected(address.error());
+  }
+  auto server = HttpServer::start(
+      address->first, address->second,
+      {.metrics = [&board = board_, features,
+                   attach_mode] { return render_metrics(read_metrics(board, features, attach_mode)); },
+       .healthy = [&board = board_] { return is_healthy(board.read(), EventLoop::now()); },
+       .ready = [&board = board_] { return is_ready(board.read(), EventLoop::now()); }});
+  if (!server) {
+    return std::unexpected(server.error());
+  }
+  http_ = *std::move(server);
+  return {};
+}
+
+Result<void> Agent::start_sources() {
+  auto monitor = InterfaceMonitor::create(kernel_->attach_mode == AttachMode::kClsact);
+  if (!monitor) {
+    return std::unexpected(monitor.error());
+  }
+  monitor_.emplace(*std::move(monitor));
+  auto cluster = InCluster::follow(
+      configuration_, [this] { loop_->post([this] { loop_->after(kClusterBurst, [this] { on_cluster_news(); }); }); });
+  if (!cluster) {
+    return std::unexpected(cluster.error());
+  }
+  cluster_ = *std::move(cluster);
+  auto resolver = Resolver::start(
+      {},
+      [this](Resolution resolution) {
+        loop_->post([this, resolution = std::move(resolution)] { on_resolution(resolution); });
+      },
+      [](const std::string& name, const std::string& why) {
+        spdlog::warn("load balancer {}: {}; keeping what is known, trying again", name, why);
+      });
+  if (!resolver) {
+    return std::unexpected(resolver.error());
+  }
+  resolver_ = *std::move(resolver);
+  resolver_->change_names(watch_list_->hosts());
+  if (cluster_) {
+    board_.publish_synced(false);
+  }
+  for (const auto& [fd, task] :
+       {std::pair{kernel_->datapath->event_fd(), &Agent::on_records}, std::pair{monitor_->fd(), &Agent::on_network}}) {
+    if (auto watched = loop_->on_readable(fd, [this, task] { (this->*task)(); }); !watched) {
+      return watched;
+    }
+  }
+  if (configuration_.load_balancers.empty() && !cluster_) {
+    spdlog::warn(
+        "no load balancer is configured and this is no Kubernetes pod, so there is nothing to watch for: "
+        "give at least one --lb, or --kubeconfig");
+  }
+  for (const FeatureStatus& status : kernel_->features.all()) {
+    if (!status.present) {
+      spdlog::warn("kernel feature {} is absent: {}", status.name, status.without);
+    }
+  }
+  return {};
+}
+
+}  // namespace hairpind

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the agent leaves: off the devices first, whatever anybody else does.
+#include <spdlog/spdlog.h>
+
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "agent.hpp"
+
+namespace hairpind {
+namespace {
+
+// A reader that is there takes what is left in that time.
+constexpr std::chrono::milliseconds kLastAlerts{500};
+// A thread that waits for its peer: an API server that does not answer, an HTTP client that drips.
+constexpr std::chrono::milliseconds kThreads{1000};
+
+std::int64_t milliseconds_since(MonotonicTime begun) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(EventLoop::now() - begun).count();
+}
+
+}  // namespace
+
+bool Agent::stop() {
+  // Each ends in a thread of its own, while this one detaches: they may take seconds over it, and none waits for
+  // another. What they own they take along, so that none is waited for in the end either.
+  struct Endings {
+    std::atomic<int> left = 0;
+  };
+  const auto endings = std::make_shared<Endings>();
+  const auto end = [&endings](auto owned) {
+    endings->left++;
+    std::thread([endings, owned = std::move(owned)]() mutable {
+      owned.reset();
+      endings->left--;
+    }).detach();
+  };
+  if (cluster_) {
+    end(std::move(cluster_->watch));
+  }
+  end(std::move(resolver_));
+  end(std::move(http_));
+  detach();
+  tell_the_rest();
+  const MonotonicTime until = EventLoop::now() + kThreads;
+  while (endings->left != 0 && EventLoop::now() < until) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  if (endings->left != 0) {
+    spdlog::warn("a thread still waits for the API server, DNS or an HTTP client; leaving without it");
+  }
+  return endings->left == 0;
+}
+
+void Agent::detach() {
+  const MonotonicTime begun = EventLoop::now();
+  const AttachStatus status = attachments_->status();
+  while (attachments_->detach_one()) {
+  }
+  const bool tcx = kernel_->attach_mode == AttachMode::kTcx;
+  spdlog::info("detached from {} devices in {} ms{}", status.pods + status.uplinks, milliseconds_since(begun),
+               tcx ? ", the kernel's own time: an RCU grace period for each TCX link" : "");
+}
+
+void Agent::tell_the_rest() {
+  on_records();
+  count();
+  write(reporter_->take_untold(EventLoop::now(), context()));
+  const MonotonicTime until = EventLoop::now() + kLastAlerts;
+  while (alerts_.waiting() != 0 && EventLoop::now() < until) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    alerts_.retry();
+  }
+  if (alerts_.waiting() != 0) {
+    spdlog::error("{} alerts are lost: the alert stream {} does not take them", alerts_.waiting(),
+                  configuration_.alerts);
+  }
+}
+
+}  // namespace hairpind

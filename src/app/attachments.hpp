@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "hairpind/bpf/attachment_table.hpp"
+#include "hairpind/net/interface_monitor.hpp"
+#include "status_board.hpp"
+
+namespace hairpind {
+
+/// Keeps the programs on the devices that are to be watched, first in line.
+///
+/// Owns: which devices these are, and what is still to be done about them. Called by: the event loop. Never waits, but
+/// for the one device that step() attaches; never looks for devices itself.
+class Attachments {
+ public:
+  Attachments(AttachmentTable& table, InterfaceSelection selection) : table_(table), selection_(std::move(selection)) {}
+
+  /// At the start: takes off what a killed agent has left, wherever it is.
+  void remove_leftovers(const NetworkView& view) const;
+  /// The node as it is now. What has left is detached, what is new waits for step().
+  void on_network(const NetworkView& view);
+  /// On these somebody else's filter has come or ours gone, or may have; looked at in the next retry(). Not at once:
+  /// who deletes a qdisc may be about to add one anew, and must not find ours in its place.
+  void on_filters_changed(std::set<std::uint32_t> ifindexes) { filters_changed_.merge(ifindexes); }
+  /// Once a second: what has failed, and what is no longer first, waits for step() again.
+  void retry();
+  /// Attaches one device, which may take the kernel 10 to 60 ms (TCX: an RCU grace period a link). True while others
+  /// wait.
+  bool step();
+  [[nodiscard]] bool waiting() const { return !waiting_.empty(); }
+  /// Takes one device off, at the end. True while there are others.
+  bool detach_one();
+
+  [[nodiscard]] AttachStatus status() const;
+
+ private:
+  struct Wanted {
+    Device device;
+    std::string name;
+  };
+
+  void attach(const Wanted& wanted);
+  void warn_of_unmatched_globs(const NetworkView& view);
+
+  AttachmentTable& table_;
+  InterfaceSelection selection_;
+  std::map<std::uint32_t, Wanted> wanted_;
+  std::set<std::uint32_t> waiting_;           ///< of the wanted
+  std::set<std::uint32_t> failed_;            ///< of the wanted: logged once
+  std::set<std::uint32_t> filters_changed_;   ///< devices
+  std::vector<std::string> unmatched_globs_;  ///< warned of
+  std::uint64_t failures_ = 0;
+  bool complete_ = false;  ///< nothing waited, once: pods that come later do not unmake it
+};
+
+}  // namespace hairpind

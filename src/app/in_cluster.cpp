@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "in_cluster.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <cstdlib>
+#include <utility>
+
+namespace hairpind {
+
+Result<std::unique_ptr<InCluster>> InCluster::follow(const Configuration& configuration,
+                                                     std::function<void()> on_news) {
+  const bool in_pod = std::getenv("KUBERNETES_SERVICE_HOST") != nullptr;
+  if (configuration.kubeconfig.empty() && !in_pod) {
+    return nullptr;
+  }
+  auto access = configuration.kubeconfig.empty() ? in_cluster_access(kServiceAccountDirectory)
+                                                 : kubeconfig_access(configuration.kubeconfig);
+  if (!access) {
+    // Asked for by name it must work; a pod without a service account may be meant so.
+    if (!configuration.kubeconfig.empty()) {
+      return std::unexpected(access.error());
+    }
+    spdlog::warn("{}; going on with the configured load balancers and without names", access.error().message);
+    return nullptr;
+  }
+  auto cluster = std::make_unique<InCluster>(configuration.node_name);
+  auto watch = ClusterWatch::start(
+      *access, configuration.node_name,
+      [sync = &cluster->sync, on_news = std::move(on_news)] {
+        if (sync->is_news()) {
+          on_news();
+        }
+      },
+      [](const std::string& resource, const std::string& why) {
+        if (why.empty()) {
+          spdlog::info("Kubernetes: {} are in step again", resource);
+        } else {
+          spdlog::warn("Kubernetes: {}; keeping the last view, trying again", why);
+        }
+      });
+  if (!watch) {
+    return std::unexpected(watch.error());
+  }
+  cluster->watch = *std::move(watch);
+  spdlog::info("Kubernetes: following {} as node {}", access->url(), configuration.node_name);
+  return cluster;
+}
+
+void InCluster::take(WallTime now) {
+  sync.take({.take_changes = [this] { return watch->take_changes(); }, .synced = [this] { return watch->synced(); }},
+            now);
+}
+
+}  // namespace hairpind

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "incident_reporter.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+namespace hairpind {
+namespace {
+
+constexpr std::chrono::hours kIdle{24};
+
+}  // namespace
+
+void IncidentReporter::on_record(std::span<const std::byte> record, MonotonicTime now) {
+  const auto event = decode_event(record);
+  if (!event) {
+    if (records_invalid_++ == 0) {
+      spdlog::warn("ring buffer: {}; ignored, counted in hairpind_events_lost_total{{reason=\"record_invalid\"}}",
+                   event.error());
+    }
+    return;
+  }
+  if (event->kind == EventKind::kConntrack) {
+    answer(event->attempt);
+  } else {
+    tracker_.on_event(*event, now);
+  }
+}
+
+void IncidentReporter::answer(const Attempt& asked) {
+  if (const auto set = kernel_.answer_conntrack(asked, kernel_.ask_conntrack(asked)); set) {
+    answers_failing_ = false;
+  } else if (!std::exchange(answers_failing_, true)) {
+    spdlog::error("{}; legitimate translations may be taken for mismatches", set.error().message);
+  }
+}
+
+std::vector<IncidentKey> IncidentReporter::on_counts(const std::vector<IncidentCount>& incidents, MonotonicTime now) {
+  std::vector<IncidentKey> idle;
+  std::vector<IncidentCount> live;
+  for (const IncidentCount& incident : incidents) {
+    if (incident.last_event.count() != 0 && now - incident.last_event > kIdle) {
+      idle.push_back(incident.key);
+    } else {
+      live.push_back(incident);
+    }
+  }
+  tracker_.on_counts(live, now);
+  return idle;
+}
+
+std::vector<Alert> IncidentReporter::take_due(MonotonicTime now, const AlertContext& context) {
+  return compose(tracker_.take_due(now, kernel_.read_count), context);
+}
+
+std::vector<Alert> IncidentReporter::take_untold(MonotonicTime now, const AlertContext& context) {
+  return compose(tracker_.take_untold(now, kernel_.read_count), context);
+}
+
+std::vector<Alert> IncidentReporter::compose(std::vector<DueAlert> due, const AlertContext& context) const {
+  std::vector<Alert> alerts;
+  for (DueAlert& each : due) {
+    // What ended at once was not asked about by a sweep.
+    const ConntrackAnswer answer = kernel_.ask_conntrack(each.example);
+    each.example.conntrack = answer.conntrack;
+    each.example.conntrack_source = answer.source;
+    alerts.push_back(compose_alert(each, context));
+  }
+  return alerts;
+}
+
+}  // namespace hairpind

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hairpind/bpf/counter_reader.hpp"
+#include "hairpind/bpf/datapath.hpp"
+#include "hairpind/core/alert.hpp"
+#include "hairpind/core/mismatch_ledger.hpp"
+
+namespace hairpind {
+
+/// What the programs are on.
+struct AttachStatus {
+  std::uint64_t pods = 0;
+  std::uint64_t uplinks = 0;
+  std::uint64_t failures = 0;
+  bool complete = false;         ///< each device found at the start has been tried once
+  bool nothing_watched = false;  ///< there are devices to watch, and all of them failed
+};
+
+/// What is watched for.
+struct WatchStatus {
+  std::map<std::string, std::uint64_t> by_origin;  ///< load balancers wanted: "configured", "kubernetes"
+  std::uint64_t watched = 0;
+  std::uint64_t unwatched = 0;   ///< wanted, and the kernel's table has no room
+  std::vector<Endpoint> listed;  ///< those that get their series before the first SYN; empty if there are too many
+};
+
+/// What became of alerts.
+struct AlertStatus {
+  std::map<AlertEvent, std::uint64_t> written;
+  std::uint64_t dropped = 0;
+  std::uint64_t records_invalid = 0;
+};
+
+/// What the cluster's names make of the kernel's counters, as of the last tick.
+struct NamedCounts {
+  std::map<Endpoint, std::string> services;  ///< "namespace/name" by load balancer with counters; "" if not known
+  MismatchCounts mismatches;
+};
+
+/// All that is published, as of one moment.
+struct Status {
+  AttachStatus attached;
+  WatchStatus watched;
+  AlertStatus alerts;
+  std::uint64_t pending_syns = 0;
+  std::optional<bool> kubernetes_synced;  ///< nullopt: no Kubernetes
+  std::map<std::string, std::uint64_t> exposed_pairs;
+  std::shared_ptr<const NamedCounts> named = std::make_shared<NamedCounts>();  ///< in Kubernetes only
+  std::shared_ptr<const CounterReader> counters;                               ///< null until the programs are loaded
+  LoadOutcome loaded;                                                          ///< likewise
+  MonotonicTime last_turn{};                                                   ///< of the event loop; 0 = not yet
+};
+
+/// What the event loop tells the HTTP server's threads: the only state that both touch.
+///
+/// Owns: the newest published values. Called by: any thread; the loop publishes, everybody reads. Never calls anybody.
+class StatusBoard {
+ public:
+  void publish(AttachStatus status) { set(&Status::attached, std::move(status)); }
+  void publish(WatchStatus status) { set(&Status::watched, std::move(status)); }
+  void publish(AlertStatus status) { set(&Status::alerts, std::move(status)); }
+  void publish(std::shared_ptr<const NamedCounts> named) { set(&Status::named, std::move(named)); }
+  void publish(std::shared_ptr<const CounterReader> counters) { set(&Status::counters, std::move(counters)); }
+  void publish(LoadOutcome loaded) { set(&Status::loaded, std::move(loaded)); }
+  void publish_pending(std::uint64_t syns) { set(&Status::pending_syns, syns); }
+  void publish_synced(bool synced) { set(&Status::kubernetes_synced, std::optional(synced)); }
+  void publish_exposed(std::map<std::string, std::uint64_t> pairs) { set(&Status::exposed_pairs, std::move(pairs)); }
+  /// The loop has come round.
+  void publish_turn(MonotonicTime now) { set(&Status::last_turn, now); }
+
+  [[nodiscard]] Status read() const;
+
+ private:
+  template <typename Value>
+  void set(Value Status::* member, Value value) {
+    // What was there is freed by the caller, after the lock.
+    const std::scoped_lock lock(mutex_);
+    std::swap(status_.*member, value);
+  }
+
+  mutable std::mutex mutex_;
+  Status status_;
+};
+
+/// /healthz: the loop turns. It does so at least once a second; ten missed turns are a stall, not a busy moment.
+[[nodiscard]] bool is_healthy(const Status& status, MonotonicTime now);
+/// /readyz: healthy, everything has been attached, and of what is to be watched something is.
+[[nodiscard]] bool is_ready(const Status& status, MonotonicTime now);
+
+}  // namespace hairpind
