@@ -14,6 +14,7 @@
 #include "bpf_runner.hpp"
 #include "hairpind/bpf/kernel_side.hpp"
 #include "packet_builder.hpp"
+#include "shared_kernel_side.hpp"
 
 namespace hairpind::testing {
 namespace {
@@ -41,7 +42,7 @@ class HandshakeTest : public ::testing::Test {
     if (!why_not().empty()) {
       GTEST_SKIP() << why_not();
     }
-    load({});
+    use(fresh_kernel_side(features()));
   }
 
   static std::string& why_not() {
@@ -54,10 +55,16 @@ class HandshakeTest : public ::testing::Test {
     return KernelFeatures::probe().without(Feature::kDropReasons).without(Feature::kResetTracepoint);
   }
 
+  // Loaded for this test alone, with options of its own.
   void load(Datapath::Options options, const KernelFeatures& with = features()) {
-    auto loaded = KernelSide::load(options, AttachMode::kTcx, with, true);
+    auto loaded = KernelSide::load(options, *choose_attach_mode("auto", with), with, true);
     ASSERT_TRUE(loaded) << loaded.error().message;
-    kernel = *std::move(loaded);
+    own = *std::move(loaded);
+    use(*own);
+  }
+
+  void use(KernelSide& side) {
+    kernel = &side;
     datapath = kernel->datapath.get();
     counts = kernel->counters.get();
     ASSERT_TRUE(set_frontends(
@@ -152,7 +159,8 @@ class HandshakeTest : public ::testing::Test {
     return undecided.value_or(0);
   }
 
-  std::unique_ptr<KernelSide> kernel;
+  std::unique_ptr<KernelSide> own;
+  KernelSide* kernel = nullptr;
   Datapath* datapath = nullptr;           ///< the kernel's
   const CounterReader* counts = nullptr;  ///< the kernel's
 };
@@ -202,7 +210,7 @@ TEST_F(HandshakeTest, SynIsFoundInEveryShapeAndNothingElseIs) {
   };
   for (const ParseCase& test : cases) {
     SCOPED_TRACE(test.description);
-    load({});
+    use(fresh_kernel_side(features()));
     see(Hook::kFromPod, "pod1", test.packet);
     EXPECT_EQ(counters(kV4.lb).syns + counters(kV6.lb).syns, test.counted ? 1 : 0);
   }
@@ -842,8 +850,10 @@ TEST_P(HandshakeFamilyTest, TranslationToAnotherBackendDoesNotVeto) {
 
 class ConntrackQuestionTest : public HandshakeFamilyTest {
  protected:
-  void load_without_kfunc(Datapath::Options options = {}) {
-    load(options, features().without(Feature::kConntrackKfunc));
+  static KernelFeatures without_kfunc() { return features().without(Feature::kConntrackKfunc); }
+
+  void use_without_kfunc() {
+    use(fresh_kernel_side(without_kfunc()));
     datapath->set_ask_conntrack(true);
   }
 
@@ -872,7 +882,7 @@ INSTANTIATE_TEST_SUITE_P(Families, ConntrackQuestionTest, ::testing::Values(&kV4
                          [](const auto& parameter) { return parameter.param == &kV4 ? "ipv4" : "ipv6"; });
 
 TEST_P(ConntrackQuestionTest, TranslationIsLegitimateThoughTheKernelSideCannotTell) {
-  load_without_kfunc();
+  use_without_kfunc();
   suspect();
   sweep_after(std::chrono::seconds(1));
   const Attempt asked = question();
@@ -891,7 +901,7 @@ TEST_P(ConntrackQuestionTest, TranslationIsLegitimateThoughTheKernelSideCannotTe
 
 TEST_P(ConntrackQuestionTest, AnyOtherAnswerLeavesTheMismatchAndItsEvidence) {
   for (const Conntrack conntrack : {Conntrack::kNotTranslated, Conntrack::kNoEntry}) {
-    load_without_kfunc();
+    use_without_kfunc();
     suspect();
     sweep_after(std::chrono::seconds(1));
     answer(question(), conntrack);
@@ -909,7 +919,7 @@ TEST_P(ConntrackQuestionTest, AnyOtherAnswerLeavesTheMismatchAndItsEvidence) {
 }
 
 TEST_P(ConntrackQuestionTest, TheSweepThatAsksDoesNotConclude) {
-  load_without_kfunc();
+  use_without_kfunc();
   suspect();
   EXPECT_EQ(sweep_after(std::chrono::seconds(4)), 1) << "the first sweep comes after the settle time";
   EXPECT_EQ(counters(a().lb).mismatched, 0);
@@ -920,7 +930,7 @@ TEST_P(ConntrackQuestionTest, TheSweepThatAsksDoesNotConclude) {
 }
 
 TEST_P(ConntrackQuestionTest, NoAnswerDelaysAVerdictByOneSweep) {
-  load_without_kfunc();
+  use_without_kfunc();
   suspect();
   sweep_after(std::chrono::seconds(4));
   question();
@@ -934,7 +944,7 @@ TEST_P(ConntrackQuestionTest, NoAnswerDelaysAVerdictByOneSweep) {
 }
 
 TEST_P(ConntrackQuestionTest, HandshakesOnTheirWayAreNotAskedAbout) {
-  load_without_kfunc();
+  use_without_kfunc();
   see(Hook::kFromPod, "pod1", syn(a()));
   const MonotonicTime before = monotonic_now();
   see(Hook::kFromPod, "pod2", synack(a().p2, 8443, a().p1));
@@ -946,7 +956,7 @@ TEST_P(ConntrackQuestionTest, HandshakesOnTheirWayAreNotAskedAbout) {
 }
 
 TEST_P(ConntrackQuestionTest, OnlyWhatTheVetoCanStillClearIsAskedAbout) {
-  load_without_kfunc();
+  use_without_kfunc();
   see(Hook::kFromPod, "pod1", syn(a(), 40000, 1));  // nothing has answered
   see(Hook::kFromNet, "eth0", returned(a().p1, a().p2, 8443, 40000, 1));
   hairpin_ip_target(a(), 40001, 2);  // conclusive
@@ -956,7 +966,7 @@ TEST_P(ConntrackQuestionTest, OnlyWhatTheVetoCanStillClearIsAskedAbout) {
 }
 
 TEST_P(ConntrackQuestionTest, NobodyIsAskedWhereNobodyCanTell) {
-  load_without_kfunc();
+  use_without_kfunc();
   datapath->set_ask_conntrack(false);
   suspect();
   sweep_after(std::chrono::seconds(1));
@@ -990,7 +1000,7 @@ TEST_P(ConntrackQuestionTest, AnEntryInNetfilterIsTheLastWord) {
 }
 
 TEST_P(ConntrackQuestionTest, AnswersThatComeTooLateOrForAnotherResponderAreIgnored) {
-  load_without_kfunc();
+  use_without_kfunc();
   suspect();
   sweep_after(std::chrono::seconds(1));
   const Attempt asked = question();
@@ -1008,7 +1018,8 @@ TEST_P(ConntrackQuestionTest, AnswersThatComeTooLateOrForAnotherResponderAreIgno
 
 TEST_P(ConntrackQuestionTest, WhatFindsNoRoomInTheRingIsAskedAgain) {
   constexpr std::uint16_t kAttempts = 40;
-  load_without_kfunc({.ring_bytes = 4096});
+  load({.ring_bytes = 4096}, without_kfunc());
+  datapath->set_ask_conntrack(true);
   for (std::uint16_t i = 0; i < kAttempts; i++) {
     suspect(static_cast<std::uint16_t>(40000 + i), i);
   }
@@ -1032,7 +1043,8 @@ TEST_P(ConntrackQuestionTest, WhatFindsNoRoomInTheRingIsAskedAgain) {
 
 TEST_P(ConntrackQuestionTest, ARingThatNobodyReadsDelaysAVerdictNoLongerThanASecondSettleTime) {
   constexpr std::uint16_t kAttempts = 40;
-  load_without_kfunc({.ring_bytes = 4096});
+  load({.ring_bytes = 4096}, without_kfunc());
+  datapath->set_ask_conntrack(true);
   for (std::uint16_t i = 0; i < kAttempts; i++) {
     suspect(static_cast<std::uint16_t>(40000 + i), i);
   }
