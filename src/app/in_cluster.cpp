@@ -47,7 +47,7 @@ Result<std::unique_ptr<InCluster>> InCluster::follow(const Configuration& config
   return cluster;
 }
 
-void InCluster::take(WallTime now) {
+void InCluster::take(MonotonicTime now) {
   sync.take({.take_changes = [this] { return watch->take_changes(); }, .synced = [this] { return watch->synced(); }},
             now);
 }
