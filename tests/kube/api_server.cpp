@@ -78,6 +78,9 @@ void ApiServer::State::start() {
   // httplib's own, which the real server does not send.
   server.set_post_routing_handler(
       [](const httplib::Request&, httplib::Response& response) { response.headers.erase("Keep-Alive"); });
+  server.set_logger([this](const httplib::Request&, const httplib::Response& response) {
+    compressed += response.get_header_value("Content-Encoding") == "gzip" ? 1 : 0;
+  });
   int bound = options.port;
   if (bound == 0) {
     bound = server.bind_to_any_port(options.host);
@@ -230,6 +233,10 @@ std::size_t ApiServer::count_of(const std::string& request) const {
 void ApiServer::forget_requests() {
   const std::scoped_lock lock(state_->mutex);
   state_->log.clear();
+}
+
+std::size_t ApiServer::compressed() const {
+  return state_->compressed;
 }
 
 std::string kubeconfig(const ApiServer& server, Credential credential, const std::string& ca) {

@@ -79,6 +79,8 @@ class ApiServer {
   [[nodiscard]] std::vector<std::string> targets() const;
   [[nodiscard]] std::size_t count_of(const std::string& request) const;
   void forget_requests();
+  /// Answers that went out by gzip.
+  [[nodiscard]] std::size_t compressed() const;
 
  private:
   struct State;

@@ -60,6 +60,16 @@ void ApiServer::State::handle(const httplib::Request& request, httplib::Response
     }
     return;
   }
+  if (faults.endless_status != 0) {
+    response.status = faults.endless_status;
+    response.set_chunked_content_provider("application/json", [this, fd](std::size_t offset, httplib::DataSink& sink) {
+      const std::string piece =
+          offset == 0 ? R"({"kind":"List","items":[{"metadata":{"name":")" : std::string(65536, 'a');
+      const std::unique_lock still(mutex);
+      return !stopping && !peer_gone(fd) && sink.write(piece.data(), piece.size());
+    });
+    return;
+  }
   if (failing.takes(target.text())) {
     if (failing.retry_after_seconds > 0) {
       response.set_header("Retry-After", std::to_string(failing.retry_after_seconds));
@@ -93,7 +103,10 @@ void ApiServer::State::handle(const httplib::Request& request, httplib::Response
     return;
   }
   std::string error;
-  if (!parse_field_selector(request.get_param_value("fieldSelector"), scope, error)) {
+  const std::string selector = request.get_param_value("fieldSelector");
+  if (faults.old_selectors && selector.find("spec.type") != std::string::npos) {
+    respond(request, response, bad_request("field label not supported: spec.type"));
+  } else if (!parse_field_selector(selector, scope, error)) {
     respond(request, response, bad_request(error));
   } else if (target.verb == "watch") {
     watch(request, response, scope);

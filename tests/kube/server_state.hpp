@@ -3,6 +3,7 @@
 
 #include <httplib.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -82,6 +83,7 @@ struct ApiServer::State {
   Faults faults;
   FailNext failing;
   std::vector<std::pair<std::string, std::string>> log;  ///< request, target
+  mutable std::atomic<std::size_t> compressed{0};
   std::set<WatchPtr> watches;
   bool stopping = false;
 
