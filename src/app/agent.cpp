@@ -115,7 +115,7 @@ void Agent::on_resolution(const Resolution& resolution) {
 }
 
 void Agent::on_cluster_news() {
-  cluster_->take(std::chrono::system_clock::now());
+  cluster_->take(EventLoop::now());
   change_names_and_frontends();
   board_.publish_synced(cluster_->sync.synced());
 }
@@ -165,7 +165,7 @@ void Agent::count() {
     return;
   }
   if (auto rows = kernel_->counters->read_load_balancers(); rows && cluster_) {
-    cluster_->books.book(*incidents, *std::move(rows), watch_list_->listed(), cluster_->sync.cluster(), boot_to_wall());
+    cluster_->books.book(*incidents, *std::move(rows), watch_list_->listed(), cluster_->sync.cluster());
   }
   for (const IncidentKey& idle : reporter_->on_counts(*incidents, EventLoop::now())) {
     kernel_->datapath->forget_incident(idle);

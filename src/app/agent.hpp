@@ -12,6 +12,7 @@
 #include "event_loop.hpp"
 #include "fault.hpp"
 #include "hairpind/bpf/kernel_side.hpp"
+#include "hairpind/net/interface_monitor.hpp"
 #include "hairpind/net/resolver.hpp"
 #include "hairpind/output/http_server.hpp"
 #include "in_cluster.hpp"

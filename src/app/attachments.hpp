@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "hairpind/bpf/attachment_table.hpp"
-#include "hairpind/net/interface_monitor.hpp"
+#include "hairpind/net/interface_selection.hpp"
 #include "status_board.hpp"
 
 namespace hairpind {

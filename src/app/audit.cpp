@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -28,11 +29,11 @@ using Json = nlohmann::ordered_json;
 constexpr int kNothingAtRisk = 0;
 constexpr int kAtRisk = 1;
 constexpr int kError = 2;
-constexpr int kPageSize = 500;
 
 struct Options {
   std::vector<std::string> files;
   std::string kubeconfig;
+  std::string context;
   std::string output = "table";
 };
 
@@ -72,38 +73,45 @@ std::vector<Audited> audit(const std::vector<Service>& services,
   return audited;
 }
 
+Result<ClusterAccess> cluster_access(const Options& options) {
+  if (!options.kubeconfig.empty()) {
+    return kubeconfig_access({options.kubeconfig}, options.context);
+  }
+  // As kubectl: a kubeconfig, else the service account of the pod that this may be.
+  const auto found = default_kubeconfigs();
+  return found.empty() ? in_cluster_access(kServiceAccountDirectory) : kubeconfig_access(found, options.context);
+}
+
 Result<std::vector<Audited>> audit_cluster(const Options& options) {
-  const auto access =
-      options.kubeconfig.empty() ? in_cluster_access(kServiceAccountDirectory) : kubeconfig_access(options.kubeconfig);
+  const auto access = cluster_access(options);
   if (!access) {
     return std::unexpected(access.error());
+  }
+  if (!access->verify) {
+    complain("insecure-skip-tls-verify: whoever stands between here and " + access->url() + " can read and change all");
   }
   const auto client = ApiClient::create(*access);
   if (!client) {
     return std::unexpected(client.error());
   }
   std::vector<Service> services;
-  const auto listed = list_collection(**client, {.path = "/api/v1/services", .field_selector = ""}, kPageSize,
-                                      [&](const std::vector<nlohmann::json>& objects, bool, bool) {
-                                        for (const auto& object : objects) {
-                                          if (auto service = parse_service(object)) {
-                                            services.push_back(*std::move(service));
-                                          }
+  const auto listed = list_collection(**client, {.path = "/api/v1/services", .field_selector = ""}, {},
+                                      [&](const nlohmann::json& object) {
+                                        if (auto service = parse_service(object)) {
+                                          services.push_back(*std::move(service));
                                         }
                                       });
   if (!listed) {
     return fail(listed.error().why);
   }
   std::map<std::string, std::vector<Pod>> pods_by_node;
-  const auto pods = list_collection(**client, {.path = "/api/v1/pods", .field_selector = ""}, kPageSize,
-                                    [&](const std::vector<nlohmann::json>& objects, bool, bool) {
-                                      for (const auto& object : objects) {
-                                        auto pod = parse_pod(object);
-                                        if (pod && !pod->finished && !pod->node_name.empty()) {
-                                          pods_by_node[pod->node_name].push_back(*std::move(pod));
-                                        }
-                                      }
-                                    });
+  const auto pods =
+      list_collection(**client, {.path = "/api/v1/pods", .field_selector = ""}, {}, [&](const nlohmann::json& object) {
+        auto pod = parse_pod(object);
+        if (pod && !pod->finished && !pod->node_name.empty()) {
+          pods_by_node[pod->node_name].push_back(*std::move(pod));
+        }
+      });
   if (!pods) {
     // What is at risk can be said without knowing who is exposed today.
     complain(pods.error().why + "; going on without the pods");
@@ -199,10 +207,14 @@ int run_audit(const std::vector<std::string>& arguments) {
       "Which Services of type LoadBalancer will fail for clients that share a node with a backend? Exit status: 0 "
       "nothing at risk, 1 at risk, 2 error.",
       "hairpind audit"};
-  app.add_option("-f,--filename", options.files,
-                 "Manifests instead of a cluster: a YAML or JSON file, or a directory of them; repeatable");
-  app.add_option("--kubeconfig", options.kubeconfig,
-                 "Read the cluster through this kubeconfig; default: the pod's service account");
+  app.add_option(
+      "-f,--filename", options.files,
+      "Manifests instead of a cluster: a YAML or JSON file, - for the standard input, or a directory; repeatable");
+  app.add_option(
+      "--kubeconfig", options.kubeconfig,
+      "Read the cluster through this kubeconfig; default: KUBECONFIG's, ~/.kube/config, or the pod's service "
+      "account");
+  app.add_option("--context", options.context, "This context of the kubeconfig; default: its current one");
   app.add_option("-o,--output", options.output, "table, json or yaml")
       ->check(CLI::IsMember({"table", "json", "yaml"}))
       ->capture_default_str();
@@ -223,6 +235,7 @@ int run_audit(const std::vector<std::string>& arguments) {
     std::ranges::for_each(manifests.errors, complain);
     return report(audit(manifests.services, nullptr), options, !manifests.errors.empty());
   }
+  std::signal(SIGPIPE, SIG_IGN);
   const auto audited = audit_cluster(options);
   if (!audited) {
     complain(audited.error().message + " (or audit manifests with -f FILE)");

@@ -39,7 +39,7 @@ ConntrackBackends::ConntrackBackends(const Options& options)
       named_bpffs_(options.cilium_bpffs),
       await_module_(options.await_module) {
   if (!options.kernel) {
-    ctnetlink_.emplace();
+    netlink_ = &Ctnetlink::lookup;
   }
 }
 
@@ -71,27 +71,36 @@ void ConntrackBackends::refresh() {
   }
 }
 
-ConntrackAnswer ConntrackBackends::ask(const Attempt& attempt) {
+ConntrackAnswer ConntrackInquiry::ask(const Attempt& attempt, const ConntrackLookup& netlink,
+                                      const ConntrackLookup& cilium) {
   ConntrackAnswer answer{.conntrack = attempt.conntrack, .source = attempt.conntrack_source};
   const ConntrackQuery query = ConntrackQuery::of(attempt);
   // Without an answer there is nothing to translate; one to no SYN of the client's is no connection to its LB.
   if (query.responder.empty() || attempt.cause == Cause::kUnsolicitedSynAck) {
     return answer;
   }
-  if (answer.conntrack == Conntrack::kUnchecked && ctnetlink_) {
-    answer = answer_of(ctnetlink_->lookup(query), ConntrackSource::kNetlink, netlink_failing_);
+  if (answer.conntrack == Conntrack::kUnchecked && netlink) {
+    answer = answer_of(netlink(query), ConntrackSource::kNetlink, netlink_failing_);
   }
   const bool open = answer.conntrack == Conntrack::kUnchecked ||
                     (answer.conntrack == Conntrack::kNoEntry && answer.source != ConntrackSource::kCilium);
-  if (open && cilium_.covers(query.client.address)) {
-    answer = answer_of(cilium_.lookup(query), ConntrackSource::kCilium, cilium_failing_);
+  if (open && cilium) {
+    answer = answer_of(cilium(query), ConntrackSource::kCilium, cilium_failing_);
   }
   return answer;
 }
 
+ConntrackAnswer ConntrackBackends::ask(const Attempt& attempt) {
+  ConntrackLookup cilium;
+  if (cilium_.covers(attempt.client.address)) {
+    cilium = [this](const ConntrackQuery& query) { return cilium_.lookup(query); };
+  }
+  return inquiry_.ask(attempt, netlink_, cilium);
+}
+
 std::string ConntrackBackends::describe() const {
   const char* const cilium = cilium_.readable() ? " and cilium" : " and cilium (not readable)";
-  return std::string(ctnetlink_ ? "netlink" : "kernel") + (cilium_.present() ? cilium : "");
+  return std::string(netlink_ ? "netlink" : "kernel") + (cilium_.present() ? cilium : "");
 }
 
 }  // namespace hairpind

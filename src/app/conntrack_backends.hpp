@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <optional>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -10,6 +10,19 @@
 #include "hairpind/net/ctnetlink.hpp"
 
 namespace hairpind {
+
+/// A conntrack table that can be asked; empty where there is none.
+using ConntrackLookup = std::function<Result<Conntrack>(const ConntrackQuery&)>;
+
+/// Who is asked about an attempt, and whose answer counts: netfilter's table, then Cilium's where that may know more.
+class ConntrackInquiry {
+ public:
+  ConntrackAnswer ask(const Attempt& attempt, const ConntrackLookup& netlink, const ConntrackLookup& cilium);
+
+ private:
+  bool netlink_failing_ = false;  ///< logged
+  bool cilium_failing_ = false;   ///< logged
+};
 
 /// The veto (S5) as far as it is asked for in userspace: netfilter by ctnetlink where the kernel side cannot ask, and
 /// Cilium's own table where there is one, since no entry in netfilter is not the last word there.
@@ -26,19 +39,18 @@ class ConntrackBackends {
   /// log.
   void refresh();
   /// Is there anything to ask in userspace?
-  [[nodiscard]] bool available() const { return ctnetlink_.has_value() || cilium_.present(); }
+  [[nodiscard]] bool available() const { return netlink_ || cilium_.present(); }
   /// What is known of `attempt`, asking whoever has not been. kUnchecked if nobody could tell.
   ConntrackAnswer ask(const Attempt& attempt);
   /// "kernel", "netlink", "kernel and cilium": for the log and `hairpind check`.
   [[nodiscard]] std::string describe() const;
 
  private:
-  std::optional<Ctnetlink> ctnetlink_;  ///< none where the kernel side asks
+  ConntrackLookup netlink_;  ///< none where the kernel side asks
   CiliumConntrack cilium_;
-  std::string named_bpffs_;       ///< until it has been looked at
-  bool await_module_;             ///< until it has come
-  bool netlink_failing_ = false;  ///< logged
-  bool cilium_failing_ = false;   ///< logged
+  std::string named_bpffs_;  ///< until it has been looked at
+  bool await_module_;        ///< until it has come
+  ConntrackInquiry inquiry_;
 };
 
 }  // namespace hairpind

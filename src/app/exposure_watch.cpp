@@ -14,8 +14,8 @@ constexpr std::size_t kSeries = 200;
 std::set<std::string> seen_preserving(const std::vector<IncidentCount>& incidents, const Cluster& cluster) {
   std::set<std::string> services;
   for (const IncidentCount& incident : incidents) {
-    const LoadBalancerRef* const ref = cluster.load_balancer_at(incident.key.load_balancer);
-    if (ref != nullptr && !incident.sample.returned.empty()) {
+    const auto ref = cluster.load_balancer_at(incident.key.load_balancer);
+    if (ref && !incident.sample.returned.empty()) {
       services.insert(ref->full_name());
     }
   }
@@ -37,7 +37,7 @@ std::vector<Alert> ExposureWatch::look(const std::vector<Caller>& callers, const
   const std::set<std::string> preserving = seen_preserving(incidents, cluster);
   pairs_.clear();
   std::vector<Alert> alerts;
-  for (const auto& [name, exposure] : find_exposures(cluster, calls, wall)) {
+  for (const auto& [name, exposure] : find_exposures(cluster, calls, now)) {
     pairs_[pairs_.size() < kSeries ? name : "other"] += exposure.pairs;
     const Service& service = *cluster.service(name);
     const Assessment assessment = assess(service);

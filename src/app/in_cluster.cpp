@@ -15,7 +15,7 @@ Result<std::unique_ptr<InCluster>> InCluster::follow(const Configuration& config
     return nullptr;
   }
   auto access = configuration.kubeconfig.empty() ? in_cluster_access(kServiceAccountDirectory)
-                                                 : kubeconfig_access(configuration.kubeconfig);
+                                                 : kubeconfig_access({configuration.kubeconfig});
   if (!access) {
     // Asked for by name it must work; a pod without a service account may be meant so.
     if (!configuration.kubeconfig.empty()) {
@@ -23,6 +23,12 @@ Result<std::unique_ptr<InCluster>> InCluster::follow(const Configuration& config
     }
     spdlog::warn("{}; going on with the configured load balancers and without names", access.error().message);
     return nullptr;
+  }
+  if (!access->verify) {
+    spdlog::warn(
+        "Kubernetes: insecure-skip-tls-verify is set: whoever stands between this node and {} can tell the agent "
+        "anything",
+        access->url());
   }
   auto cluster = std::make_unique<InCluster>(configuration.node_name);
   auto watch = ClusterWatch::start(
@@ -47,7 +53,7 @@ Result<std::unique_ptr<InCluster>> InCluster::follow(const Configuration& config
   return cluster;
 }
 
-void InCluster::take(WallTime now) {
+void InCluster::take(MonotonicTime now) {
   sync.take({.take_changes = [this] { return watch->take_changes(); }, .synced = [this] { return watch->synced(); }},
             now);
 }

@@ -22,7 +22,7 @@ struct InCluster {
 
   explicit InCluster(std::string node) : exposure(std::move(node)) {}
   /// Brings `sync` up to now.
-  void take(WallTime now);
+  void take(MonotonicTime now);
 
   ClusterSync sync;
   MismatchBooks books;

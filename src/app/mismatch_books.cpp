@@ -6,12 +6,12 @@
 namespace hairpind {
 
 void MismatchBooks::book(const std::vector<IncidentCount>& incidents, std::vector<LoadBalancerCounters> rows,
-                         const std::vector<Endpoint>& listed, const Cluster& cluster, WallTime::duration boot_to_wall) {
+                         const std::vector<Endpoint>& listed, const Cluster& cluster) {
   // Built anew: what has no series any more needs no name.
   std::map<Endpoint, std::string> services;
   const auto name = [&](const Endpoint& load_balancer) -> const std::string& {
     std::string& service = services[load_balancer];
-    if (const LoadBalancerRef* const ref = cluster.load_balancer_at(load_balancer)) {
+    if (const auto ref = cluster.load_balancer_at(load_balancer)) {
       service = ref->full_name();
     } else if (const auto before = services_.find(load_balancer); before != services_.end()) {
       service = before->second;
@@ -26,7 +26,7 @@ void MismatchBooks::book(const std::vector<IncidentCount>& incidents, std::vecto
   }
   services_ = std::move(services);
   ledger_.book(incidents, rows, [&](const IncidentCount& incident) {
-    const auto client = cluster.pod_at(incident.sample.client, WallTime(incident.sample.first_syn + boot_to_wall));
+    const auto client = cluster.pod_at(incident.sample.client, incident.sample.first_syn);
     return client ? client->namespace_name : std::string();
   });
 }

@@ -20,9 +20,9 @@ namespace hairpind {
 class MismatchBooks {
  public:
   /// The incidents first, then the rows, as read in this order. `listed`: load balancers with a series before their
-  /// first SYN. `boot_to_wall`: CLOCK_REALTIME minus CLOCK_MONOTONIC.
+  /// first SYN.
   void book(const std::vector<IncidentCount>& incidents, std::vector<LoadBalancerCounters> rows,
-            const std::vector<Endpoint>& listed, const Cluster& cluster, WallTime::duration boot_to_wall);
+            const std::vector<Endpoint>& listed, const Cluster& cluster);
   /// The kernel's count of this incident starts over.
   void forget(const IncidentKey& key) { ledger_.forget(key); }
 

@@ -3,14 +3,12 @@
 
 #include <algorithm>
 #include <ranges>
+#include <string_view>
+#include <tuple>
 #include <utility>
 
 namespace hairpind {
 namespace {
-
-LoadBalancerRef ref_of(const Service& service, const std::string& hostname) {
-  return {.namespace_name = service.namespace_name, .service = service.name, .hostname = hostname};
-}
 
 template <typename Map, typename Key, typename Value>
 void erase_from(Map& map, const Key& key, const Value& value) {
@@ -33,7 +31,7 @@ std::vector<Endpoint> tcp_endpoints(const Service& service, const IpAddress& add
 }
 
 bool is_indexed_alike(const Service& a, const Service& b) {
-  return a.ports == b.ports && a.ingress == b.ingress;
+  return a.created == b.created && a.ports == b.ports && a.ingress == b.ingress;
 }
 
 }  // namespace
@@ -46,14 +44,21 @@ bool Service::selects(const Pod& pod) const {
          });
 }
 
-void Cluster::apply(const ClusterChanges& changes, WallTime now) {
+bool Cluster::Claim::older_than(const Claim& other) const {
+  const auto age = [](const Claim& claim) {
+    return std::tuple(claim.service->created, std::tie(claim.service->namespace_name, claim.service->name),
+                      claim.hostname == nullptr ? std::string_view() : *claim.hostname);
+  };
+  return age(*this) < age(other);
+}
+
+void Cluster::apply(const ClusterChanges& changes, MonotonicTime now) {
   for (const PodRef& ref : changes.removed_pods) {
     remove_pod(ref, now);
   }
   for (const Pod& pod : changes.pods) {
     upsert_pod(pod, now);
   }
-  seen_pods_ = seen_pods_ || !changes.pods.empty();
   forget_gone(now);
   for (const std::string& name : changes.removed_services) {
     if (const auto found = services_.find(name); found != services_.end()) {
@@ -70,7 +75,7 @@ void Cluster::apply(const ClusterChanges& changes, WallTime now) {
     }
     position->second = service;
     if (reindex) {
-      index(service);
+      index(position->second);
     }
   }
   // Not as each Service goes: one that changes is taken out and put back.
@@ -84,20 +89,15 @@ void Cluster::apply(const ClusterChanges& changes, WallTime now) {
   }
 }
 
-void Cluster::upsert_pod(const Pod& pod, WallTime now) {
+void Cluster::upsert_pod(const Pod& pod, MonotonicTime now) {
   const std::pair key{pod.ref.namespace_name, pod.ref.name};
   const auto known = pods_.find(key);
   // A pod of the same name may be another one: a StatefulSet's, restarted.
-  const bool same = known != pods_.end() && known->second.pod.uid == pod.uid;
+  const bool same = known != pods_.end() && known->second.uid == pod.uid;
   if (known != pods_.end() && !same) {
     remove_pod(pod.ref, now);
   }
-  // What was there before the agent has been there all along.
-  WallTime since = seen_pods_ ? now : WallTime();
-  if (same) {
-    since = known->second.since;
-  }
-  const std::vector<IpAddress> before = same ? known->second.pod.addresses : std::vector<IpAddress>();
+  const std::vector<IpAddress> before = same ? known->second.addresses : std::vector<IpAddress>();
   // A finished pod's address is free; one on the host network has none of its own.
   const bool holds = !pod.finished && !pod.host_network;
   for (const IpAddress& address : before) {
@@ -110,27 +110,27 @@ void Cluster::upsert_pod(const Pod& pod, WallTime now) {
     const bool listed = std::ranges::any_of(
         tenancies, [&](const Tenancy& tenancy) { return tenancy.pod == pod.ref && !tenancy.until; });
     if (holds && !listed) {
-      tenancies.push_back({.pod = pod.ref, .since = before.empty() ? since : now, .until = std::nullopt});
+      tenancies.push_back({.pod = pod.ref, .since = now, .until = std::nullopt});
     }
     if (tenancies.empty()) {
       tenancies_.erase(address);
     }
   }
-  pods_.insert_or_assign(key, KnownPod{.pod = pod, .since = since});
+  pods_.insert_or_assign(key, pod);
 }
 
-void Cluster::remove_pod(const PodRef& ref, WallTime now) {
+void Cluster::remove_pod(const PodRef& ref, MonotonicTime now) {
   const auto known = pods_.find({ref.namespace_name, ref.name});
   if (known == pods_.end()) {
     return;
   }
-  for (const IpAddress& address : known->second.pod.addresses) {
-    leave(address, known->second.pod.ref, now);
+  for (const IpAddress& address : known->second.addresses) {
+    leave(address, known->second.ref, now);
   }
   pods_.erase(known);
 }
 
-void Cluster::leave(const IpAddress& address, const PodRef& ref, WallTime now) {
+void Cluster::leave(const IpAddress& address, const PodRef& ref, MonotonicTime now) {
   if (const auto found = tenancies_.find(address); found != tenancies_.end()) {
     for (Tenancy& tenancy : found->second) {
       if (tenancy.pod == ref && !tenancy.until) {
@@ -140,7 +140,7 @@ void Cluster::leave(const IpAddress& address, const PodRef& ref, WallTime now) {
   }
 }
 
-void Cluster::forget_gone(WallTime now) {
+void Cluster::forget_gone(MonotonicTime now) {
   for (auto entry = tenancies_.begin(); entry != tenancies_.end();) {
     std::erase_if(entry->second,
                   [&](const Tenancy& tenancy) { return tenancy.until && now - *tenancy.until > kGrace; });
@@ -148,12 +148,11 @@ void Cluster::forget_gone(WallTime now) {
   }
 }
 
-std::optional<PodRef> Cluster::pod_at(const Endpoint& endpoint, WallTime time) const {
+std::optional<PodRef> Cluster::pod_at(const Endpoint& endpoint, MonotonicTime time) const {
   if (node_addresses_.contains(endpoint.address)) {
-    for (const auto& [key, known] : pods_) {
-      if (known.pod.host_network && !known.pod.finished &&
-          std::ranges::find(known.pod.tcp_ports, endpoint.port) != known.pod.tcp_ports.end()) {
-        return known.pod.ref;
+    for (const auto& [key, pod] : pods_) {
+      if (pod.host_network && !pod.finished && std::ranges::find(pod.tcp_ports, endpoint.port) != pod.tcp_ports.end()) {
+        return pod.ref;
       }
     }
     return std::nullopt;
@@ -162,10 +161,11 @@ std::optional<PodRef> Cluster::pod_at(const Endpoint& endpoint, WallTime time) c
   if (found == tenancies_.end()) {
     return std::nullopt;
   }
-  // The newest that was there already; a SYN may come before the API server has told of its pod.
+  // The newest that was there already, unless it had been gone for long; a SYN may come before the API server has
+  // told of its pod.
   for (const Tenancy& tenancy : found->second | std::views::reverse) {
     if (tenancy.since <= time) {
-      return tenancy.pod;
+      return tenancy.until && time > *tenancy.until + kGrace ? std::nullopt : std::optional(tenancy.pod);
     }
   }
   return found->second.front().pod;
@@ -184,13 +184,14 @@ void Cluster::index(const Service& service) {
   }
   for (const ServiceIngress& ingress : service.ingress) {
     if (const auto address = IpAddress::parse(ingress.ip)) {
-      add_frontends(service, *address, "");
+      add_frontends({.service = &service, .hostname = nullptr}, *address);
     }
     if (!ingress.hostname.empty()) {
-      hostname_services_[ingress.hostname].insert(service.full_name());
+      const auto published = hostname_services_.try_emplace(ingress.hostname).first;
+      published->second.insert(service.full_name());
       touched_hostnames_.insert(ingress.hostname);
       for (const IpAddress& address : addresses_of(ingress.hostname)) {
-        add_frontends(service, address, ingress.hostname);
+        add_frontends({.service = &service, .hostname = &published->first}, address);
       }
     }
   }
@@ -202,28 +203,38 @@ void Cluster::unindex(const Service& service) {
   }
   for (const ServiceIngress& ingress : service.ingress) {
     if (const auto address = IpAddress::parse(ingress.ip)) {
-      remove_frontends(service, *address, "");
+      remove_frontends({.service = &service, .hostname = nullptr}, *address);
     }
-    if (!ingress.hostname.empty()) {
+    if (const auto published = hostname_services_.find(ingress.hostname); published != hostname_services_.end()) {
       for (const IpAddress& address : addresses_of(ingress.hostname)) {
-        remove_frontends(service, address, ingress.hostname);
+        remove_frontends({.service = &service, .hostname = &published->first}, address);
       }
-      erase_from(hostname_services_, ingress.hostname, service.full_name());
       touched_hostnames_.insert(ingress.hostname);
+      erase_from(hostname_services_, ingress.hostname, service.full_name());
     }
   }
 }
 
-void Cluster::add_frontends(const Service& service, const IpAddress& address, const std::string& hostname) {
-  for (const Endpoint& endpoint : tcp_endpoints(service, address)) {
-    load_balancers_[endpoint].insert(ref_of(service, hostname));
+void Cluster::add_frontends(const Claim& claim, const IpAddress& address) {
+  for (const Endpoint& endpoint : tcp_endpoints(*claim.service, address)) {
+    std::vector<Claim>& claims = load_balancers_[endpoint];
+    if (std::ranges::find(claims, claim) == claims.end()) {
+      claims.insert(
+          std::ranges::upper_bound(claims, claim, [](const Claim& a, const Claim& b) { return a.older_than(b); }),
+          claim);
+    }
     touched_.insert(endpoint);
   }
 }
 
-void Cluster::remove_frontends(const Service& service, const IpAddress& address, const std::string& hostname) {
-  for (const Endpoint& endpoint : tcp_endpoints(service, address)) {
-    erase_from(load_balancers_, endpoint, ref_of(service, hostname));
+void Cluster::remove_frontends(const Claim& claim, const IpAddress& address) {
+  for (const Endpoint& endpoint : tcp_endpoints(*claim.service, address)) {
+    if (const auto found = load_balancers_.find(endpoint); found != load_balancers_.end()) {
+      std::erase(found->second, claim);
+      if (found->second.empty()) {
+        load_balancers_.erase(found);
+      }
+    }
     touched_.insert(endpoint);
   }
 }
@@ -247,21 +258,42 @@ void Cluster::set_resolution(const std::string& hostname, const std::set<IpAddre
   }
   const std::set<IpAddress> before = std::exchange(resolutions_[hostname], addresses);
   for (const std::string& name : published->second) {
-    const Service& service = services_.at(name);
+    const Claim claim{.service = &services_.at(name), .hostname = &published->first};
     for (const IpAddress& address : before) {
       if (!addresses.contains(address)) {
-        remove_frontends(service, address, hostname);
+        remove_frontends(claim, address);
       }
     }
     for (const IpAddress& address : addresses) {
-      add_frontends(service, address, hostname);
+      add_frontends(claim, address);
     }
   }
 }
 
-const LoadBalancerRef* Cluster::load_balancer_at(const Endpoint& endpoint) const {
+std::optional<LoadBalancerRef> Cluster::load_balancer_at(const Endpoint& endpoint) const {
   const auto found = load_balancers_.find(endpoint);
-  return found == load_balancers_.end() ? nullptr : &*found->second.begin();
+  if (found == load_balancers_.end()) {
+    return std::nullopt;
+  }
+  const Claim& oldest = found->second.front();
+  return LoadBalancerRef{.namespace_name = oldest.service->namespace_name,
+                         .service = oldest.service->name,
+                         .hostname = oldest.hostname == nullptr ? "" : *oldest.hostname};
+}
+
+std::vector<std::string> Cluster::rivals_at(const Endpoint& endpoint) const {
+  std::vector<std::string> rivals;
+  const auto found = load_balancers_.find(endpoint);
+  if (found == load_balancers_.end()) {
+    return rivals;
+  }
+  for (const Claim& claim : found->second) {
+    std::string name = claim.service->full_name();
+    if (claim.service != found->second.front().service && std::ranges::find(rivals, name) == rivals.end()) {
+      rivals.push_back(std::move(name));
+    }
+  }
+  return rivals;
 }
 
 const Service* Cluster::service_with_node_port(std::uint16_t node_port) const {
@@ -284,9 +316,9 @@ std::set<Frontend> Cluster::frontends() const {
 
 std::vector<PodRef> Cluster::local_backends(const Service& service) const {
   std::vector<PodRef> backends;
-  for (const auto& [key, known] : pods_) {
-    if (known.pod.ready && !known.pod.finished && service.selects(known.pod)) {
-      backends.push_back(known.pod.ref);
+  for (const auto& [key, pod] : pods_) {
+    if (pod.ready && !pod.finished && service.selects(pod)) {
+      backends.push_back(pod.ref);
     }
   }
   return backends;

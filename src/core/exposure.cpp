@@ -8,13 +8,14 @@
 
 namespace hairpind {
 
-std::map<std::string, Exposure> find_exposures(const Cluster& cluster, const std::vector<Call>& calls, WallTime now) {
+std::map<std::string, Exposure> find_exposures(const Cluster& cluster, const std::vector<Call>& calls,
+                                               MonotonicTime now) {
   std::map<std::string, Exposure> exposures;
   // Once a Service, not once a call: of thousands of calls most are to a few.
   std::map<std::string, std::vector<PodRef>> backends;
   for (const Call& call : calls) {
-    const LoadBalancerRef* const ref = cluster.load_balancer_at(call.load_balancer);
-    const Service* const service = ref == nullptr ? nullptr : cluster.service(ref->full_name());
+    const auto ref = cluster.load_balancer_at(call.load_balancer);
+    const Service* const service = ref ? cluster.service(ref->full_name()) : nullptr;
     if (service == nullptr) {
       continue;
     }

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hairpind/core/verdict.hpp"
 
+#include <algorithm>
+#include <cstddef>
+
 #include "hairpind/core/preservation.hpp"
 
 namespace hairpind {
 namespace {
+
+// Services that publish the load balancer's address too, in an alert: whoever may create Services can make many.
+constexpr std::size_t kRivalsNamed = 3;
 
 // AWS: elasticloadbalancing/latest/network/load-balancer-troubleshooting.html, "Requests time out for requests
 // from a target to its load balancer", and edit-target-group-attributes.html.
@@ -117,12 +123,17 @@ std::string named(const std::optional<PodRef>& pod, const Endpoint& endpoint) {
   return "pod " + pod->namespace_name + "/" + pod->name + workload + " (" + endpoint.to_string() + ")";
 }
 
-std::string named(const std::optional<LoadBalancerRef>& service, const Endpoint& endpoint) {
+std::string named_load_balancer(const Alert& alert) {
+  const auto& service = alert.load_balancer_service;
   if (!service) {
-    return endpoint.to_string();
+    return alert.load_balancer.to_string();
   }
-  const std::string hostname = service->hostname.empty() ? "" : service->hostname + ", ";
-  return service->full_name() + " (" + hostname + endpoint.to_string() + ")";
+  std::string named = service->full_name() + " (";
+  named += (service->hostname.empty() ? "" : service->hostname + ", ") + alert.load_balancer.to_string();
+  for (const std::string& rival : alert.load_balancer_rivals) {
+    named += ", also published by the younger Service " + rival;
+  }
+  return named + ")";
 }
 
 std::string message(const Alert& alert, const Attempt& example) {
@@ -130,11 +141,10 @@ std::string message(const Alert& alert, const Attempt& example) {
     return "a SYN that " + named(alert.client_pod, alert.client) +
            " never sent came in from the network in its name, " + named(alert.responder_pod, *alert.responder) +
            where(alert) + " answered it, and " + ending(alert, example.host_client) +
-           "; the load balancer that the client called last is " +
-           named(alert.load_balancer_service, alert.load_balancer);
+           "; the load balancer that the client called last is " + named_load_balancer(alert);
   }
-  const std::string syn = "SYN from " + named(alert.client_pod, alert.client) + " to load balancer " +
-                          named(alert.load_balancer_service, alert.load_balancer);
+  const std::string syn =
+      "SYN from " + named(alert.client_pod, alert.client) + " to load balancer " + named_load_balancer(alert);
   if (alert.responder) {
     return syn + " was answered by " + named(alert.responder_pod, *alert.responder) + where(alert) +
            ", not by the load balancer; " + ending(alert, example.host_client);
@@ -150,7 +160,7 @@ void add_names(Alert& alert, const Attempt& example, const AlertContext& context
   }
   const Cluster& cluster = *context.cluster;
   // An address may have changed hands since: the pod that had it when the SYN was sent.
-  const WallTime sent(example.first_syn + context.boot_to_wall);
+  const MonotonicTime sent = example.first_syn;
   alert.client_pod = cluster.pod_at(alert.client, sent);
   if (alert.responder) {
     alert.responder_pod = cluster.pod_at(*alert.responder, sent);
@@ -163,8 +173,10 @@ void add_names(Alert& alert, const Attempt& example, const AlertContext& context
   if (alert.backend) {
     alert.backend_pod = cluster.pod_at(*alert.backend, sent);
   }
-  if (const LoadBalancerRef* const ref = cluster.load_balancer_at(alert.load_balancer)) {
+  if (const auto ref = cluster.load_balancer_at(alert.load_balancer)) {
     alert.load_balancer_service = *ref;
+    alert.load_balancer_rivals = cluster.rivals_at(alert.load_balancer);
+    alert.load_balancer_rivals.resize(std::min(alert.load_balancer_rivals.size(), kRivalsNamed));
     if (const Service* const service = cluster.service(ref->full_name())) {
       alert.hint = hint_for(*service);
     }

@@ -1,134 +1,185 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hairpind/kube/api_client.hpp"
 
-#include <httplib.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
-#include <sys/mman.h>
-#include <unistd.h>
+#include <sys/eventfd.h>
 
-#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
-#include <fstream>
+#include <cstddef>
+#include <utility>
 
+#include "credentials.hpp"
 #include "hairpind/core/file_descriptor.hpp"
 #include "hairpind/kube/retry_after.hpp"
+#include "http_response.hpp"
+#include "tls_connection.hpp"
 
 namespace hairpind {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 constexpr std::chrono::seconds kConnectTimeout{5};
 constexpr std::chrono::seconds kAnswerTimeout{30};
+constexpr std::size_t kLongestBody = 4U << 20U;
+// What a refusal says stands at its beginning.
+constexpr std::size_t kLongestRefusal = 64U << 10U;
 
-struct OpensslDeleter {
-  void operator()(X509* certificate) const { X509_free(certificate); }
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-  void operator()(BIO* bio) const { BIO_free(bio); }
-};
-template <typename T>
-using Openssl = std::unique_ptr<T, OpensslDeleter>;
-
-Openssl<BIO> memory_of(const std::string& text) {
-  return Openssl<BIO>(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-}
-
-std::string explain(httplib::Error error) {
-  switch (error) {
-    case httplib::Error::SSLServerVerification:
-      return "its certificate is not signed by the expected CA, or is for another name";
-    case httplib::Error::SSLConnection:
-      return "no TLS connection";
-    case httplib::Error::SSLLoadingCerts:
-      return "the CA certificate cannot be used";
-    case httplib::Error::Connection:
-    case httplib::Error::ConnectionTimeout:
-      return "no connection";
-    case httplib::Error::Read:
-      return "it stopped answering";
-    default:
-      return httplib::to_string(error);
-  }
-}
-
-// OpenSSL reads CAs from a path, and the library would trust the system's authorities too without one. A memory file
-// has a path, and needs no writable disk.
-Result<FileDescriptor> memory_file(const std::string& content) {
-  FileDescriptor file(memfd_create("hairpind-ca", MFD_CLOEXEC));
-  if (file.get() < 0 || write(file.get(), content.data(), content.size()) != static_cast<ssize_t>(content.size())) {
-    return fail_errno("keep the API server's CA certificate in memory", errno);
-  }
-  return file;
-}
-
-std::optional<std::chrono::seconds> retry_after(const httplib::Response& response) {
-  return parse_retry_after(response.get_header_value("Retry-After"), response.get_header_value("Date"),
+std::optional<std::chrono::seconds> retry_after(const HttpResponse& response) {
+  return parse_retry_after(response.header("retry-after"), response.header("date"),
                            std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));
 }
 
 }  // namespace
 
-struct ApiClient::Connection {
-  ClusterAccess access;
-  FileDescriptor ca;
-  Openssl<X509> certificate;
-  Openssl<EVP_PKEY> key;
-  std::unique_ptr<httplib::SSLClient> client;
-  std::atomic<bool> stopped{false};
+class ApiClient::Connection {
+ public:
+  Connection(ClusterAccess access, FileDescriptor stop) : credentials_(std::move(access)), stop_(std::move(stop)) {}
 
-  [[nodiscard]] Result<httplib::Headers> headers() const {
-    httplib::Headers headers{{"Accept", "application/json"}, {"User-Agent", "hairpind"}};
-    std::string token = access.token;
-    if (!access.token_file.empty()) {
-      std::ifstream file(access.token_file);
-      token.assign(std::istreambuf_iterator<char>(file), {});
-      while (!token.empty() && (token.back() == '\n' || token.back() == ' ')) {
-        token.pop_back();
-      }
-      if (token.empty()) {
-        return fail("token file '" + access.token_file + "' is empty or cannot be read");
-      }
-    }
-    if (!token.empty()) {
-      headers.emplace("Authorization", "Bearer " + token);
-    }
-    return headers;
+  Result<Response> ask(const std::string& path, std::chrono::milliseconds silence, const std::function<void()>& on_open,
+                       const OnPiece& on_piece);
+  void stop() const { eventfd_write(stop_.get(), 1); }
+
+ private:
+  enum class Answered : std::uint8_t { kWhole, kNothing };
+
+  Result<std::string> request_for(const std::string& path) const;
+  /// Connects, unless there is a connection that still stands for what the credentials say.
+  Result<void> connect(const TlsConnection::Peer& peer);
+  Result<Answered> exchange(const std::string& request, std::chrono::milliseconds silence, HttpResponse& parser,
+                            const std::function<void()>& on_head, const OnPiece& on_piece);
+  [[nodiscard]] std::unexpected<Error> failed(const Error& error) const {
+    return fail("API server " + credentials_.access().url() + ": " + error.message);
   }
+
+  Credentials credentials_;
+  const FileDescriptor stop_;
+  TlsConnection::Peer peer_;
+  std::unique_ptr<TlsConnection> tls_;
+  bool used_ = false;  ///< tls_ has served a request
 };
+
+Result<std::string> ApiClient::Connection::request_for(const std::string& path) const {
+  const auto token = credentials_.token();
+  if (!token) {
+    return std::unexpected(token.error());
+  }
+  const ClusterAccess& access = credentials_.access();
+  const std::string host = access.host.contains(':') ? "[" + access.host + "]" : access.host;
+  std::string request = "GET " + access.path + path + " HTTP/1.1\r\nHost: " + host + ":" + std::to_string(access.port) +
+                        "\r\nAccept: application/json\r\nAccept-Encoding: gzip\r\nUser-Agent: hairpind\r\n";
+  if (!token->empty()) {
+    request += "Authorization: Bearer " + *token + "\r\n";
+  }
+  return request + "\r\n";
+}
+
+Result<void> ApiClient::Connection::connect(const TlsConnection::Peer& peer) {
+  if (tls_ && peer == peer_) {
+    return {};
+  }
+  tls_.reset();
+  auto opened = TlsConnection::open(peer, Clock::now() + kConnectTimeout, stop_.get());
+  if (!opened) {
+    return failed(opened.error());
+  }
+  tls_ = *std::move(opened);
+  peer_ = peer;
+  used_ = false;
+  return {};
+}
+
+Result<ApiClient::Connection::Answered> ApiClient::Connection::exchange(const std::string& request,
+                                                                        std::chrono::milliseconds silence,
+                                                                        HttpResponse& parser,
+                                                                        const std::function<void()>& on_head,
+                                                                        const OnPiece& on_piece) {
+  bool anything = false;
+  auto written = tls_->write(request, Clock::now() + kAnswerTimeout, stop_.get());
+  std::array<char, 16384> buffer;
+  while (written && !parser.complete() && !parser.abandoned()) {
+    const auto got = tls_->read(buffer, Clock::now() + silence, stop_.get());
+    if (!got) {
+      written = std::unexpected(got.error());
+      break;
+    }
+    if (*got == 0) {
+      if (!anything) {
+        written = fail("it closed the connection");
+        break;
+      }
+      written = parser.finish();
+      break;
+    }
+    anything = true;
+    written = parser.feed({buffer.data(), *got}, on_head, on_piece);
+  }
+  if (!written) {
+    tls_.reset();
+    // A server may close an idle connection while the next request is on its way.
+    return !anything && used_ ? Result<Answered>(Answered::kNothing) : failed(written.error());
+  }
+  used_ = true;
+  if (!parser.reusable()) {
+    tls_.reset();
+  }
+  return Answered::kWhole;
+}
+
+Result<ApiClient::Response> ApiClient::Connection::ask(const std::string& path, std::chrono::milliseconds silence,
+                                                       const std::function<void()>& on_open, const OnPiece& on_piece) {
+  const auto peer = credentials_.peer(stop_.get());
+  if (!peer) {
+    return failed(peer.error());
+  }
+  const auto request = request_for(path);
+  if (!request) {
+    return failed(request.error());
+  }
+  for (;;) {
+    if (auto connected = connect(*peer); !connected) {
+      return std::unexpected(connected.error());
+    }
+    Response response;
+    HttpResponse parser;
+    const auto answered = exchange(
+        *request, silence, parser,
+        [&] {
+          response.status = parser.status();
+          response.retry_after = retry_after(parser);
+          if (response.status == 200) {
+            on_open();
+          }
+        },
+        [&](std::string_view piece) {
+          if (response.status == 200) {
+            return on_piece(piece);
+          }
+          response.body += piece.substr(0, kLongestRefusal - response.body.size());
+          return response.body.size() < kLongestRefusal;
+        });
+    if (!answered) {
+      return std::unexpected(answered.error());
+    }
+    if (*answered == Answered::kWhole) {
+      if (response.status == 401) {
+        credentials_.refused();
+      }
+      return response;
+    }
+  }
+}
 
 ApiClient::ApiClient(std::unique_ptr<Connection> connection) : connection_(std::move(connection)) {}
 ApiClient::~ApiClient() = default;
 
 Result<std::unique_ptr<ApiClient>> ApiClient::create(ClusterAccess access) {
-  auto connection = std::make_unique<Connection>();
-  if (!access.client_certificate_pem.empty()) {
-    connection->certificate.reset(
-        PEM_read_bio_X509(memory_of(access.client_certificate_pem).get(), nullptr, nullptr, nullptr));
-    connection->key.reset(PEM_read_bio_PrivateKey(memory_of(access.client_key_pem).get(), nullptr, nullptr, nullptr));
-    if (!connection->certificate || !connection->key) {
-      return fail("Kubernetes: the client certificate or its key is not PEM");
-    }
+  FileDescriptor stop(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  if (stop.get() < 0) {
+    return fail_errno("open an eventfd for the Kubernetes client", errno);
   }
-  connection->client = std::make_unique<httplib::SSLClient>(access.host, access.port, connection->certificate.get(),
-                                                            connection->key.get());
-  httplib::SSLClient& client = *connection->client;
-  client.enable_server_certificate_verification(access.verify);
-  if (access.verify && !access.ca_pem.empty()) {
-    if (!Openssl<X509>(PEM_read_bio_X509(memory_of(access.ca_pem).get(), nullptr, nullptr, nullptr))) {
-      return fail("Kubernetes: the API server's CA certificate is not PEM");
-    }
-    auto ca = memory_file(access.ca_pem);
-    if (!ca) {
-      return std::unexpected(ca.error());
-    }
-    connection->ca = *std::move(ca);
-    client.set_ca_cert_path("/proc/self/fd/" + std::to_string(connection->ca.get()));
-  }
-  client.set_keep_alive(true);
-  client.set_connection_timeout(kConnectTimeout);
-  client.set_write_timeout(kAnswerTimeout);
-  connection->access = std::move(access);
-  return std::unique_ptr<ApiClient>(new ApiClient(std::move(connection)));
+  return std::unique_ptr<ApiClient>(new ApiClient(std::make_unique<Connection>(std::move(access), std::move(stop))));
 }
 
 Result<ApiClient::Response> ApiClient::get(const std::string& path) {
@@ -136,54 +187,25 @@ Result<ApiClient::Response> ApiClient::get(const std::string& path) {
   auto response = stream(
       path, kAnswerTimeout, [] {},
       [&](std::string_view piece) {
-        body += piece;
-        return true;
+        body += piece.substr(0, kLongestBody + 1 - body.size());
+        return body.size() <= kLongestBody;
       });
+  if (body.size() > kLongestBody) {
+    return fail(path + ": an answer beyond " + std::to_string(kLongestBody >> 20U) + " MiB");
+  }
   if (response && response->status == 200) {
     response->body = std::move(body);
   }
   return response;
 }
 
-Result<ApiClient::Response> ApiClient::stream(const std::string& path, std::chrono::seconds silence,
+Result<ApiClient::Response> ApiClient::stream(const std::string& path, std::chrono::milliseconds silence,
                                               const std::function<void()>& on_open, const OnPiece& on_piece) {
-  auto headers = connection_->headers();
-  if (!headers) {
-    return std::unexpected(headers.error());
-  }
-  if (connection_->stopped) {
-    return fail("stopped");
-  }
-  Response response;
-  connection_->client->set_read_timeout(silence);
-  const auto result = connection_->client->Get(
-      path, *headers,
-      [&](const httplib::Response& head) {
-        response.status = head.status;
-        response.retry_after = retry_after(head);
-        if (response.status == 200) {
-          on_open();
-        }
-        return true;
-      },
-      [&](const char* data, std::size_t length) {
-        if (response.status == 200) {
-          return on_piece({data, length});
-        }
-        response.body.append(data, length);
-        return true;
-      });
-  // Ended by on_piece: what came is an answer.
-  const bool ended_here = result.error() == httplib::Error::Canceled && response.status == 200;
-  if (!result && !ended_here) {
-    return fail("API server " + connection_->access.url() + ": " + explain(result.error()));
-  }
-  return response;
+  return connection_->ask(path, silence, on_open, on_piece);
 }
 
 void ApiClient::stop() {
-  connection_->stopped = true;
-  connection_->client->stop();
+  connection_->stop();
 }
 
 }  // namespace hairpind

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -14,136 +16,124 @@
 #include "hairpind/kube/collection.hpp"
 #include "hairpind/kube/objects.hpp"
 #include "hairpind/kube/resource_watch.hpp"
+#include "json_reading.hpp"
+#include "untaken_changes.hpp"
 
 namespace hairpind {
 namespace {
 
 using Json = nlohmann::json;
 
+enum Resource : std::uint8_t { kPods, kServices, kNodes };
 constexpr std::array kResources{"pods", "services", "nodes"};
+
+/// The keys of a collection as the server last had them, to find out what a new list no longer holds.
+class KnownKeys {
+ public:
+  void list_begun() { list_++; }
+  void add(const std::string& key) { keys_[key] = list_; }
+  /// False if it was not known.
+  bool remove(const std::string& key) { return keys_.erase(key) != 0; }
+  /// What was known before the list and is not on it.
+  std::vector<std::string> list_ended() {
+    std::vector<std::string> gone;
+    for (const auto& [key, list] : keys_) {
+      if (list != list_) {
+        gone.push_back(key);
+      }
+    }
+    return gone;
+  }
+
+ private:
+  std::map<std::string, std::uint32_t> keys_;  ///< -> the list since whose begin it was told
+  std::uint32_t list_ = 0;
+};
+
+std::string key_of(const Json& object) {
+  return text_at(object, "/metadata/namespace") + "/" + text_at(object, "/metadata/name");
+}
 
 }  // namespace
 
 struct ClusterWatch::State {
-  // The changes not yet taken, keyed so that of each object only the newest waits, however long nobody looks.
-  mutable std::mutex mutex;
-  std::map<std::string, Pod> pods;
-  std::map<std::string, PodRef> removed_pods;
-  std::map<std::string, Service> services;
-  std::set<std::string> removed_services;
-  std::optional<std::set<IpAddress>> node_addresses;
+  UntakenChanges changes;
+  mutable std::mutex mutex;  ///< for the next two
   std::array<bool, kResources.size()> in_step{};
   std::array<bool, kResources.size()> in_trouble{};
 
+  std::string node_name;
   OnChange on_change;
   OnTrouble on_trouble;
 
-  // What has been told, to find out what a new list no longer holds. Each belongs to its watch's thread.
-  std::map<std::string, PodRef> known_pods;
-  std::set<std::string> known_services;
-  std::set<std::string> listed;
-  std::set<std::string> listed_services;
+  // Each belongs to its watch's thread.
+  KnownKeys known_pods;
+  KnownKeys known_services;
+  bool node_known = false;
+  bool in_step_but_for_the_node = false;
+  std::array<bool, kResources.size()> passed_over{};  ///< said
 
   // Last: their threads use all of the above.
   std::vector<std::unique_ptr<ResourceWatch>> watches;
 
-  /// The pod's key; nullopt for what is no pod.
-  std::optional<std::string> upsert_pod(const Json& object) {
+  void upsert_pod(const Json& object) {
     auto pod = parse_pod(object);
     if (!pod) {
-      return std::nullopt;
+      return;
     }
-    std::string key = pod->ref.namespace_name + "/" + pod->ref.name;
-    known_pods.insert_or_assign(key, pod->ref);
-    const std::scoped_lock lock(mutex);
-    // A removal that waits must not overtake what came after it.
-    pods.insert_or_assign(key, *std::move(pod));
-    return key;
+    known_pods.add(pod->ref.namespace_name + "/" + pod->ref.name);
+    changes.upsert(*std::move(pod));
   }
 
   void remove_pod(const std::string& key) {
-    const auto known = known_pods.find(key);
-    if (known == known_pods.end()) {
-      return;
+    if (known_pods.remove(key)) {
+      changes.remove_pod(key);
     }
-    const std::scoped_lock lock(mutex);
-    pods.erase(key);
-    removed_pods.insert_or_assign(key, known->second);
-    known_pods.erase(known);
   }
 
-  /// The Service's key; nullopt for what is no Service of type LoadBalancer.
-  std::optional<std::string> upsert_service(const Json& object) {
+  void upsert_service(const Json& object) {
     auto service = parse_service(object);
     if (!service) {
-      return std::nullopt;
+      return;
     }
-    std::string key = service->full_name();
+    const std::string key = service->full_name();
     if (service->type != "LoadBalancer") {
       remove_service(key);
-      return std::nullopt;
+      return;
     }
-    known_services.insert(key);
-    const std::scoped_lock lock(mutex);
-    services.insert_or_assign(key, *std::move(service));
-    return key;
+    keep_what_is_judged(*service);
+    known_services.add(key);
+    changes.upsert(*std::move(service));
   }
 
   void remove_service(const std::string& key) {
-    if (known_services.erase(key) == 0) {
-      return;
-    }
-    const std::scoped_lock lock(mutex);
-    services.erase(key);
-    removed_services.insert(key);
-  }
-
-  void list_pods(const std::vector<Json>& objects, bool first, bool last) {
-    if (first) {
-      listed.clear();
-    }
-    for (const Json& object : objects) {
-      if (auto key = upsert_pod(object)) {
-        listed.insert(*std::move(key));
-      }
-    }
-    if (last) {
-      std::vector<std::string> gone;
-      for (const auto& [key, ref] : known_pods) {
-        if (!listed.contains(key)) {
-          gone.push_back(key);
-        }
-      }
-      std::ranges::for_each(gone, [this](const std::string& key) { remove_pod(key); });
-    }
-  }
-
-  void list_services(const std::vector<Json>& objects, bool first, bool last) {
-    if (first) {
-      listed_services.clear();
-    }
-    for (const Json& object : objects) {
-      if (auto key = upsert_service(object)) {
-        listed_services.insert(*std::move(key));
-      }
-    }
-    if (last) {
-      std::vector<std::string> gone;
-      std::ranges::set_difference(known_services, listed_services, std::back_inserter(gone));
-      std::ranges::for_each(gone, [this](const std::string& key) { remove_service(key); });
+    if (known_services.remove(key)) {
+      changes.remove_service(key);
     }
   }
 
   void see_node(const Json& object) {
-    const std::scoped_lock lock(mutex);
-    node_addresses = parse_node_addresses(object);
+    // The watch is in step before the node is made; then it is the node that was missing.
+    if (!std::exchange(node_known, true) && in_step_but_for_the_node) {
+      set_state(kNodes, true, "");
+    }
+    changes.set_node_addresses(parse_node_addresses(object));
   }
 
-  static std::string key_of(const Json& object) {
-    return text_at(object, "/metadata/namespace") + "/" + text_at(object, "/metadata/name");
+  /// The server is in step; with what it says of the node, are we?
+  void set_node_state(bool synced, const std::string& why) {
+    in_step_but_for_the_node = synced;
+    if (synced && !node_known) {
+      set_state(kNodes, false,
+                "the cluster has no node '" + node_name +
+                    "', so none of this node's pods is known and alerts carry no pod's name: give --node-name (in the "
+                    "manifest NODE_NAME, from spec.nodeName) the name that `kubectl get nodes` prints");
+    } else {
+      set_state(kNodes, synced, why);
+    }
   }
 
-  void set_state(std::size_t resource, bool synced, const std::string& why) {
+  void set_state(Resource resource, bool synced, const std::string& why) {
     bool tell = false;
     {
       const std::scoped_lock lock(mutex);
@@ -157,54 +147,69 @@ struct ClusterWatch::State {
     on_change();
   }
 
-  ResourceWatch::Handlers handlers(std::size_t resource) {
-    using Objects = std::vector<Json>;
-    ResourceWatch::Handlers take;
-    if (resource == 0) {
-      take.listed = [this](const Objects& objects, bool first, bool last) { list_pods(objects, first, last); };
-      take.upserted = [this](const Json& object) { upsert_pod(object); };
-      take.deleted = [this](const Json& object) { remove_pod(key_of(object)); };
-    } else if (resource == 1) {
-      take.listed = [this](const Objects& objects, bool first, bool last) { list_services(objects, first, last); };
-      take.upserted = [this](const Json& object) { upsert_service(object); };
-      take.deleted = [this](const Json& object) { remove_service(key_of(object)); };
-    } else {
-      take.listed = [this](const Objects& objects, bool, bool) {
-        std::ranges::for_each(objects, [this](const Json& object) { see_node(object); });
-      };
-      take.upserted = [this](const Json& object) { see_node(object); };
-      // A node that is gone takes its agent with it.
-      take.deleted = [](const Json&) {};
-    }
-    return {.listed =
-                [this, take](const Objects& objects, bool first, bool last) {
-                  take.listed(objects, first, last);
+  ResourceWatch::Handlers pod_handlers() {
+    return {.list_begun = [this] { known_pods.list_begun(); },
+            .upserted = told(kPods, [this](const Json& object) { upsert_pod(object); }),
+            .deleted = told(kPods, [this](const Json& object) { remove_pod(key_of(object)); }),
+            .list_ended =
+                [this] {
+                  std::ranges::for_each(known_pods.list_ended(), [this](const auto& key) { remove_pod(key); });
                   on_change();
                 },
-            .upserted =
-                [this, take](const Json& object) {
-                  take.upserted(object);
+            .state = [this](bool synced, const std::string& why) { set_state(kPods, synced, why); }};
+  }
+
+  ResourceWatch::Handlers service_handlers() {
+    return {.list_begun = [this] { known_services.list_begun(); },
+            .upserted = told(kServices, [this](const Json& object) { upsert_service(object); }),
+            .deleted = told(kServices, [this](const Json& object) { remove_service(key_of(object)); }),
+            .list_ended =
+                [this] {
+                  std::ranges::for_each(known_services.list_ended(), [this](const auto& key) { remove_service(key); });
                   on_change();
                 },
-            .deleted =
-                [this, take](const Json& object) {
-                  take.deleted(object);
-                  on_change();
-                },
-            .state = [this, resource](bool synced, const std::string& why) { set_state(resource, synced, why); }};
+            .state = [this](bool synced, const std::string& why) { set_state(kServices, synced, why); }};
+  }
+
+  ResourceWatch::Handlers node_handlers() {
+    return {.list_begun = [this] { node_known = false; },
+            .upserted = told(kNodes, [this](const Json& object) { see_node(object); }),
+            // A node that is gone takes its agent with it.
+            .deleted = [](const Json&) {},
+            .list_ended = [] {},
+            .state = [this](bool synced, const std::string& why) { set_node_state(synced, why); }};
+  }
+
+  std::function<void(const Json&)> told(Resource resource, std::function<void(const Json&)> take) {
+    return [this, resource, take = std::move(take)](const Json& object) {
+      if (object.is_null()) {
+        if (!std::exchange(passed_over.at(resource), true)) {
+          on_trouble(kResources.at(resource),
+                     std::string(kResources.at(resource)) + ": one is larger than any true one, and is passed over");
+        }
+        return;
+      }
+      take(object);
+      on_change();
+    };
   }
 };
 
 ClusterWatch::ClusterWatch(std::unique_ptr<State> state) : state_(std::move(state)) {}
-ClusterWatch::~ClusterWatch() = default;
+
+ClusterWatch::~ClusterWatch() {
+  // All at once, then one after the other.
+  for (const auto& watch : state_->watches) {
+    watch->stop();
+  }
+}
 
 Result<std::unique_ptr<ClusterWatch>> ClusterWatch::start(const ClusterAccess& access, const std::string& node_name,
                                                           OnChange on_change, OnTrouble on_trouble) {
   auto state = std::make_unique<State>();
+  state->node_name = node_name;
   state->on_change = std::move(on_change);
   state->on_trouble = std::move(on_trouble);
-  const std::array<std::string, kResources.size()> selectors{"spec.nodeName=" + node_name, "",
-                                                             "metadata.name=" + node_name};
   std::vector<std::unique_ptr<ApiClient>> clients;
   for (std::size_t resource = 0; resource < kResources.size(); resource++) {
     auto client = ApiClient::create(access);
@@ -213,35 +218,23 @@ Result<std::unique_ptr<ClusterWatch>> ClusterWatch::start(const ClusterAccess& a
     }
     clients.push_back(*std::move(client));
   }
-  for (std::size_t resource = 0; resource < kResources.size(); resource++) {
+  const auto watch = [&](Resource resource, const std::string& selector, bool may_be_refused,
+                         ResourceWatch::Handlers handlers) {
     ResourceWatch::Options options;
-    options.collection = {.path = std::string("/api/v1/") + kResources.at(resource),
-                          .field_selector = selectors.at(resource)};
+    options.collection = {.path = std::string("/api/v1/") + kResources.at(resource), .field_selector = selector};
+    options.selector_may_be_refused = may_be_refused;
     state->watches.push_back(
-        std::make_unique<ResourceWatch>(options, std::move(clients.at(resource)), state->handlers(resource)));
-  }
+        std::make_unique<ResourceWatch>(options, std::move(clients.at(resource)), std::move(handlers)));
+  };
+  watch(kPods, "spec.nodeName=" + node_name, false, state->pod_handlers());
+  // Kubernetes 1.31 and later; older ones refuse it.
+  watch(kServices, "spec.type=LoadBalancer", true, state->service_handlers());
+  watch(kNodes, "metadata.name=" + node_name, false, state->node_handlers());
   return std::unique_ptr<ClusterWatch>(new ClusterWatch(std::move(state)));
 }
 
 ClusterChanges ClusterWatch::take_changes() {
-  ClusterChanges changes;
-  const std::scoped_lock lock(state_->mutex);
-  for (auto& [key, pod] : state_->pods) {
-    changes.pods.push_back(std::move(pod));
-  }
-  for (auto& [key, ref] : state_->removed_pods) {
-    changes.removed_pods.push_back(std::move(ref));
-  }
-  for (auto& [key, service] : state_->services) {
-    changes.services.push_back(std::move(service));
-  }
-  changes.removed_services.assign(state_->removed_services.begin(), state_->removed_services.end());
-  changes.node_addresses = std::exchange(state_->node_addresses, std::nullopt);
-  state_->pods.clear();
-  state_->removed_pods.clear();
-  state_->services.clear();
-  state_->removed_services.clear();
-  return changes;
+  return state_->changes.take();
 }
 
 bool ClusterWatch::synced() const {

@@ -2,7 +2,11 @@
 #include "hairpind/kube/collection.hpp"
 
 #include <cctype>
+#include <chrono>
 #include <nlohmann/json.hpp>
+
+#include "json_reading.hpp"
+#include "list_reader.hpp"
 
 namespace hairpind {
 namespace {
@@ -24,23 +28,24 @@ std::string percent_encoded(std::string_view text) {
   return encoded;
 }
 
-std::string list_path(const Collection& collection, int page_size, const std::string& continuation) {
-  std::string path = collection.path + "?limit=" + std::to_string(page_size);
+// A whole collection may take its time, but not for ever: a server that drips would never be out of step.
+constexpr std::chrono::seconds kSilence{30};
+constexpr std::chrono::minutes kLongestList{5};
+
+std::string list_path(const Collection& collection, const ListOptions& options, const std::string& continuation) {
+  std::string path = collection.path + "?limit=" + std::to_string(options.page_size);
   if (!collection.field_selector.empty()) {
     path += "&fieldSelector=" + percent_encoded(collection.field_selector);
   }
   if (!continuation.empty()) {
     path += "&continue=" + percent_encoded(continuation);
+  } else if (!options.resource_version.empty()) {
+    path += "&resourceVersion=" + percent_encoded(options.resource_version);
   }
   return path;
 }
 
 }  // namespace
-
-std::string text_at(const Json& object, const char* pointer) {
-  const Json::json_pointer at(pointer);
-  return object.is_object() && object.contains(at) && object[at].is_string() ? object[at].get<std::string>() : "";
-}
 
 std::string watch_path(const Collection& collection, const std::string& resource_version) {
   // Shorter than any proxy's patience; the server ends the watch, and it goes on from where it was.
@@ -53,44 +58,50 @@ std::string watch_path(const Collection& collection, const std::string& resource
 }
 
 ApiRefusal refusal(const Collection& collection, const std::string& verb, const ApiClient::Response& response) {
-  const std::string message = text_at(Json::parse(response.body, nullptr, false), "/message");
+  const std::string message = text_at(parse_object(response.body).value_or(Json()), "/message");
   std::string why = collection.path + ": cannot " + verb + " (HTTP " + std::to_string(response.status) +
                     (message.empty() ? "" : ": " + message) + ")";
   if (response.status == 403) {
     why += "; the ClusterRole must allow it, see deploy/daemonset.yaml";
   }
-  return {.why = std::move(why), .retry_after = response.retry_after};
+  return {.why = std::move(why), .status = response.status, .retry_after = response.retry_after};
 }
 
-std::expected<std::string, ApiRefusal> list_collection(
-    ApiClient& client, const Collection& collection, int page_size,
-    const std::function<void(const std::vector<Json>& objects, bool first, bool last)>& on_page) {
+std::expected<std::string, ApiRefusal> list_collection(ApiClient& client, const Collection& collection,
+                                                       const ListOptions& options,
+                                                       const std::function<void(const Json& object)>& on_object) {
+  const auto failed = [&](const std::string& why) {
+    return std::unexpected(ApiRefusal{.why = collection.path + ": " + why, .status = 0, .retry_after = std::nullopt});
+  };
+  const auto until = std::chrono::steady_clock::now() + kLongestList;
   std::string continuation;
-  bool first = true;
   for (;;) {
-    const auto response = client.get(list_path(collection, page_size, continuation));
+    ListReader reader(on_object);
+    Result<void> read;
+    const auto response = client.stream(
+        list_path(collection, options, continuation), kSilence, [] {},
+        [&](std::string_view piece) {
+          read = std::chrono::steady_clock::now() < until ? reader.feed(piece)
+                                                          : fail("the list did not end within five minutes");
+          return read.has_value();
+        });
     if (!response) {
-      return std::unexpected(
-          ApiRefusal{.why = collection.path + ": " + response.error().message, .retry_after = std::nullopt});
+      return failed(response.error().message);
     }
     if (response->status != 200) {
       // 410 Gone between two pages too: the list begins anew.
       return std::unexpected(refusal(collection, "list", *response));
     }
-    const Json page = Json::parse(response->body, nullptr, false);
-    std::string version = text_at(page, "/metadata/resourceVersion");
-    if (page.is_discarded() || !page.contains("items") || version.empty()) {
-      return std::unexpected(
-          ApiRefusal{.why = collection.path + ": the answer is no list", .retry_after = std::nullopt});
+    if (!read) {
+      return failed(read.error().message);
     }
-    continuation = text_at(page, "/metadata/continue");
-    const Json& items = page["items"];
-    static const std::vector<Json> none;
-    // An empty list may be null.
-    on_page(items.is_array() ? items.get_ref<const Json::array_t&>() : none, first, continuation.empty());
-    first = false;
+    const auto frame = reader.frame();
+    if (!frame) {
+      return failed(frame.error().message);
+    }
+    continuation = text_at(*frame, "/metadata/continue");
     if (continuation.empty()) {
-      return version;
+      return text_at(*frame, "/metadata/resourceVersion");
     }
   }
 }

@@ -9,12 +9,13 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 
-#include "hairpind/kube/collection.hpp"
 #include "hairpind/kube/objects.hpp"
+#include "json_reading.hpp"
 
 namespace hairpind {
 namespace {
@@ -167,7 +168,11 @@ Manifests read_manifests(const std::vector<std::string>& paths) {
   Manifests manifests;
   for (const std::string& path : paths) {
     std::error_code error;
-    if (fs::is_directory(path, error)) {
+    if (path == "-") {
+      std::ostringstream text;
+      text << std::cin.rdbuf();
+      read_manifest(text.str(), "the standard input", manifests);
+    } else if (fs::is_directory(path, error)) {
       for (const std::string& file : files_below(path, manifests)) {
         read_file(file, manifests);
       }

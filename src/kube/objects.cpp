@@ -1,14 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hairpind/kube/objects.hpp"
 
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+
+#include "exec_credential.hpp"
 
 namespace hairpind {
 namespace {
 
 using Json = nlohmann::json;
+
+constexpr std::size_t kMostPorts = 64;      // AWS has 50 listeners a load balancer, the others fewer
+constexpr std::size_t kMostIngresses = 32;  // one for each zone and family
+constexpr std::size_t kMostAddresses = 16;  // of a pod
+constexpr std::size_t kMostLabelBytes = 4096;
+constexpr std::size_t kMostJudgedBytes = 4096;
+constexpr std::size_t kLongestAnnotation = 1024;
+
+// What the rules of core read begins with one of these.
+constexpr std::array<std::string_view, 17> kJudged{
+    "cloud.google.com/load-balancer-type",
+    "hairpind.dev/",
+    "io.cilium/",
+    "kube-vip.io/",
+    "kubernetes.io/elb.",
+    "lbipam.cilium.io/",
+    "metallb.io/",
+    "metallb.universe.tf/",
+    "networking.gke.io/",
+    "oci-network-load-balancer.oraclecloud.com/",
+    "oci.oraclecloud.com/",
+    "service.beta.kubernetes.io/",
+    "service.cilium.io/",
+    "service.cloud.tencent.com/",
+    "service.kubernetes.io/",
+    "load-balancer.hetzner.cloud/",
+    "loadbalancer.openstack.org/",
+};
 
 const Json& member(const Json& object, const char* key) {
   static const Json none;
@@ -35,14 +70,22 @@ bool truth(const Json& object, const char* key) {
   return value.is_boolean() && value.get<bool>();
 }
 
-std::map<std::string, std::string> string_map(const Json& object, const char* key) {
+/// The first of its entries, as many as fit into so many bytes.
+std::map<std::string, std::string> string_map(const Json& object, const char* key, std::size_t most_bytes) {
   std::map<std::string, std::string> result;
   const Json& map = member(object, key);
+  std::size_t bytes = 0;
   if (map.is_object()) {
     for (const auto& [name, value] : map.items()) {
-      if (value.is_string()) {
-        result.emplace(name, value.get<std::string>());
+      if (!value.is_string()) {
+        continue;
       }
+      const auto& content = value.get_ref<const std::string&>();
+      bytes += name.size() + content.size();
+      if (bytes > most_bytes) {
+        break;
+      }
+      result.emplace(name, content);
     }
   }
   return result;
@@ -81,7 +124,7 @@ std::string workload_of(const Json& metadata) {
 
 void add_address(const std::string& address, std::vector<IpAddress>& addresses) {
   if (const auto parsed = IpAddress::parse(address);
-      parsed && std::ranges::find(addresses, *parsed) == addresses.end()) {
+      parsed && addresses.size() < kMostAddresses && std::ranges::find(addresses, *parsed) == addresses.end()) {
     addresses.push_back(*parsed);
   }
 }
@@ -101,7 +144,7 @@ std::optional<Pod> parse_pod(const Json& object) {
   }
   pod.host_network = truth(spec, "hostNetwork");
   pod.node_name = text(spec, "nodeName");
-  pod.labels = string_map(metadata, "labels");
+  pod.labels = string_map(metadata, "labels", kMostLabelBytes);
   const std::string phase = text(status, "phase");
   pod.finished = phase == "Succeeded" || phase == "Failed";
   for_each(status, "conditions", [&](const Json& condition) {
@@ -115,7 +158,7 @@ std::optional<Pod> parse_pod(const Json& object) {
     for_each(container, "ports", [&](const Json& port) {
       const std::string protocol = text(port, "protocol");
       if (const std::uint16_t number = port_number(port, "containerPort");
-          number != 0 && (protocol.empty() || protocol == "TCP")) {
+          number != 0 && (protocol.empty() || protocol == "TCP") && pod.tcp_ports.size() < kMostPorts) {
         pod.tcp_ports.push_back(number);
       }
     });
@@ -127,19 +170,19 @@ std::optional<Service> parse_service(const Json& object) {
   const Json& metadata = member(object, "metadata");
   const Json& spec = member(object, "spec");
   Service service;
-  service.uid = text(metadata, "uid");
   service.namespace_name = text(metadata, "namespace");
   service.name = text(metadata, "name");
   if (service.name.empty()) {
     return std::nullopt;
   }
-  service.annotations = string_map(metadata, "annotations");
+  service.created = parse_time(text(metadata, "creationTimestamp")).value_or(std::chrono::sys_seconds());
+  service.annotations = string_map(metadata, "annotations", std::numeric_limits<std::size_t>::max());
   // The whole manifest once more, as kubectl apply leaves it: large, and nothing to us.
   service.annotations.erase("kubectl.kubernetes.io/last-applied-configuration");
   service.type = text(spec, "type");
   service.load_balancer_class = text(spec, "loadBalancerClass");
   service.external_traffic_policy = text(spec, "externalTrafficPolicy");
-  service.selector = string_map(spec, "selector");
+  service.selector = string_map(spec, "selector", kMostLabelBytes);
   for_each(spec, "ports", [&](const Json& entry) {
     ServicePort port;
     port.name = text(entry, "name");
@@ -148,15 +191,35 @@ std::optional<Service> parse_service(const Json& object) {
     }
     port.port = port_number(entry, "port");
     port.node_port = port_number(entry, "nodePort");
-    if (port.port != 0) {
+    if (port.port != 0 && service.ports.size() < kMostPorts) {
       service.ports.push_back(std::move(port));
     }
   });
   for_each(member(member(object, "status"), "loadBalancer"), "ingress", [&](const Json& entry) {
-    service.ingress.push_back(
-        {.ip = text(entry, "ip"), .hostname = text(entry, "hostname"), .ip_mode = text(entry, "ipMode")});
+    if (service.ingress.size() < kMostIngresses) {
+      service.ingress.push_back(
+          {.ip = text(entry, "ip"), .hostname = text(entry, "hostname"), .ip_mode = text(entry, "ipMode")});
+    }
   });
   return service;
+}
+
+void keep_what_is_judged(Service& service) {
+  std::size_t bytes = 0;
+  std::map<std::string, std::string> kept;
+  for (auto& [name, value] : service.annotations) {
+    if (std::ranges::none_of(kJudged, [&](std::string_view prefix) { return name.starts_with(prefix); })) {
+      continue;
+    }
+    value.resize(std::min(value.size(), kLongestAnnotation));
+    value.shrink_to_fit();
+    bytes += name.size() + value.size();
+    if (bytes > kMostJudgedBytes) {
+      break;
+    }
+    kept.emplace(name, std::move(value));
+  }
+  service.annotations = std::move(kept);
 }
 
 std::set<IpAddress> parse_node_addresses(const Json& object) {

@@ -2,42 +2,104 @@
 #include "hairpind/kube/resource_watch.hpp"
 
 #include <algorithm>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <random>
+#include <string_view>
+#include <thread>
 #include <utility>
+
+#include "backoff.hpp"
+#include "json_reading.hpp"
+#include "list_reader.hpp"
 
 namespace hairpind {
 namespace {
 
 using Json = nlohmann::json;
 
-// One line of a watch is one object. The API server refuses objects beyond etcd's limit of 1.5 MiB by default; one
-// that is much larger is no object, and memory is not for the server to fill.
-constexpr std::size_t kLongestLine = 16U << 20U;
+// One line of a watch is one object and a few words around it.
+constexpr std::size_t kLongestLine = ListReader::kLongestObject + 1024;
 
 }  // namespace
 
-ResourceWatch::ResourceWatch(Options options, std::unique_ptr<ApiClient> client, Handlers handlers)
-    : options_(std::move(options)),
-      client_(std::move(client)),
-      handlers_(std::move(handlers)),
-      backoff_(options_.first_backoff),
-      thread_([this] { run(); }) {}
+class ResourceWatch::Worker {
+ public:
+  Worker(Options options, std::unique_ptr<ApiClient> client, Handlers handlers)
+      : options_(std::move(options)),
+        client_(std::move(client)),
+        handlers_(std::move(handlers)),
+        collection_(options_.collection),
+        backoff_(options_.first_backoff, options_.longest_backoff, options_.start_jitter),
+        thread_([this] { run(); }) {}
 
-ResourceWatch::~ResourceWatch() {
-  {
-    const std::scoped_lock lock(mutex_);
-    stopping_ = true;
+  ~Worker() {
+    stop();
+    thread_.join();
   }
-  stop_requested_.notify_all();
-  client_->stop();
-  thread_.join();
-}
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
 
-void ResourceWatch::run() {
-  const auto stopping = [this] {
+  void stop() {
+    {
+      const std::scoped_lock lock(mutex_);
+      stopping_ = true;
+    }
+    stop_requested_.notify_all();
+    client_->stop();
+  }
+
+ private:
+  enum class Ended : std::uint8_t { kClosed, kExpired, kFailed };
+
+  void run();
+  bool list();
+  Ended watch();
+  /// A piece of a watch: some lines, and the beginning of another.
+  std::optional<Ended> take_piece(std::string_view piece);
+  std::optional<Ended> handle_line(std::string_view line);
+  void failed(const ApiRefusal& refusal);
+  void failed(const std::string& why);
+  void wait_before_retry();
+  bool stopping() {
     const std::scoped_lock lock(mutex_);
     return stopping_;
-  };
+  }
+
+  const Options options_;
+  const std::unique_ptr<ApiClient> client_;
+  const Handlers handlers_;
+
+  // The thread's own.
+  Collection collection_;  ///< without the selector, where the server refused it
+  std::string list_from_ = "0";
+  std::string resource_version_;
+  std::string line_;            ///< of the watch, as far as it has come; of one that is being passed over, nothing
+  std::size_t line_bytes_ = 0;  ///< all of it
+  Backoff backoff_;
+  std::optional<std::chrono::seconds> asked_to_wait_;
+  std::mt19937 random_{std::random_device{}()};
+
+  std::mutex mutex_;
+  std::condition_variable stop_requested_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+ResourceWatch::ResourceWatch(Options options, std::unique_ptr<ApiClient> client, Handlers handlers)
+    : worker_(std::make_unique<Worker>(std::move(options), std::move(client), std::move(handlers))) {}
+
+ResourceWatch::~ResourceWatch() = default;
+
+void ResourceWatch::stop() {
+  worker_->stop();
+}
+
+void ResourceWatch::Worker::run() {
   while (!stopping()) {
     if (!list()) {
       wait_before_retry();
@@ -55,56 +117,58 @@ void ResourceWatch::run() {
   }
 }
 
-void ResourceWatch::failed(const ApiRefusal& refusal) {
+void ResourceWatch::Worker::failed(const ApiRefusal& refusal) {
   asked_to_wait_ = refusal.retry_after;
   handlers_.state(false, refusal.why);
 }
 
-void ResourceWatch::failed(const std::string& why) {
-  failed({.why = options_.collection.path + ": " + why, .retry_after = std::nullopt});
+void ResourceWatch::Worker::failed(const std::string& why) {
+  failed({.why = collection_.path + ": " + why, .status = 0, .retry_after = std::nullopt});
 }
 
-void ResourceWatch::wait_before_retry() {
-  // Full jitter over the upper half, so that the agents of a cluster do not come back all at once.
-  std::uniform_int_distribution<std::int64_t> jitter(backoff_.count() / 2, backoff_.count());
-  std::chrono::milliseconds wait(jitter(random_));
-  if (asked_to_wait_) {
-    wait = std::clamp<std::chrono::milliseconds>(*asked_to_wait_, wait, options_.longest_backoff);
+void ResourceWatch::Worker::wait_before_retry() {
+  std::chrono::milliseconds wait = backoff_.next(random_);
+  if (const auto asked = std::exchange(asked_to_wait_, std::nullopt)) {
+    wait = std::clamp<std::chrono::milliseconds>(*asked, wait, std::max(wait, options_.longest_backoff));
   }
-  asked_to_wait_.reset();
-  backoff_ = std::min(backoff_ * 2, options_.longest_backoff);
   std::unique_lock lock(mutex_);
   stop_requested_.wait_for(lock, wait, [this] { return stopping_; });
 }
 
-bool ResourceWatch::list() {
-  auto version = list_collection(*client_, options_.collection, options_.page_size, handlers_.listed);
+bool ResourceWatch::Worker::list() {
+  handlers_.list_begun();
+  const ListOptions how{.page_size = options_.page_size, .resource_version = list_from_};
+  collection_ = options_.collection;
+  auto version = list_collection(*client_, collection_, how, handlers_.upserted);
+  if (!version && version.error().status == 400 && options_.selector_may_be_refused) {
+    collection_.field_selector.clear();
+    handlers_.list_begun();
+    version = list_collection(*client_, collection_, how, handlers_.upserted);
+  }
   if (!version) {
+    // The version may be gone, or unheard of at this server: then the newest state, whatever it costs.
+    if (version.error().status == 410 || version.error().status == 504) {
+      list_from_.clear();
+    }
     failed(version.error());
     return false;
   }
+  handlers_.list_ended();
   resource_version_ = *std::move(version);
+  // Never again something older than what has been told.
+  list_from_ = resource_version_;
+  backoff_.started();
   return true;
 }
 
-ResourceWatch::Ended ResourceWatch::watch() {
-  std::string pending;
+ResourceWatch::Worker::Ended ResourceWatch::Worker::watch() {
+  line_.clear();
+  line_bytes_ = 0;
   std::optional<Ended> ended;
   const auto response = client_->stream(
-      watch_path(options_.collection, resource_version_), options_.silence, [this] { handlers_.state(true, ""); },
+      watch_path(collection_, resource_version_), options_.silence, [this] { handlers_.state(true, ""); },
       [&](std::string_view piece) {
-        pending += piece;
-        std::size_t start = 0;
-        for (std::size_t end = pending.find('\n'); end != std::string::npos && !ended;
-             end = pending.find('\n', start)) {
-          ended = handle_line(std::string_view(pending).substr(start, end - start));
-          start = end + 1;
-        }
-        pending.erase(0, start);
-        if (pending.size() > kLongestLine) {
-          failed("an object larger than " + std::to_string(kLongestLine >> 20U) + " MiB");
-          ended = Ended::kExpired;
-        }
+        ended = take_piece(piece);
         return !ended;
       });
   if (ended) {
@@ -115,20 +179,55 @@ ResourceWatch::Ended ResourceWatch::watch() {
     return Ended::kFailed;
   }
   if (response->status == 410) {
+    list_from_.clear();
     return Ended::kExpired;
   }
   if (response->status != 200) {
-    failed(refusal(options_.collection, "watch", *response));
+    failed(refusal(collection_, "watch", *response));
     return Ended::kFailed;
   }
   return Ended::kClosed;
 }
 
-std::optional<ResourceWatch::Ended> ResourceWatch::handle_line(std::string_view line) {
+std::optional<ResourceWatch::Worker::Ended> ResourceWatch::Worker::take_piece(std::string_view piece) {
+  while (!piece.empty()) {
+    const std::size_t end = piece.find('\n');
+    const std::string_view part = piece.substr(0, end);
+    piece.remove_prefix(std::min(part.size() + 1, piece.size()));
+    line_bytes_ += part.size();
+    if (line_bytes_ <= kLongestLine) {
+      line_ += part;
+    } else {
+      line_ = std::string();
+    }
+    if (line_bytes_ > ListReader::kLongestPassedOver) {
+      failed("an object larger than " + std::to_string(ListReader::kLongestPassedOver >> 20U) + " MiB");
+      return Ended::kExpired;
+    }
+    if (end == std::string_view::npos) {
+      break;
+    }
+    const bool kept = std::exchange(line_bytes_, 0) <= kLongestLine;
+    const std::string line = std::exchange(line_, {});
+    if (!kept) {
+      handlers_.upserted(Json());
+    } else if (const auto ended = handle_line(line)) {
+      return ended;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<ResourceWatch::Worker::Ended> ResourceWatch::Worker::handle_line(std::string_view line) {
   if (line.empty()) {
     return std::nullopt;
   }
-  const Json event = Json::parse(line, nullptr, false);
+  const auto parsed = parse_object(line);
+  if (!parsed && parsed.error() == ParseFault::kTooLarge) {
+    handlers_.upserted(Json());
+    return std::nullopt;
+  }
+  const Json event = parsed.value_or(Json());
   const std::string type = text_at(event, "/type");
   const auto object = event.is_object() ? event.find("object") : event.end();
   if (type.empty() || object == event.end()) {
@@ -138,10 +237,12 @@ std::optional<ResourceWatch::Ended> ResourceWatch::handle_line(std::string_view 
   }
   if (type == "ERROR") {
     // Most of all 410 Gone: the version is too old to go on from.
+    list_from_.clear();
     return Ended::kExpired;
   }
   if (const std::string version = text_at(*object, "/metadata/resourceVersion"); !version.empty()) {
     resource_version_ = version;
+    list_from_ = version;
   }
   if (type == "ADDED" || type == "MODIFIED") {
     handlers_.upserted(*object);
@@ -149,7 +250,7 @@ std::optional<ResourceWatch::Ended> ResourceWatch::handle_line(std::string_view 
     handlers_.deleted(*object);
   }
   // A server that sends events is well again.
-  backoff_ = options_.first_backoff;
+  backoff_.reset();
   return std::nullopt;
 }
 

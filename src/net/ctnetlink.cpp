@@ -13,6 +13,8 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 
 namespace hairpind {
 namespace {
@@ -20,6 +22,7 @@ namespace {
 // There as soon as, and for as long as, nf_conntrack is loaded.
 constexpr const char* kConntrackLoaded = "/proc/sys/net/netfilter/nf_conntrack_max";
 constexpr std::size_t kMessageBuffer = 8192;
+constexpr std::uint32_t kSequence = 1;
 
 struct ConntrackDeleter {
   void operator()(nf_conntrack* entry) const { nfct_destroy(entry); }
@@ -72,29 +75,15 @@ int on_entry(const nlmsghdr* header, void* context) {
 
 }  // namespace
 
-void Ctnetlink::SocketDeleter::operator()(mnl_socket* socket) const {
-  mnl_socket_close(socket);
-}
-
-Result<void> Ctnetlink::open() {
-  // The kernel answers while it takes the question in, so that there is never a wait for it.
-  socket_.reset(mnl_socket_open2(NETLINK_NETFILTER, SOCK_NONBLOCK | SOCK_CLOEXEC));
-  if (!socket_ || mnl_socket_bind(socket_.get(), 0, MNL_SOCKET_AUTOPID) < 0) {
-    const int error = errno;
-    socket_.reset();
-    return fail_errno("open a ctnetlink socket", error);
-  }
-  return {};
-}
-
 Result<Conntrack> Ctnetlink::lookup(const ConntrackQuery& query) {
   if (access(kConntrackLoaded, F_OK) != 0) {
     return Conntrack::kUnchecked;
   }
-  if (!socket_) {
-    if (auto opened = open(); !opened) {
-      return std::unexpected(opened.error());
-    }
+  // The kernel answers while it takes the question in, so that there is never a wait for it.
+  const std::unique_ptr<mnl_socket, decltype(&mnl_socket_close)> socket(
+      mnl_socket_open2(NETLINK_NETFILTER, SOCK_NONBLOCK | SOCK_CLOEXEC), &mnl_socket_close);
+  if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) {
+    return fail_errno("open a ctnetlink socket", errno);
   }
   const std::string what = "look up " + query.client.to_string() + " -> " + query.load_balancer.to_string() +
                            " in conntrack by netlink (CAP_NET_ADMIN and the module nf_conntrack_netlink are needed)";
@@ -103,20 +92,20 @@ Result<Conntrack> Ctnetlink::lookup(const ConntrackQuery& query) {
   header->nlmsg_type = (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_GET;
   // Acknowledged, so that the end of the answer is known.
   header->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-  header->nlmsg_seq = ++sequence_;
+  header->nlmsg_seq = kSequence;
   auto* const general = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(nfgenmsg)));
   general->nfgen_family = query.client.address.is_v4() ? AF_INET : AF_INET6;
   general->version = NFNETLINK_V0;
   if (nfct_nlmsg_build(header, original_tuple(query).get()) < 0 ||
-      mnl_socket_sendto(socket_.get(), header, header->nlmsg_len) < 0) {
+      mnl_socket_sendto(socket.get(), header, header->nlmsg_len) < 0) {
     return fail_errno(what, errno);
   }
   Reading reading{.query = query};
   for (;;) {
-    const auto received = mnl_socket_recvfrom(socket_.get(), buffer.data(), buffer.size());
+    const auto received = mnl_socket_recvfrom(socket.get(), buffer.data(), buffer.size());
     const int state = received < 0 ? MNL_CB_ERROR
-                                   : mnl_cb_run(buffer.data(), static_cast<std::size_t>(received), sequence_,
-                                                mnl_socket_get_portid(socket_.get()), on_entry, &reading);
+                                   : mnl_cb_run(buffer.data(), static_cast<std::size_t>(received), kSequence,
+                                                mnl_socket_get_portid(socket.get()), on_entry, &reading);
     if (state == MNL_CB_STOP) {
       return reading.conntrack;
     }
@@ -125,8 +114,6 @@ Result<Conntrack> Ctnetlink::lookup(const ConntrackQuery& query) {
       if (error == ENOENT) {
         return Conntrack::kNoEntry;
       }
-      // What may still be in it would be taken for the next answer.
-      socket_.reset();
       return fail_errno(what, error);
     }
   }

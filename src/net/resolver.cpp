@@ -14,6 +14,8 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <span>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -85,6 +87,7 @@ class Resolver::Worker {
     Clock::time_point due;  ///< asked for again; while it is not being asked for, it is in due_ too
     bool asking = false;
     bool failing = false;
+    bool crowded = false;  ///< has more addresses than are kept; told once
     std::map<IpAddress, Clock::time_point> last_answered;
     std::set<IpAddress> told;
   };
@@ -225,6 +228,11 @@ class Resolver::Worker {
     }
     ask_at(*found, now + std::max(ttl, options_.shortest_ttl));
     std::erase_if(host.last_answered, [&](const auto& seen) { return now - seen.second > options_.grace; });
+    const std::size_t left_out = keep_newest(host);
+    if (!std::exchange(host.crowded, left_out > 0) && left_out > 0) {
+      on_error_(name, "DNS: it has more than " + std::to_string(options_.most_addresses) +
+                          " addresses; the newest of them are watched");
+    }
     std::set<IpAddress> addresses;
     for (const auto& [address, last] : host.last_answered) {
       addresses.insert(address);
@@ -233,6 +241,26 @@ class Resolver::Worker {
       host.told = addresses;
       on_change_({.name = name, .addresses = std::move(addresses)});
     }
+  }
+
+  /// Leaves a name no more addresses than its share, the newest, and of those the ones that are watched already: a zone
+  /// that answers with others each time must not take the room of the rest. Returns how many had to go.
+  std::size_t keep_newest(Host& host) const {
+    auto& seen = host.last_answered;
+    if (seen.size() <= options_.most_addresses) {
+      return 0;
+    }
+    std::vector<std::map<IpAddress, Clock::time_point>::iterator> order;
+    for (auto each = seen.begin(); each != seen.end(); ++each) {
+      order.push_back(each);
+    }
+    std::ranges::stable_sort(order, [&](const auto& a, const auto& b) {
+      return std::pair(a->second, host.told.contains(a->first)) > std::pair(b->second, host.told.contains(b->first));
+    });
+    for (const auto& each : std::span(order).subspan(options_.most_addresses)) {
+      seen.erase(each);
+    }
+    return order.size() - options_.most_addresses;
   }
 
   [[nodiscard]] int timeout_ms() const {

@@ -51,6 +51,9 @@ Json load_balancer(const Alert& alert) {
     if (!ref->hostname.empty()) {
       json["hostname"] = ref->hostname;
     }
+    if (!alert.load_balancer_rivals.empty()) {
+      json["also_published_by"] = alert.load_balancer_rivals;
+    }
   }
   return json;
 }

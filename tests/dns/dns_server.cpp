@@ -43,8 +43,14 @@ void DnsServer::set(Answer answer, const std::string& name) {
 
 DnsServer::Answer DnsServer::answer_for(const std::string& name) {
   const std::scoped_lock lock(mutex_);
+  asked_[name]++;
   const auto found = answers_.find(name);
   return found == answers_.end() ? answers_.at("") : found->second;
+}
+
+int DnsServer::questions(const std::string& name) {
+  const std::scoped_lock lock(mutex_);
+  return asked_[name];
 }
 
 void DnsServer::serve() {

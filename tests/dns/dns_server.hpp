@@ -36,6 +36,7 @@ class DnsServer {
   [[nodiscard]] std::string servers() const { return "127.0.0.1:" + std::to_string(port_); }
   /// How many there have been, whatever was answered.
   [[nodiscard]] int questions() const { return questions_; }
+  [[nodiscard]] int questions(const std::string& name);
 
  private:
   void serve();
@@ -45,6 +46,7 @@ class DnsServer {
   std::uint16_t port_ = 0;
   std::mutex mutex_;
   std::map<std::string, Answer> answers_{{"", {}}};
+  std::map<std::string, int> asked_;  ///< by name
   std::atomic<int> questions_{0};
   std::atomic<bool> stopping_{false};
   std::thread thread_;

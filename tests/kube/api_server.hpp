@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "certificates.hpp"
+#include "faults.hpp"
 
 namespace hairpind::testing {
 
@@ -21,16 +22,6 @@ struct ApiServerOptions {
   std::string user = "system:serviceaccount:hairpind:hairpind";  ///< whom the token stands for
   Certificates certificates = make_certificates();
   std::chrono::milliseconds bookmark_interval{60000};  ///< as the real server's
-};
-
-/// Each lasts until set otherwise.
-struct Faults {
-  bool token_rejected = false;    ///< 401 to every request
-  bool drop_connections = false;  ///< neither handshakes nor requests get an answer; open watches stay
-  bool stall_requests = false;    ///< requests get no answer and stay open; open watches stay
-  bool stall_watches = false;     ///< nothing more is sent in any watch, not even its end
-  bool cut_watch_lines = false;   ///< watches are sent in small pieces, cut anywhere, each in a TLS record of its own
-  std::size_t page_size = 0;      ///< lists come in pages of so many, or fewer if asked for; 0: only if asked for
 };
 
 /// The part of a Kubernetes API server that a client sees which reads pods, services, nodes and namespaces; kubectl
@@ -88,6 +79,8 @@ class ApiServer {
   [[nodiscard]] std::vector<std::string> targets() const;
   [[nodiscard]] std::size_t count_of(const std::string& request) const;
   void forget_requests();
+  /// Answers that went out by gzip.
+  [[nodiscard]] std::size_t compressed() const;
 
  private:
   struct State;

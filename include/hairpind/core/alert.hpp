@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "hairpind/core/event.hpp"
 #include "hairpind/core/kubernetes.hpp"
@@ -53,7 +55,8 @@ struct Alert {
   std::optional<PodRef> responder_pod;
   std::optional<PodRef> backend_pod;
   std::optional<LoadBalancerRef> load_balancer_service;
-  std::optional<std::string> node_port_service;  ///< "namespace/name" of the Service whose node port answered
+  std::vector<std::string> load_balancer_rivals;  ///< other Services that publish it too: it is ambiguous
+  std::optional<std::string> node_port_service;   ///< "namespace/name" of the Service whose node port answered
 
   std::uint32_t syn_isn = 0;
   std::optional<std::uint32_t> synack_ack;

@@ -11,6 +11,7 @@
 
 #include "hairpind/core/address.hpp"
 #include "hairpind/core/alert.hpp"
+#include "hairpind/core/event.hpp"
 #include "hairpind/core/frontend.hpp"
 #include "hairpind/core/kubernetes.hpp"
 
@@ -44,17 +45,24 @@ struct WatchChanges {
 /// Pure: time comes in as arguments. Not thread safe; owned by the event loop.
 class Cluster {
  public:
-  /// A pod that is gone keeps its name for so long: its last connections are still being told of.
+  /// A pod that is gone keeps its address for so long: its last packets are still under way.
   static constexpr std::chrono::seconds kGrace{60};
 
-  void apply(const ClusterChanges& changes, WallTime now);
+  Cluster() = default;
+  Cluster(const Cluster&) = delete;
+  Cluster& operator=(const Cluster&) = delete;
+
+  void apply(const ClusterChanges& changes, MonotonicTime now);
   /// The addresses of one host name, as DNS has them now; kept while a Service publishes the name.
   void set_resolution(const std::string& hostname, const std::set<IpAddress>& addresses);
 
   /// The pod that had this address when the SYN was sent; on the node's own address, the host-network pod that
   /// declares the port.
-  [[nodiscard]] std::optional<PodRef> pod_at(const Endpoint& endpoint, WallTime time) const;
-  [[nodiscard]] const LoadBalancerRef* load_balancer_at(const Endpoint& endpoint) const;
+  [[nodiscard]] std::optional<PodRef> pod_at(const Endpoint& endpoint, MonotonicTime time) const;
+  /// The Service that publishes this address and port; of several the oldest, which nobody can become afterwards.
+  [[nodiscard]] std::optional<LoadBalancerRef> load_balancer_at(const Endpoint& endpoint) const;
+  /// The others that publish it too, oldest first: whose it is in truth the API does not say.
+  [[nodiscard]] std::vector<std::string> rivals_at(const Endpoint& endpoint) const;
   /// The Service with this node port.
   [[nodiscard]] const Service* service_with_node_port(std::uint16_t node_port) const;
   [[nodiscard]] const Service* service(const std::string& full_name) const;
@@ -68,30 +76,33 @@ class Cluster {
  private:
   struct Tenancy {
     PodRef pod;
-    WallTime since;
-    std::optional<WallTime> until;  ///< gone since; kept for kGrace
+    MonotonicTime since;                 ///< when it was first told with this address
+    std::optional<MonotonicTime> until;  ///< gone since; kept for kGrace
   };
-  struct KnownPod {
-    Pod pod;
-    WallTime since;
+  /// A Service that publishes an address: itself, or by a host name (else null). Both live in the maps below.
+  struct Claim {
+    const Service* service;
+    const std::string* hostname;
+
+    auto operator<=>(const Claim&) const = default;
+    [[nodiscard]] bool older_than(const Claim& other) const;
   };
 
-  void upsert_pod(const Pod& pod, WallTime now);
-  void remove_pod(const PodRef& ref, WallTime now);
-  void leave(const IpAddress& address, const PodRef& ref, WallTime now);
-  void forget_gone(WallTime now);
+  void upsert_pod(const Pod& pod, MonotonicTime now);
+  void remove_pod(const PodRef& ref, MonotonicTime now);
+  void leave(const IpAddress& address, const PodRef& ref, MonotonicTime now);
+  void forget_gone(MonotonicTime now);
   void index(const Service& service);
   void unindex(const Service& service);
   [[nodiscard]] std::set<IpAddress> addresses_of(const std::string& hostname) const;
-  void add_frontends(const Service& service, const IpAddress& address, const std::string& hostname);
-  void remove_frontends(const Service& service, const IpAddress& address, const std::string& hostname);
+  void add_frontends(const Claim& claim, const IpAddress& address);
+  void remove_frontends(const Claim& claim, const IpAddress& address);
 
-  std::map<std::pair<std::string, std::string>, KnownPod> pods_;  ///< by namespace and name
-  std::map<IpAddress, std::vector<Tenancy>> tenancies_;           ///< newest last
-  bool seen_pods_ = false;
+  std::map<std::pair<std::string, std::string>, Pod> pods_;  ///< by namespace and name
+  std::map<IpAddress, std::vector<Tenancy>> tenancies_;      ///< newest last
   std::set<IpAddress> node_addresses_;
   std::map<std::string, Service> services_;                         ///< by full name
-  std::map<Endpoint, std::set<LoadBalancerRef>> load_balancers_;    ///< two Services may share an address
+  std::map<Endpoint, std::vector<Claim>> load_balancers_;           ///< oldest first: two Services may share an address
   std::map<std::uint16_t, std::set<std::string>> node_ports_;       ///< -> full names
   std::map<std::string, std::set<std::string>> hostname_services_;  ///< -> full names
   std::map<std::string, std::set<IpAddress>> resolutions_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -55,11 +56,11 @@ struct ServiceIngress {
 
 /// The part of a v1 Service that hairpind uses.
 struct Service {
-  std::string uid;
   std::string namespace_name;
   std::string name;
-  std::string type;                 ///< ClusterIP, NodePort, LoadBalancer, ExternalName
-  std::string load_balancer_class;  ///< spec.loadBalancerClass
+  std::chrono::sys_seconds created{};  ///< by the API server's clock; its epoch where not known
+  std::string type;                    ///< ClusterIP, NodePort, LoadBalancer, ExternalName
+  std::string load_balancer_class;     ///< spec.loadBalancerClass
   std::string external_traffic_policy;
   std::map<std::string, std::string> annotations;
   std::map<std::string, std::string> selector;

@@ -13,12 +13,13 @@
 
 namespace hairpind {
 
-/// GET requests to one API server. One request at a time; stop() may come from another thread.
+/// GET requests to one API server, which is not trusted with memory: heads, bodies that are kept, and what gzip makes
+/// of them are bounded. One request at a time; stop() may come from another thread. The process ignores SIGPIPE.
 class ApiClient {
  public:
   struct Response {
     int status = 0;
-    std::string body;                                 ///< of a stream that is not 200, too
+    std::string body;                                 ///< of a stream that is not 200, its beginning
     std::optional<std::chrono::seconds> retry_after;  ///< what the server asked for
   };
   /// Gets each piece of the body as it comes; false ends the request.
@@ -29,17 +30,18 @@ class ApiClient {
   ApiClient(const ApiClient&) = delete;
   ApiClient& operator=(const ApiClient&) = delete;
 
-  /// Any HTTP status is a response; an error is a server that cannot be reached or trusted, or goes silent.
+  /// Any HTTP status is a response; an error is a server that cannot be reached or trusted, goes silent, or sends a
+  /// body beyond 4 MiB.
   Result<Response> get(const std::string& path);
   /// The same with the body of a 200 in pieces; `silence` is how long the server may send nothing, `on_open` is called
   /// when it has agreed, before the first piece.
-  Result<Response> stream(const std::string& path, std::chrono::seconds silence, const std::function<void()>& on_open,
-                          const OnPiece& on_piece);
-  /// Ends the request in progress and all later ones with an error.
+  Result<Response> stream(const std::string& path, std::chrono::milliseconds silence,
+                          const std::function<void()>& on_open, const OnPiece& on_piece);
+  /// Ends the request in progress at once, and all later ones, with an error.
   void stop();
 
  private:
-  struct Connection;
+  class Connection;
   explicit ApiClient(std::unique_ptr<Connection> connection);
   std::unique_ptr<Connection> connection_;
 };

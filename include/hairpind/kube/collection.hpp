@@ -8,7 +8,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "hairpind/kube/api_client.hpp"
 
@@ -23,20 +22,27 @@ struct Collection {
 /// Why the API server did not do as asked.
 struct ApiRefusal {
   std::string why;                                  ///< for a person; names the collection
+  int status = 0;                                   ///< of HTTP; 0: there was no answer
   std::optional<std::chrono::seconds> retry_after;  ///< what the server asked for
 };
 
 ApiRefusal refusal(const Collection& collection, const std::string& verb, const ApiClient::Response& response);
 
-/// Gets all objects, in pages; the result is the resourceVersion to watch from.
+/// How a list is asked for.
+struct ListOptions {
+  int page_size = 500;
+  /// The oldest state that will do: "0" whatever the server has at hand, which costs it least and may be a little old;
+  /// "" the very newest, which costs it most.
+  std::string resource_version = "0";
+};
+
+/// Gets all objects, one by one as they come, null for one that is larger than any true one; the result is the
+/// resourceVersion to watch from. After an error some may have been told.
 std::expected<std::string, ApiRefusal> list_collection(
-    ApiClient& client, const Collection& collection, int page_size,
-    const std::function<void(const std::vector<nlohmann::json>& objects, bool first, bool last)>& on_page);
+    ApiClient& client, const Collection& collection, const ListOptions& options,
+    const std::function<void(const nlohmann::json& object)>& on_object);
 
 /// The path and query of a watch that goes on from `resource_version`.
 std::string watch_path(const Collection& collection, const std::string& resource_version);
-
-/// The string at a JSON pointer, empty if there is none.
-std::string text_at(const nlohmann::json& object, const char* pointer);
 
 }  // namespace hairpind

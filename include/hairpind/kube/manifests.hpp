@@ -19,7 +19,7 @@ struct Manifests {
 void read_manifest(const std::string& text, const std::string& name, Manifests& into);
 
 /// Reads YAML and JSON files, several documents in one, Lists taken apart; of a directory, all *.yaml, *.yml and
-/// *.json below it. Whatever cannot be read is noted, and the rest read on.
+/// *.json below it. "-" is the standard input. Whatever cannot be read is noted, and the rest read on.
 Manifests read_manifests(const std::vector<std::string>& paths);
 
 }  // namespace hairpind

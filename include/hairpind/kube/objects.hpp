@@ -11,9 +11,13 @@
 namespace hairpind {
 
 /// What hairpind uses of a v1 object. Unknown fields are ignored, fields of the wrong type count as absent; nullopt
-/// for what has no name and so is no object at all.
+/// for what has no name and so is no object at all. Lists and maps are cut to what a true object needs: 64 ports, 32
+/// published addresses, 4 KiB of labels.
 std::optional<Pod> parse_pod(const nlohmann::json& object);
 std::optional<Service> parse_service(const nlohmann::json& object);
+/// Leaves of a Service's annotations those that some rule reads (core/preservation), cut to a length: whoever may
+/// create Services must not be able to fill the memory of all agents, nor their alerts.
+void keep_what_is_judged(Service& service);
 /// status.addresses[] of a v1 Node that are addresses.
 std::set<IpAddress> parse_node_addresses(const nlohmann::json& object);
 

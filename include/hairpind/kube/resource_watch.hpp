@@ -1,21 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <nlohmann/json_fwd.hpp>
-#include <optional>
-#include <random>
 #include <string>
-#include <string_view>
-#include <thread>
-#include <vector>
 
-#include "hairpind/core/error.hpp"
 #include "hairpind/kube/api_client.hpp"
 #include "hairpind/kube/collection.hpp"
 
@@ -27,20 +18,26 @@ class ResourceWatch {
  public:
   /// Called from the watch's thread.
   struct Handlers {
-    /// The whole collection, page by page; `last` with the final one. What is on no page is gone.
-    std::function<void(const std::vector<nlohmann::json>& objects, bool first, bool last)> listed;
+    /// The whole collection begins: what is not told until list_ended() is gone. It may begin anew before it ends.
+    std::function<void()> list_begun;
+    /// Null for an object that is larger than any true one, and so has been passed over.
     std::function<void(const nlohmann::json& object)> upserted;
     std::function<void(const nlohmann::json& object)> deleted;
+    std::function<void()> list_ended;
     /// In step with the server, or not any more and why.
     std::function<void(bool synced, const std::string& why)> state;
   };
   struct Options {
     Collection collection;
+    /// The server may be too old to know the field selector: then all is asked for.
+    bool selector_may_be_refused = false;
     int page_size = 500;
     std::chrono::milliseconds first_backoff{500};
     std::chrono::milliseconds longest_backoff{30000};
+    /// Where the first try fails, the second comes within so long.
+    std::chrono::milliseconds start_jitter{10000};
     /// A watch on which nothing comes for so long, not even a bookmark, is taken for dead and begun again.
-    std::chrono::seconds silence{75};
+    std::chrono::milliseconds silence{75000};
   };
 
   ResourceWatch(Options options, std::unique_ptr<ApiClient> client, Handlers handlers);
@@ -48,31 +45,12 @@ class ResourceWatch {
   ResourceWatch(const ResourceWatch&) = delete;
   ResourceWatch& operator=(const ResourceWatch&) = delete;
 
+  /// Does not wait: several can be stopped before each is destroyed, which does.
+  void stop();
+
  private:
-  enum class Ended : std::uint8_t { kClosed, kExpired, kFailed };
-
-  void run();
-  bool list();
-  Ended watch();
-  std::optional<Ended> handle_line(std::string_view line);
-  void failed(const ApiRefusal& refusal);
-  void failed(const std::string& why);
-  void wait_before_retry();
-
-  const Options options_;
-  const std::unique_ptr<ApiClient> client_;
-  const Handlers handlers_;
-
-  // The thread's own.
-  std::string resource_version_;
-  std::chrono::milliseconds backoff_;
-  std::optional<std::chrono::seconds> asked_to_wait_;
-  std::mt19937 random_{std::random_device{}()};
-
-  std::mutex mutex_;
-  std::condition_variable stop_requested_;
-  bool stopping_ = false;
-  std::thread thread_;
+  class Worker;
+  std::unique_ptr<Worker> worker_;
 };
 
 }  // namespace hairpind

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <set>
@@ -27,10 +28,11 @@ class Resolver {
     std::chrono::milliseconds retry = std::chrono::seconds(5);  ///< after a failure
     /// An address that left the answer still counts for so long: clients hold on to what they resolved.
     std::chrono::milliseconds grace = std::chrono::minutes(5);
-    std::string servers;  ///< "ADDR:PORT,..." instead of resolv.conf(5); for tests
+    std::size_t most_addresses = 64;  ///< of one name
+    std::string servers;              ///< "ADDR:PORT,..." instead of resolv.conf(5); for tests
   };
   /// Both are called from the resolver's thread: OnChange when a name's addresses have changed, OnError once when a
-  /// name begins to fail. A failing name keeps its addresses.
+  /// name begins to fail, or to have more addresses than are kept. A failing name keeps its addresses.
   using OnChange = std::function<void(Resolution)>;
   using OnError = std::function<void(const std::string& name, const std::string& why)>;
 

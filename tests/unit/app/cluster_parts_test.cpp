@@ -60,7 +60,7 @@ TEST(ClusterSync, TellsOnceUntilItHasTaken) {
   EXPECT_FALSE(sync.is_news()) << "a burst is one task for the loop";
   fake.changes = {.services = {service("api", "10.0.5.5")}};
   fake.synced = true;
-  sync.take(fake.source(), kWall);
+  sync.take(fake.source(), kNow);
   EXPECT_TRUE(sync.is_news());
   EXPECT_TRUE(sync.synced());
   EXPECT_THAT(sync.take_watch_changes({}).added, ElementsAre(Frontend{.address = kLb.address, .port = 443}));
@@ -75,7 +75,7 @@ TEST(ClusterSync, InStepIsNotSaidOfWhatHasNotBeenTaken) {
     fake.synced = true;
     return ClusterChanges{};
   };
-  sync.take(source, kWall);
+  sync.take(source, kNow);
   EXPECT_FALSE(sync.synced());
 }
 
@@ -83,12 +83,12 @@ TEST(ClusterSync, ANameThatIsConfiguredTooStaysResolved) {
   ClusterSync sync;
   FakeSource fake;
   fake.changes = {.services = {service("api", "", "lb.example.com"), service("web", "", "other.example.com")}};
-  sync.take(fake.source(), kWall);
+  sync.take(fake.source(), kNow);
   EXPECT_EQ(sync.take_watch_changes({}).new_hostnames.size(), 2);
   sync.on_resolution({.name = "lb.example.com", .addresses = {kLb.address}});
   EXPECT_EQ(sync.take_watch_changes({}).added.size(), 1);
   fake.changes = {.removed_services = {"shop/api", "shop/web"}};
-  sync.take(fake.source(), kWall);
+  sync.take(fake.source(), kNow);
   EXPECT_THAT(sync.take_watch_changes({"lb.example.com"}).old_hostnames, ElementsAre("other.example.com"));
 }
 
@@ -104,27 +104,27 @@ IncidentCount incident(std::uint64_t count) {
 
 TEST(MismatchBooks, BookUnderTheNamesOfTheMomentAndKeepTheLastOfAService) {
   Cluster cluster;
-  cluster.apply({.pods = {pod("web", "10.0.1.10", "front")}, .services = {service("api", "10.0.5.5")}}, kWall);
+  cluster.apply({.pods = {pod("web", "10.0.1.10", "front")}, .services = {service("api", "10.0.5.5")}}, kNow);
   MismatchBooks books;
-  books.book({incident(3)}, {row({}), row(kLb)}, {}, cluster, kWall.time_since_epoch());
+  books.book({incident(3)}, {row({}), row(kLb)}, {}, cluster);
   const MismatchSeries series{
       .load_balancer = kLb, .service = "shop/api", .cause = Cause::kHairpinIpTarget, .client_namespace = "front"};
   EXPECT_EQ(books.named()->mismatches.at(series), 3);
-  cluster.apply({.removed_services = {"shop/api"}}, kWall);
-  books.book({incident(3)}, {row({}), row(kLb)}, {}, cluster, kWall.time_since_epoch());
+  cluster.apply({.removed_services = {"shop/api"}}, kNow);
+  books.book({incident(3)}, {row({}), row(kLb)}, {}, cluster);
   EXPECT_EQ(books.named()->services.at(kLb), "shop/api") << "a series keeps its label";
   books.forget(incident(0).key);
-  books.book({incident(2)}, {row({}), row(kLb)}, {}, cluster, kWall.time_since_epoch());
+  books.book({incident(2)}, {row({}), row(kLb)}, {}, cluster);
   EXPECT_EQ(books.named()->mismatches.at(series), 5) << "its count has started over";
 }
 
 TEST(MismatchBooks, WhatHasNoSeriesNeedsNoName) {
   Cluster cluster;
-  cluster.apply({.services = {service("api", "10.0.5.5")}}, kWall);
+  cluster.apply({.services = {service("api", "10.0.5.5")}}, kNow);
   MismatchBooks books;
-  books.book({}, {row({})}, {kLb}, cluster, {});
+  books.book({}, {row({})}, {kLb}, cluster);
   EXPECT_EQ(books.named()->services.at(kLb), "shop/api") << "before its first SYN";
-  books.book({}, {row({})}, {}, cluster, {});
+  books.book({}, {row({})}, {}, cluster);
   EXPECT_EQ(books.named()->services.count(kLb), 0);
   EXPECT_EQ(books.named()->services.size(), 1);
 }
@@ -133,7 +133,7 @@ class ExposureWatchTest : public ::testing::Test {
  protected:
   void SetUp() override {
     cluster.apply(
-        {.pods = {pod("web", "10.0.1.10"), pod("api", "10.0.1.20")}, .services = {service("api", "10.0.5.5")}}, kWall);
+        {.pods = {pod("web", "10.0.1.10"), pod("api", "10.0.1.20")}, .services = {service("api", "10.0.5.5")}}, kNow);
   }
   std::vector<Alert> look(MonotonicTime now = kNow, const std::vector<IncidentCount>& incidents = {}) {
     return watch.look(callers, incidents, cluster, now, kWall);
@@ -151,20 +151,20 @@ TEST_F(ExposureWatchTest, IsToldOnceForEachServiceAndAgainWhenItIsAnother) {
   EXPECT_EQ(watch.pairs().at("shop/api"), 1);
   EXPECT_THAT(look(), IsEmpty());
   EXPECT_EQ(watch.pairs().at("shop/api"), 1) << "it is still so";
-  cluster.apply({.removed_services = {"shop/api"}}, kWall);
+  cluster.apply({.removed_services = {"shop/api"}}, kNow);
   EXPECT_THAT(look(), IsEmpty());
   EXPECT_THAT(watch.pairs(), IsEmpty());
-  cluster.apply({.services = {service("api", "10.0.5.5")}}, kWall);
+  cluster.apply({.services = {service("api", "10.0.5.5")}}, kNow);
   EXPECT_EQ(look().size(), 1);
 }
 
 TEST_F(ExposureWatchTest, IsNoneWithoutABackendBesideTheClientOrWithoutACall) {
   Pod starting = pod("api", "10.0.1.20");
   starting.ready = false;
-  cluster.apply({.pods = {starting}}, kWall);
+  cluster.apply({.pods = {starting}}, kNow);
   EXPECT_THAT(look(), IsEmpty());
   EXPECT_THAT(watch.pairs(), IsEmpty());
-  cluster.apply({.pods = {pod("api", "10.0.1.20")}}, kWall);
+  cluster.apply({.pods = {pod("api", "10.0.1.20")}}, kNow);
   EXPECT_THAT(look(kNow + 2h), IsEmpty()) << "it may have been told not to";
   callers[0].client = *IpAddress::parse("10.0.1.20");
   EXPECT_THAT(look(), IsEmpty()) << "the only backend is the client itself";
@@ -173,7 +173,7 @@ TEST_F(ExposureWatchTest, IsNoneWithoutABackendBesideTheClientOrWithoutACall) {
 TEST_F(ExposureWatchTest, ASynThatCameBackProvesIt) {
   Service unknown = service("api", "10.0.5.5");
   unknown.load_balancer_class = "example.com/of-our-own";
-  cluster.apply({.services = {unknown}}, kWall);
+  cluster.apply({.services = {unknown}}, kNow);
   EXPECT_THAT(look(), IsEmpty()) << "it may be safe";
   EXPECT_EQ(watch.pairs().at("shop/api"), 1);
   const auto alerts = look(kNow, {incident(1)});

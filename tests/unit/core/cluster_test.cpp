@@ -14,7 +14,7 @@ using ::testing::ElementsAre;
 using testing::endpoint;
 using ::testing::IsEmpty;
 
-const WallTime kStart{1000h};
+constexpr MonotonicTime kStart = 1000h;
 
 Pod pod(const std::string& name, const std::string& address, const std::string& uid = "") {
   Pod result;
@@ -38,7 +38,7 @@ Service service(const std::string& name, const std::string& hostname, const std:
   return result;
 }
 
-std::string name_at(const Cluster& cluster, const char* address, WallTime time, std::uint16_t port = 1) {
+std::string name_at(const Cluster& cluster, const char* address, MonotonicTime time, std::uint16_t port = 1) {
   const auto found = cluster.pod_at(endpoint(address, port), time);
   return found ? found->name : "";
 }
@@ -79,6 +79,36 @@ TEST(Cluster, AReusedAddressIsJudgedByTheTimeOfTheSyn) {
   EXPECT_EQ(name_at(cluster, "10.0.1.10", kStart + 5s), "old");
   EXPECT_EQ(name_at(cluster, "10.0.1.10", kStart + 15s), "old");
   EXPECT_EQ(name_at(cluster, "10.0.1.10", kStart + 20s), "new");
+}
+
+TEST(Cluster, ThePodThatWaitedForAnAddressIsNotNamedForItsFormerHolder) {
+  Cluster cluster;
+  Pod waiting = pod("waiting", "10.0.1.10");
+  waiting.addresses.clear();
+  cluster.apply({.pods = {pod("old", "10.0.1.10"), waiting}}, kStart);
+  cluster.apply({.removed_pods = {pod("old", "10.0.1.10").ref}}, kStart + 10s);
+  cluster.apply({.pods = {pod("waiting", "10.0.1.10")}}, kStart + 20s);
+  EXPECT_EQ(name_at(cluster, "10.0.1.10", kStart + 5s), "old");
+  EXPECT_EQ(name_at(cluster, "10.0.1.10", kStart + 20s), "waiting");
+}
+
+TEST(Cluster, APodLongGoneIsNotNamedThoughNothingChangedSince) {
+  Cluster cluster;
+  cluster.apply({.pods = {pod("web", "10.0.1.10")}}, kStart);
+  cluster.apply({.removed_pods = {pod("web", "10.0.1.10").ref}}, kStart + 10s);
+  EXPECT_EQ(name_at(cluster, "10.0.1.10", kStart + 10s + Cluster::kGrace), "web");
+  EXPECT_EQ(name_at(cluster, "10.0.1.10", kStart + 11s + Cluster::kGrace), "");
+  EXPECT_EQ(name_at(cluster, "10.0.1.10", kStart + 9s), "web") << "whose SYN it was does not change";
+}
+
+TEST(Cluster, AnAddressIsGivenBackOnce) {
+  Cluster cluster;
+  Pod job = pod("job", "10.0.1.10");
+  cluster.apply({.pods = {job}}, kStart);
+  job.finished = true;
+  cluster.apply({.pods = {job}}, kStart + 10s);
+  cluster.apply({.removed_pods = {job.ref}}, kStart + 50s);
+  EXPECT_EQ(name_at(cluster, "10.0.1.10", kStart + 15s + Cluster::kGrace), "");
 }
 
 TEST(Cluster, ASynMayComeBeforeItsPodIsTold) {
@@ -125,11 +155,10 @@ TEST(Cluster, LoadBalancersByAddressAndByName) {
       << "UDP ports are no business of ours";
   cluster.set_resolution("lb.example.com", {*IpAddress::parse("10.0.5.6")});
   EXPECT_EQ(cluster.frontends().size(), 2);
-  const auto* const ref = cluster.load_balancer_at(endpoint("10.0.5.6", 443));
-  ASSERT_NE(ref, nullptr);
-  EXPECT_EQ(*ref, (LoadBalancerRef{.namespace_name = "shop", .service = "web", .hostname = "lb.example.com"}));
+  EXPECT_EQ(cluster.load_balancer_at(endpoint("10.0.5.6", 443)),
+            (LoadBalancerRef{.namespace_name = "shop", .service = "web", .hostname = "lb.example.com"}));
   EXPECT_EQ(cluster.load_balancer_at(endpoint("10.0.5.5", 443))->hostname, "");
-  EXPECT_EQ(cluster.load_balancer_at(endpoint("10.0.5.5", 80)), nullptr);
+  EXPECT_EQ(cluster.load_balancer_at(endpoint("10.0.5.5", 80)), std::nullopt);
 }
 
 TEST(Cluster, AResolutionIsForgottenWithTheLastServiceOfItsName) {
@@ -208,6 +237,37 @@ TEST(Cluster, TellsWhatIsToBeWatchedOtherwise) {
   changes = cluster.take_watch_changes();
   EXPECT_THAT(changes.removed, ElementsAre(frontend("10.0.5.8")));
   EXPECT_THAT(changes.old_hostnames, ElementsAre("lb.example.com"));
+}
+
+Service created(Service service, int second) {
+  service.created = std::chrono::sys_seconds(std::chrono::seconds(second));
+  return service;
+}
+
+TEST(Cluster, OfTwoServicesWithOneAddressTheOlderIsNamedAndTheOtherToo) {
+  Cluster cluster;
+  const Endpoint shared = endpoint("10.0.5.5", 443);
+  cluster.apply({.services = {created(service("api", "", "10.0.5.5"), 100)}}, kStart);
+  EXPECT_THAT(cluster.rivals_at(shared), IsEmpty());
+  // First by name, and later.
+  cluster.apply({.services = {created(service("aaa", "", "10.0.5.5"), 200)}}, kStart);
+  EXPECT_EQ(cluster.load_balancer_at(shared)->service, "api");
+  EXPECT_THAT(cluster.rivals_at(shared), ElementsAre("shop/aaa"));
+  // Told of in the other order, by name as well as by address.
+  Service both = created(service("old", "lb.example.com"), 50);
+  both.ingress.push_back({.ip = "10.0.5.5", .hostname = "", .ip_mode = ""});
+  cluster.apply({.services = {both}}, kStart);
+  cluster.set_resolution("lb.example.com", {*IpAddress::parse("10.0.5.5")});
+  EXPECT_EQ(cluster.load_balancer_at(shared)->service, "old");
+  EXPECT_THAT(cluster.rivals_at(shared), ElementsAre("shop/api", "shop/aaa"));
+  cluster.apply({.removed_services = {"shop/old", "shop/api"}}, kStart);
+  EXPECT_EQ(cluster.load_balancer_at(shared)->service, "aaa");
+  EXPECT_THAT(cluster.rivals_at(shared), IsEmpty());
+  // Made anew under its old name: not the oldest any more.
+  cluster.apply({.services = {created(service("api", "", "10.0.5.5"), 300)}}, kStart);
+  EXPECT_EQ(cluster.load_balancer_at(shared)->service, "aaa");
+  cluster.apply({.services = {created(service("aaa", "", "10.0.5.5"), 400)}}, kStart);
+  EXPECT_EQ(cluster.load_balancer_at(shared)->service, "api");
 }
 
 TEST(Cluster, LocalBackendsAreReadyPodsOfTheService) {

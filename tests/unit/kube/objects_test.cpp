@@ -92,6 +92,54 @@ TEST(ParseService, HostileObjectsAreNoServices) {
   EXPECT_TRUE(parse_service(Json::parse(R"({"metadata": {"name": "x"}, "spec": {"ports": {}}, "status": 5})")));
 }
 
+TEST(ParseService, KnowsWhenItWasMade) {
+  const auto made = [](const char* text) {
+    return parse_service({{"metadata", {{"name", "x"}, {"creationTimestamp", text}}}})
+        ->created.time_since_epoch()
+        .count();
+  };
+  EXPECT_EQ(made("1994-11-06T08:49:37Z"), 784111777);
+  EXPECT_EQ(made("1994-11-06T09:49:37.25+01:00"), 784111777);
+  EXPECT_EQ(made("yesterday"), 0);
+}
+
+TEST(KeepWhatIsJudged, ReadAnnotationsStayCutToALength) {
+  Service service;
+  const std::string attributes = "service.beta.kubernetes.io/aws-load-balancer-target-group-attributes";
+  service.annotations = {{attributes, "preserve_client_ip.enabled=false"},
+                         {attributes + ".443", std::string(200000, 'x')},
+                         {"metallb.io/address-pool", "p"},
+                         {"example.com/huge", std::string(250000, 'x')}};
+  keep_what_is_judged(service);
+  EXPECT_EQ(service.annotations.size(), 3);
+  EXPECT_EQ(service.annotations[attributes], "preserve_client_ip.enabled=false");
+  EXPECT_EQ(service.annotations[attributes + ".443"].size(), 1024);
+  for (int i = 0; i < 1000; i++) {
+    service.annotations.emplace("service.beta.kubernetes.io/" + std::to_string(i), std::string(2000, 'x'));
+  }
+  keep_what_is_judged(service);
+  EXPECT_LT(service.annotations.size(), 5);
+}
+
+TEST(ParsePod, ListsAndMapsAreCut) {
+  Json object = {{"metadata", {{"name", "x"}, {"namespace", "n"}}}};
+  for (int i = 0; i < 10000; i++) {
+    object["metadata"]["labels"]["label-" + std::to_string(i)] = "value";
+    object["status"]["podIPs"].push_back({{"ip", "10.0." + std::to_string(i / 200) + "." + std::to_string(i % 200)}});
+    object["spec"]["containers"][0]["ports"].push_back({{"containerPort", i + 1}});
+  }
+  const auto pod = parse_pod(object);
+  ASSERT_TRUE(pod);
+  std::size_t bytes = 0;
+  for (const auto& [name, value] : pod->labels) {
+    bytes += name.size() + value.size();
+  }
+  EXPECT_LE(bytes, 4096);
+  EXPECT_GT(bytes, 4000);
+  EXPECT_EQ(pod->addresses.size(), 16);
+  EXPECT_EQ(pod->tcp_ports.size(), 64);
+}
+
 TEST(ParseNodeAddresses, TakesAddressesOnly) {
   EXPECT_THAT(parse_node_addresses(Json::parse(R"({"status": {"addresses": [
     {"type": "InternalIP", "address": "10.0.0.4"}, {"type": "Hostname", "address": "n1"},

@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "hairpind/net/interface_monitor.hpp"
+#include "hairpind/net/interface_selection.hpp"
 
 namespace hairpind {
 namespace {

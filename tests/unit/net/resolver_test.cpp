@@ -60,7 +60,8 @@ class ResolverTest : public ::testing::Test {
   std::unique_ptr<Resolver> resolver;
 };
 
-const Resolver::Options kFast{.shortest_ttl = 20ms, .longest_ttl = 50ms, .retry = 20ms, .grace = 10min, .servers = {}};
+const Resolver::Options kFast{
+    .shortest_ttl = 20ms, .longest_ttl = 50ms, .retry = 20ms, .grace = 10min, .most_addresses = 64, .servers = {}};
 
 TEST_F(ResolverTest, FindsBothFamilies) {
   server.set({.addresses = {ip("10.0.5.5"), ip("10.0.5.6"), ip("fd00:5::5")}});
@@ -109,6 +110,68 @@ TEST_F(ResolverTest, LongTtlIsNotWaitedForLongerThanTheLimit) {
   ASSERT_TRUE(wait_for_addresses({ip("10.0.5.5")}));
   server.set({.addresses = {ip("10.0.5.8")}});
   EXPECT_TRUE(wait_for_addresses({ip("10.0.5.5"), ip("10.0.5.8")}));
+}
+
+TEST_F(ResolverTest, EachNameIsAskedForAgainWhenItsOwnTtlEnds) {
+  server.set({.addresses = {ip("10.0.5.5")}, .response_code = 0, .silent = false, .ttl = 0});
+  server.set({.addresses = {ip("10.0.5.6")}, .response_code = 0, .silent = false, .ttl = 200}, "slow.test");
+  Resolver::Options options = kFast;
+  options.longest_ttl = 10min;
+  start(options);
+  resolver->change_names({"slow.test"});
+  // An address and none of the other family: two questions a round.
+  while (server.questions("lb.test") < 40) {
+    std::this_thread::sleep_for(1ms);
+  }
+  EXPECT_LE(server.questions("slow.test"), 2);
+}
+
+TEST_F(ResolverTest, OneNamesExcessOfAddressesTouchesNoOther) {
+  const auto answer = [](int from, int count) {
+    DnsServer::Answer result;
+    for (int i = from; i < from + count; i++) {
+      result.addresses.push_back(ip(("10.1." + std::to_string(i / 200) + "." + std::to_string(i % 200)).c_str()));
+    }
+    return result;
+  };
+  Resolver::Options options = kFast;
+  options.most_addresses = 10;
+  server.set(answer(0, 8));
+  server.set(answer(5000, 3), "other.test");
+  start(options);
+  const auto addresses_of = [&](const std::string& name) {
+    std::set<IpAddress> newest;
+    for (const Resolution& resolution : resolutions) {
+      if (resolution.name == name) {
+        newest = resolution.addresses;
+      }
+    }
+    return newest;
+  };
+  resolver->change_names({"other.test"});
+  ASSERT_TRUE(
+      wait_until([&] { return addresses_of("lb.test").size() == 8 && addresses_of("other.test").size() == 3; }));
+  // Others each time: the newest stay, and of those that are as new the ones that are known.
+  server.set(answer(4, 40));
+  ASSERT_TRUE(wait_until([&] { return addresses_of("lb.test").size() == 10; }));
+  for (const IpAddress& address : answer(4, 4).addresses) {
+    EXPECT_TRUE(addresses_of("lb.test").contains(address)) << address.to_string();
+  }
+  for (int round = 1; round < 20; round++) {
+    server.set(answer(round * 100, 40));
+    ASSERT_TRUE(wait_until([&] {
+      const auto now = addresses_of("lb.test");
+      return std::ranges::any_of(answer(round * 100, 40).addresses,
+                                 [&](const auto& each) { return now.contains(each); });
+    }));
+  }
+  const std::scoped_lock lock(mutex);
+  for (const Resolution& resolution : resolutions) {
+    EXPECT_LE(resolution.addresses.size(), 10);
+  }
+  EXPECT_EQ(addresses_of("other.test").size(), 3);
+  ASSERT_EQ(errors.size(), 1) << ::testing::PrintToString(errors);
+  EXPECT_THAT(errors[0], ::testing::HasSubstr("more than 10 addresses"));
 }
 
 TEST_F(ResolverTest, ANameThatWasDroppedIsToldOfAgain) {

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hairpind/kube/resource_watch.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <csignal>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <vector>
+
+#include "api_server.hpp"
+
+namespace hairpind {
+namespace {
+
+using namespace std::chrono_literals;
+using Json = nlohmann::json;
+using testing::ApiServer;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::string name_of(const Json& object) {
+  return object["metadata"]["name"].get<std::string>();
+}
+
+class ResourceWatchTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::signal(SIGPIPE, SIG_IGN);
+    options.collection = {.path = "/api/v1/pods", .field_selector = ""};
+    options.first_backoff = 5ms;
+    options.longest_backoff = 50ms;
+    options.start_jitter = 0ms;
+  }
+
+  void start(ApiServer& server) {
+    ClusterAccess access;
+    access.host = "127.0.0.1";
+    access.port = server.port();
+    access.ca.text = server.certificates().ca;
+    access.token = server.token();
+    const auto locked = [this](auto change) {
+      const std::scoped_lock lock(mutex);
+      change();
+      changed.notify_all();
+    };
+    watch = std::make_unique<ResourceWatch>(
+        options, *ApiClient::create(access),
+        ResourceWatch::Handlers{
+            .list_begun = [=, this] { locked([&] { listing.clear(); }); },
+            .upserted =
+                [=, this](const Json& object) {
+                  locked([&] {
+                    if (object.is_null()) {
+                      passed_over++;
+                      return;
+                    }
+                    names.insert(name_of(object));
+                    listing.insert(name_of(object));
+                  });
+                },
+            .deleted = [=, this](const Json& object) { locked([&] { names.erase(name_of(object)); }); },
+            .list_ended = [=, this] { locked([&] { names = listing; }); },
+            .state =
+                [=, this](bool is_synced, const std::string& why) {
+                  locked([&] {
+                    synced = is_synced;
+                    if (!is_synced) {
+                      troubles.push_back(why);
+                    }
+                  });
+                }});
+  }
+
+  static void put(ApiServer& server, const std::string& name) {
+    server.upsert("pods", {{"metadata", {{"name", name}}}});
+  }
+
+  template <typename Condition>
+  bool wait_until(Condition condition) {
+    std::unique_lock lock(mutex);
+    // What the server counts changes without a word here.
+    for (int i = 0; i < 6000; i++) {
+      if (condition()) {
+        return true;
+      }
+      changed.wait_for(lock, 10ms);
+    }
+    return false;
+  }
+  bool wait_for_names(const std::set<std::string>& expected) {
+    return wait_until([&] { return synced && names == expected; });
+  }
+
+  ResourceWatch::Options options;
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::set<std::string> names;
+  std::set<std::string> listing;
+  bool synced = false;
+  int passed_over = 0;
+  std::vector<std::string> troubles;
+  std::unique_ptr<ResourceWatch> watch;
+};
+
+TEST_F(ResourceWatchTest, ListsFromTheCacheAndFollowsWhatChanges) {
+  ApiServer server;
+  put(server, "a");
+  start(server);
+  ASSERT_TRUE(wait_for_names({"a"}));
+  put(server, "b");
+  ASSERT_TRUE(wait_for_names({"a", "b"}));
+  server.remove("pods", "default", "a");
+  EXPECT_TRUE(wait_for_names({"b"}));
+  EXPECT_THAT(server.targets()[0], HasSubstr("resourceVersion=0"));
+  EXPECT_EQ(server.count_of("list pods"), 1);
+  EXPECT_EQ(server.count_of("watch pods"), 1);
+}
+
+TEST_F(ResourceWatchTest, AVersionThatIsGoneIsAnsweredByANewListOfTheNewest) {
+  ApiServer server;
+  put(server, "a");
+  start(server);
+  ASSERT_TRUE(wait_for_names({"a"}));
+  server.fail_next(1, 410, 0, "watch pods");
+  server.remove("pods", "default", "a");
+  put(server, "b");
+  server.close_watches();
+  EXPECT_TRUE(wait_until([&] { return server.count_of("list pods") == 2; }));
+  EXPECT_TRUE(wait_for_names({"b"}));
+  for (const std::string& target : server.targets()) {
+    if (target.find("watch=1") == std::string::npos && target != server.targets()[0]) {
+      EXPECT_EQ(target.find("resourceVersion"), std::string::npos) << target;
+    }
+  }
+}
+
+TEST_F(ResourceWatchTest, AListNeverGoesBackBehindWhatWasTold) {
+  ApiServer server;
+  put(server, "a");
+  start(server);
+  ASSERT_TRUE(wait_for_names({"a"}));
+  const auto version = server.resource_version();
+  server.send_line("no JSON");
+  EXPECT_TRUE(wait_until([&] { return server.count_of("list pods") == 2; }));
+  EXPECT_TRUE(wait_for_names({"a"}));
+  EXPECT_THAT(troubles, ::testing::Contains(HasSubstr("no event")));
+  std::vector<std::string> lists;
+  for (const std::string& target : server.targets()) {
+    if (target.find("watch=1") == std::string::npos) {
+      lists.push_back(target);
+    }
+  }
+  ASSERT_EQ(lists.size(), 2);
+  EXPECT_THAT(lists[1], HasSubstr("resourceVersion=" + std::to_string(version)));
+}
+
+TEST_F(ResourceWatchTest, AServerThatKnowsNoSuchVersionIsAskedForItsNewest) {
+  ApiServer server;
+  put(server, "a");
+  start(server);
+  ASSERT_TRUE(wait_for_names({"a"}));
+  server.fail_next(1, 504, 0, "list pods");
+  server.send_line("no JSON");
+  EXPECT_TRUE(wait_until([&] { return server.count_of("list pods") == 3; }));
+  EXPECT_TRUE(wait_for_names({"a"}));
+}
+
+TEST_F(ResourceWatchTest, AWatchThatSaysNothingIsBegunAgain) {
+  ApiServer server;
+  options.silence = 200ms;
+  start(server);
+  ASSERT_TRUE(wait_for_names({}));
+  server.set_faults({.stall_watches = true});
+  EXPECT_TRUE(wait_until([&] { return server.count_of("watch pods") >= 3; }));
+  EXPECT_THAT(troubles, ::testing::Contains(HasSubstr("timed out")));
+  put(server, "a");
+  server.set_faults({});
+  EXPECT_TRUE(wait_for_names({"a"}));
+}
+
+TEST_F(ResourceWatchTest, ABookmarkIsWhereTheNextWatchGoesOn) {
+  ApiServer server({.bookmark_interval = 20ms});
+  start(server);
+  ASSERT_TRUE(wait_for_names({}));
+  // Something else in the cluster changes, and long ago is forgotten.
+  for (int i = 0; i < 5; i++) {
+    server.upsert("nodes", {{"metadata", {{"name", "n" + std::to_string(i)}}}});
+  }
+  const std::string version = std::to_string(server.resource_version());
+  ASSERT_TRUE(wait_until([&] {
+    server.close_watches();
+    return server.targets().back().find("resourceVersion=" + version) != std::string::npos;
+  })) << server.targets().back();
+  EXPECT_EQ(server.count_of("list pods"), 1);
+}
+
+TEST_F(ResourceWatchTest, WhereASelectorIsRefusedAllIsAskedFor) {
+  ApiServer server;
+  options.collection = {.path = "/api/v1/services", .field_selector = "spec.type=LoadBalancer"};
+  options.selector_may_be_refused = true;
+  server.set_faults({.old_selectors = true});
+  server.upsert("services", {{"metadata", {{"name", "lb"}}}, {"spec", {{"type", "LoadBalancer"}}}});
+  server.upsert("services", {{"metadata", {{"name", "in"}}}, {"spec", {{"type", "ClusterIP"}}}});
+  start(server);
+  EXPECT_TRUE(wait_for_names({"in", "lb"}));
+  EXPECT_THAT(troubles, ::testing::IsEmpty());
+  // And by a newer server only what was meant.
+  server.set_faults({});
+  server.compact();
+  server.close_watches();
+  EXPECT_TRUE(wait_for_names({"lb"}));
+}
+
+TEST_F(ResourceWatchTest, AnObjectLargerThanAnyTrueOneIsPassedOverAndOneWithoutEndNotWaitedFor) {
+  ApiServer server;
+  start(server);
+  ASSERT_TRUE(wait_for_names({}));
+  const std::string begin = R"({"type":"ADDED","object":{"metadata":{"name":")";
+  server.send_line(begin + std::string(5U << 20U, 'a') + "\"}}}");
+  put(server, "a");
+  ASSERT_TRUE(wait_for_names({"a"}));
+  EXPECT_EQ(passed_over, 1);
+  EXPECT_EQ(server.count_of("list pods"), 1);
+  server.send_line(begin + std::string(33U << 20U, 'a'));
+  EXPECT_TRUE(wait_until([&] { return server.count_of("list pods") == 2; }));
+  EXPECT_THAT(troubles, ElementsAre(HasSubstr("larger than 32 MiB")));
+  EXPECT_TRUE(wait_for_names({"a"}));
+}
+
+TEST_F(ResourceWatchTest, ItWaitsAsLongAsItIsAskedTo) {
+  ApiServer server;
+  server.fail_next(1, 429, 1);
+  options.longest_backoff = 2s;
+  const auto begun = std::chrono::steady_clock::now();
+  start(server);
+  ASSERT_TRUE(wait_for_names({}));
+  EXPECT_GE(std::chrono::steady_clock::now() - begun, 1s);
+}
+
+}  // namespace
+}  // namespace hairpind

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hairpind/net/network_view.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cstring>
+
+namespace hairpind {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::Key;
+
+IpAddress ip(const char* text) {
+  return *IpAddress::parse(text);
+}
+
+/// One message, as the kernel would send it.
+class Message {
+ public:
+  template <typename Header>
+  Message(std::uint16_t type, const Header& content) : header_(mnl_nlmsg_put_header(buffer_.data())) {
+    header_->nlmsg_type = type;
+    std::memcpy(mnl_nlmsg_put_extra_header(header_, sizeof(content)), &content, sizeof(content));
+  }
+  Message& text(std::uint16_t type, const char* value) {
+    mnl_attr_put_strz(header_, type, value);
+    return *this;
+  }
+  Message& number(std::uint16_t type, std::uint32_t value) {
+    mnl_attr_put_u32(header_, type, value);
+    return *this;
+  }
+  Message& bytes(std::uint16_t type, const void* data, std::size_t size) {
+    mnl_attr_put(header_, type, size, data);
+    return *this;
+  }
+  Message& address(std::uint16_t type, const IpAddress& address) {
+    const std::size_t skip = address.is_v4() ? 12 : 0;
+    return bytes(type, address.bytes.data() + skip, 16 - skip);
+  }
+  Message& nested_text(std::uint16_t type, std::uint16_t inner, const char* value) {
+    nlattr* const nest = mnl_attr_nest_start(header_, type);
+    mnl_attr_put_strz(header_, inner, value);
+    mnl_attr_nest_end(header_, nest);
+    return *this;
+  }
+  operator const nlmsghdr&() const { return *header_; }  // NOLINT(google-explicit-constructor): reads as one
+
+ private:
+  alignas(nlmsghdr) std::array<char, 1024> buffer_{};
+  nlmsghdr* header_;
+};
+
+Message link(std::uint16_t type, int ifindex, unsigned flags = IFF_UP, unsigned char family = AF_UNSPEC) {
+  return {type, ifinfomsg{.ifi_family = family,
+                          .__ifi_pad = 0,
+                          .ifi_type = 0,
+                          .ifi_index = ifindex,
+                          .ifi_flags = flags,
+                          .ifi_change = 0}};
+}
+
+Message named_link(int ifindex, const char* name) {
+  Message message = link(RTM_NEWLINK, ifindex);
+  message.text(IFLA_IFNAME, name);
+  return message;
+}
+
+Message address(std::uint16_t type, std::uint32_t ifindex, const char* text) {
+  Message message(type, ifaddrmsg{.ifa_family = static_cast<std::uint8_t>(ip(text).is_v4() ? AF_INET : AF_INET6),
+                                  .ifa_prefixlen = 24,
+                                  .ifa_flags = 0,
+                                  .ifa_scope = 0,
+                                  .ifa_index = ifindex});
+  message.address(IFA_ADDRESS, ip(text));
+  return message;
+}
+
+rtmsg default_route() {
+  rtmsg route{};
+  route.rtm_family = AF_INET;
+  route.rtm_type = RTN_UNICAST;
+  return route;
+}
+
+TEST(NetworkView, LinksAsTheyAreDescribed) {
+  NetworkState state;
+  Message veth = link(RTM_NEWLINK, 7);
+  veth.text(IFLA_IFNAME, "veth1").number(IFLA_MASTER, 3).number(IFLA_LINK_NETNSID, 0);
+  veth.nested_text(IFLA_LINKINFO, IFLA_INFO_KIND, "veth");
+  take_listed(veth, state);
+  Message loopback = link(RTM_NEWLINK, 1, IFF_UP | IFF_LOOPBACK);
+  loopback.text(IFLA_IFNAME, "lo");
+  take_listed(loopback, state);
+  const NetworkView view = view_of(state);
+  EXPECT_EQ(view.interfaces.at(7),
+            (NetworkInterface{
+                .ifindex = 7, .name = "veth1", .kind = "veth", .master_ifindex = 3, .peer_in_other_namespace = true}));
+  EXPECT_TRUE(view.interfaces.at(1).loopback);
+  EXPECT_FALSE(view.interfaces.at(1).peer_in_other_namespace);
+}
+
+TEST(NetworkView, ALinkThatGoesTakesEverythingWithIt) {
+  NetworkState state;
+  take_listed(named_link(7, "eth0"), state);
+  take_listed(address(RTM_NEWADDR, 7, "10.0.0.4"), state);
+  take_listed(Message(RTM_NEWROUTE, default_route()).number(RTA_OIF, 7), state);
+  EXPECT_TRUE(view_of(state).interfaces.at(7).has_default_route);
+  // Leaving a bridge is told in the bridge's own words.
+  take_notification(link(RTM_DELLINK, 7, IFF_UP, AF_BRIDGE), state);
+  EXPECT_THAT(view_of(state).interfaces, ElementsAre(Key(7)));
+  take_notification(link(RTM_DELLINK, 7), state);
+  EXPECT_EQ(view_of(state), NetworkView());
+  // The same number for another device: nothing of the old one is left.
+  take_notification(named_link(7, "eth1"), state);
+  EXPECT_FALSE(view_of(state).interfaces.at(7).has_default_route);
+}
+
+TEST(NetworkView, AddressesComeAndGo) {
+  NetworkState state;
+  take_listed(address(RTM_NEWADDR, 7, "10.0.0.4"), state);
+  take_notification(address(RTM_NEWADDR, 7, "fd00::4"), state);
+  take_notification(address(RTM_NEWADDR, 7, "fe80::4"), state);
+  EXPECT_THAT(view_of(state).addresses, ElementsAre(ip("10.0.0.4"), ip("fd00::4")));
+  take_notification(address(RTM_DELADDR, 7, "10.0.0.4"), state);
+  EXPECT_THAT(view_of(state).addresses, ElementsAre(ip("fd00::4")));
+}
+
+TEST(NetworkView, AnAddressOfTwoDevicesStaysWithTheOther) {
+  NetworkState state;
+  take_listed(address(RTM_NEWADDR, 7, "10.0.0.4"), state);
+  take_listed(address(RTM_NEWADDR, 8, "10.0.0.4"), state);
+  take_notification(address(RTM_DELADDR, 7, "10.0.0.4"), state);
+  EXPECT_THAT(view_of(state).addresses, ElementsAre(ip("10.0.0.4")));
+  take_notification(link(RTM_DELLINK, 8), state);
+  EXPECT_THAT(view_of(state).addresses, IsEmpty());
+}
+
+TEST(NetworkView, OnAPointToPointLinkTheOtherEndsAddressIsNotOurs) {
+  NetworkState state;
+  Message message = address(RTM_NEWADDR, 7, "10.9.9.2");
+  message.address(IFA_LOCAL, ip("10.9.9.1"));
+  take_listed(message, state);
+  EXPECT_THAT(view_of(state).addresses, ElementsAre(ip("10.9.9.1")));
+}
+
+TEST(NetworkView, DefaultRoutesOfEachKind) {
+  NetworkState state;
+  take_listed(Message(RTM_NEWROUTE, default_route()).number(RTA_OIF, 7), state);
+  // Two ways at once: an attribute of next hops instead of a device.
+  const std::array<rtnexthop, 2> hops{
+      rtnexthop{.rtnh_len = sizeof(rtnexthop), .rtnh_flags = 0, .rtnh_hops = 0, .rtnh_ifindex = 8},
+      rtnexthop{.rtnh_len = sizeof(rtnexthop), .rtnh_flags = 0, .rtnh_hops = 0, .rtnh_ifindex = 9}};
+  take_listed(Message(RTM_NEWROUTE, default_route()).bytes(RTA_MULTIPATH, hops.data(), sizeof(hops)), state);
+  EXPECT_THAT(state.default_routes, ElementsAre(7, 8, 9));
+
+  rtmsg subnet = default_route();
+  subnet.rtm_dst_len = 24;
+  rtmsg unreachable = default_route();
+  unreachable.rtm_type = RTN_UNREACHABLE;
+  rtmsg cached = default_route();
+  cached.rtm_flags = RTM_F_CLONED;
+  for (const rtmsg& other : {subnet, unreachable, cached}) {
+    take_listed(Message(RTM_NEWROUTE, other).number(RTA_OIF, 10), state);
+  }
+  EXPECT_THAT(state.default_routes, ElementsAre(7, 8, 9));
+}
+
+TEST(NetworkView, RoutesAreAskedForAnewWhenOneMayHaveComeOrGone) {
+  const auto stale_after = [](const Message& message) {
+    NetworkState state;
+    state.default_routes = {7};
+    take_notification(message, state);
+    return state.routes_stale;
+  };
+  EXPECT_TRUE(stale_after(Message(RTM_NEWROUTE, default_route()).number(RTA_OIF, 8)));
+  EXPECT_TRUE(stale_after(Message(RTM_DELROUTE, default_route()).number(RTA_OIF, 7)));
+  EXPECT_TRUE(stale_after(address(RTM_DELADDR, 7, "10.0.0.4"))) << "the route goes with it, unannounced";
+  EXPECT_TRUE(stale_after(link(RTM_NEWLINK, 7, 0))) << "and with its device's state";
+  EXPECT_FALSE(stale_after(link(RTM_NEWLINK, 7)));
+  EXPECT_FALSE(stale_after(link(RTM_NEWLINK, 8, 0)));
+  EXPECT_FALSE(stale_after(address(RTM_DELADDR, 8, "10.0.0.4")));
+  rtmsg subnet = default_route();
+  subnet.rtm_dst_len = 24;
+  EXPECT_FALSE(stale_after(Message(RTM_NEWROUTE, subnet)));
+}
+
+TEST(NetworkView, FiltersThatMayHaveChanged) {
+  NetworkState state;
+  for (const auto& [type, ifindex] :
+       {std::pair<std::uint16_t, int>{RTM_NEWTFILTER, 7}, {RTM_DELTFILTER, 8}, {RTM_DELQDISC, 9}, {RTM_NEWQDISC, 10}}) {
+    tcmsg content{};
+    content.tcm_ifindex = ifindex;
+    take_notification(Message(type, content), state);
+  }
+  EXPECT_THAT(state.filters_changed, ElementsAre(7, 8, 9));
+}
+
+}  // namespace
+}  // namespace hairpind
