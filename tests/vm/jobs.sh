@@ -53,7 +53,7 @@ packets() {
 
 verdicts() {
   modprobe br_netfilter
-  HAIRPIND_LAB_ONE_BY_ONE=1 HAIRPIND_LAB_MATRIX=/run/results/verdict-matrix.md gtest verdicts 7200 lab/lab_verdict
+  HAIRPIND_LAB_ONE_BY_ONE=1 HAIRPIND_LAB_MATRIX=/run/results/verdict-matrix.md gtest verdicts 14000 lab/lab_verdict
 }
 
 conntrack() { gtest conntrack 2400 lab/lab_conntrack; }
@@ -86,6 +86,6 @@ subset_without_module() {
 subset_with_module() {
   modprobe nf_conntrack
   check with-module
-  gtest packets 240 bpf/bpf_test '*SynIsFoundInEveryShape*:*.IpTarget/*:*.NodePort/*:*.SnatAlias*:*HealthyHandshakes*:*TranslationByThisNode*'
-  as_three cells verdicts 300 "${matter_most[@]}"
+  gtest packets 600 bpf/bpf_test '*SynIsFoundInEveryShape*:*.IpTarget/*:*.NodePort/*:*.SnatAlias*:*HealthyHandshakes*:*TranslationByThisNode*'
+  as_three cells verdicts 900 "${matter_most[@]}"
 }
