@@ -3,6 +3,7 @@
 // as a guest of tests/vm/ has not: once in a kernel's life.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -101,7 +102,9 @@ TEST(ConntrackModule, MayBeLoadedAfterTheAgentsStart) {
   {
     SCOPED_TRACE("loaded before the agent's start");
     const Clients clients(lab);
-    expect_hairpins(*agent, 2 * kConnections, "not_translated", "kernel");
+    // A module's type information is for CAP_SYS_ADMIN, which jobs.sh takes away with HAIRPIND_LAB_STARTER.
+    const bool restricted = std::getenv("HAIRPIND_LAB_STARTER") != nullptr;
+    expect_hairpins(*agent, 2 * kConnections, "not_translated", restricted ? "netlink" : "kernel");
     expect_silence_by_translation(lab, *agent, 2 * kConnections);
   }
 }
