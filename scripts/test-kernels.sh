@@ -73,8 +73,7 @@ if [ "$build" = yes ]; then
   cmake --build --preset dev
 fi
 
-failures=$kernels/failures
-rm -f "$failures"
+failures=$(mktemp)
 
 guest() { # guest KERNEL SECONDS JOB...
   local kernel=$1 seconds=$2 release=${1##*/}
@@ -85,15 +84,15 @@ guest() { # guest KERNEL SECONDS JOB...
 }
 
 run_subset() { # run_subset SERIES KERNEL
-  guest "$2" 400 subset_without_module
-  guest "$2" 900 subset_with_module
+  guest "$2" 1200 subset_without_module
+  guest "$2" 1800 subset_with_module
 }
 
 run_all() { # run_all SERIES KERNEL
   local job page
   for job in without_module without_module_capabilities with_module packets verdicts conntrack lifecycle coexistence \
     storm others sensors; do
-    guest "$2" 7500 "$job"
+    guest "$2" 14400 "$job"
   done
   page=$kernels/results/${2##*/}/verdicts/verdict-matrix.md
   if [ -s "$page" ]; then
@@ -102,7 +101,7 @@ run_all() { # run_all SERIES KERNEL
   fi
 }
 
-trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
+trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -f "$failures"' EXIT
 trap 'exit 143' INT TERM
 for i in "${!series[@]}"; do
   rm -rf "$kernels/results/${directories[$i]##*/}"

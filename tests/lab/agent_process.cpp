@@ -23,9 +23,18 @@
 #include "alert_schema.hpp"
 
 namespace hairpind::testing {
+namespace {
+
+// How much longer than a healthy machine an emulated one may take (tests/vm/).
+int patience() {
+  const char* const factor = std::getenv("HAIRPIND_LAB_PATIENCE");
+  return factor == nullptr ? 1 : std::atoi(factor);
+}
+
+}  // namespace
 
 bool eventually(const std::function<bool()>& condition, std::chrono::seconds bound) {
-  const auto deadline = std::chrono::steady_clock::now() + bound;
+  const auto deadline = std::chrono::steady_clock::now() + (patience() * bound);
   while (!condition()) {
     if (std::chrono::steady_clock::now() > deadline) {
       return false;

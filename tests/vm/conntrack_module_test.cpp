@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // nf_conntrack as a module that is loaded after the agent's start. Needs root and a kernel that has not loaded it yet,
 // as a guest of tests/vm/ has not: once in a kernel's life.
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -17,8 +17,6 @@ namespace hairpind::testing {
 namespace {
 
 using Json = nlohmann::json;
-using ::testing::AnyOf;
-using ::testing::IsEmpty;
 
 constexpr int kConnections = 10;
 constexpr const char* kLoadBalancers[] = {"10.0.5.5", "fd00:5::5"};
@@ -44,16 +42,16 @@ class Clients {
 };
 
 // The alerts of one incident a load balancer, all of them a hairpin; what netfilter said, and who was asked.
-void expect_hairpins(const AgentProcess& agent, double mismatches, const ::testing::Matcher<std::string>& conntrack,
-                     const ::testing::Matcher<std::string>& source) {
+void expect_hairpins(const AgentProcess& agent, double mismatches, const std::string& conntrack,
+                     const std::string& source) {
   EXPECT_TRUE(eventually([&] { return agent.metric_sum("hairpind_mismatches_total") == mismatches; }))
       << agent.get("/metrics").second << agent.standard_error();
   ASSERT_TRUE(eventually([&] { return agent.alerts().size() == 2; })) << Json(agent.alerts()).dump(1);
   for (const Json& alert : agent.alerts()) {
     EXPECT_EQ(alert["cause"], "hairpin_ip_target");
     EXPECT_EQ(alert["outcome"]["state"], "reset_by_client");
-    EXPECT_THAT(alert["evidence"]["conntrack"].get<std::string>(), conntrack) << agent.standard_error();
-    EXPECT_THAT(alert["evidence"]["conntrack_source"].get<std::string>(), source);
+    EXPECT_EQ(alert["evidence"]["conntrack"], conntrack) << agent.standard_error();
+    EXPECT_EQ(alert["evidence"]["conntrack_source"], source);
   }
 }
 
@@ -104,7 +102,9 @@ TEST(ConntrackModule, MayBeLoadedAfterTheAgentsStart) {
   {
     SCOPED_TRACE("loaded before the agent's start");
     const Clients clients(lab);
-    expect_hairpins(*agent, 2 * kConnections, "not_translated", AnyOf("kernel", "netlink"));
+    // A module's type information is for CAP_SYS_ADMIN, which jobs.sh takes away with HAIRPIND_LAB_STARTER.
+    const bool restricted = std::getenv("HAIRPIND_LAB_STARTER") != nullptr;
+    expect_hairpins(*agent, 2 * kConnections, "not_translated", restricted ? "netlink" : "kernel");
     expect_silence_by_translation(lab, *agent, 2 * kConnections);
   }
 }

@@ -23,6 +23,7 @@ ln -sfn "$kernel/lib/modules/$release" "/lib/modules/$release"
 hostname guest
 ip link set lo up
 cd "$source" || exit
+export HAIRPIND_LAB_PATIENCE=6
 
 status=0
 say() { echo "$release: $*"; }
