@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
-#include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,6 +45,11 @@ std::string question(const ExecPlugin& plugin, bool interactive) {
     spec["cluster"] = Json::parse(plugin.cluster, nullptr, false);
   }
   return Json{{"apiVersion", plugin.api_version}, {"kind", "ExecCredential"}, {"spec", spec}}.dump();
+}
+
+/// Readable once the process has ended. Not glibc's pidfd_open: that of 2.36 cannot be linked from C++.
+int open_process(pid_t pid) {
+  return static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
 }
 
 /// All that comes before the end; nullopt if it does not end in time, or is endless.
@@ -208,7 +213,7 @@ Result<ExecCredential> run_plugin(const ExecPlugin& plugin, int stop) {
   const Deadline deadline = std::chrono::steady_clock::now() + kPatience;
   auto text = read_all(output.get(), deadline, stop);
   // It may have closed its output and go on.
-  if (const FileDescriptor ended(pidfd_open(*pid, 0)); !text || !wait_for(ended.get(), POLLIN, deadline, stop)) {
+  if (const FileDescriptor ended(open_process(*pid)); !text || !wait_for(ended.get(), POLLIN, deadline, stop)) {
     text.reset();
     kill(*pid, SIGKILL);
   }

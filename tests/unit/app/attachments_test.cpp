@@ -64,7 +64,7 @@ TEST_F(AttachmentsTest, WhatLeavesIsDetachedAndWhatComesIsAttached) {
   step_until_done();
   view.interfaces.clear();
   add_pod(2);
-  view.interfaces[9] = {.ifindex = 9, .name = "eth0", .has_default_route = true};
+  view.interfaces[9] = {.ifindex = 9, .name = "eth0", .kind = {}, .has_default_route = true};
   attachments.on_network(view);
   EXPECT_EQ(tc.programs.count({1, TcDirection::kIngress}), 0) << "at once";
   step_until_done();
@@ -117,7 +117,7 @@ TEST_F(AttachmentsTest, WhoCameBeforeOursIsFoundInTheNextSecond) {
 
 TEST_F(AttachmentsTest, LeftoversAreLookedForOnEveryDeviceAndTheEndTakesAllOff) {
   add_pod(1);
-  view.interfaces[5] = {.ifindex = 5, .name = "dummy0"};
+  view.interfaces[5] = {.ifindex = 5, .name = "dummy0", .kind = "dummy"};
   attachments.remove_leftovers(view);
   EXPECT_THAT(tc.cleaned, ElementsAre(1, 5));
   add_pod(2);

@@ -97,7 +97,7 @@ LoadBalancerCounters row(const Endpoint& lb) {
 }
 
 IncidentCount incident(std::uint64_t count) {
-  IncidentCount result{.key = IncidentKey::of(ip_target_attempt()), .count = count, .last_event = kNow};
+  IncidentCount result{.key = IncidentKey::of(ip_target_attempt()), .count = count, .last_event = kNow, .sample = {}};
   result.sample = ip_target_attempt();
   return result;
 }
