@@ -191,8 +191,12 @@ TEST_F(ResourceWatchTest, ABookmarkIsWhereTheNextWatchGoesOn) {
     server.upsert("nodes", {{"metadata", {{"name", "n" + std::to_string(i)}}}});
   }
   const std::string version = std::to_string(server.resource_version());
+  int looks = 0;
   ASSERT_TRUE(wait_until([&] {
-    server.close_watches();
+    // Long enough for a bookmark.
+    if (++looks % 30 == 0) {
+      server.close_watches();
+    }
     return server.targets().back().find("resourceVersion=" + version) != std::string::npos;
   })) << server.targets().back();
   EXPECT_EQ(server.count_of("list pods"), 1);
