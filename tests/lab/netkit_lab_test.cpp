@@ -33,7 +33,8 @@ class NetkitTest : public ::testing::TestWithParam<const char*> {
   }
 
   void start_agent(std::vector<std::string> more = {}) {
-    more.insert(more.end(), {"--lb", "10.0.5.5:443", "--lb", "[fd00:5::5]:443", "--handshake-timeout", "5"});
+    more.insert(more.end(), {"--lb", "10.0.5.5:443", "--lb", "[fd00:5::5]:443", "--handshake-timeout", "5",
+                             "--repeat-interval", "3600"});
     agent = std::make_unique<AgentProcess>(*lab, more);
     ASSERT_TRUE(agent->wait_until_ready());
   }

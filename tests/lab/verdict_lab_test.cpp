@@ -504,9 +504,9 @@ std::map<const Family*, Cell> run(const NetworkLab& lab, const Shape& shape, con
     }
   }
   lab.set_mode(shape.mode);
-  arguments.insert(arguments.end(),
-                   {"--lb", "10.0.5.5:443", "--lb", "[fd00:5::5]:443", "--lb", "10.96.0.1:443", "--lb",
-                    "[fd00:96::1]:443", "--node-name", "lab-node", "--handshake-timeout", shape.handshake_timeout});
+  arguments.insert(arguments.end(), {"--lb", "10.0.5.5:443", "--lb", "[fd00:5::5]:443", "--lb", "10.96.0.1:443", "--lb",
+                                     "[fd00:96::1]:443", "--node-name", "lab-node", "--handshake-timeout",
+                                     shape.handshake_timeout, "--repeat-interval", "3600"});
   const AgentProcess agent(lab, std::move(arguments));
   if (!agent.wait_until_ready()) {
     return {};

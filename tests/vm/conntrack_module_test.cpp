@@ -57,7 +57,8 @@ void expect_hairpins(const AgentProcess& agent, double mismatches, const std::st
 
 std::unique_ptr<AgentProcess> start_agent(const NetworkLab& lab) {
   return std::make_unique<AgentProcess>(
-      lab, std::vector<std::string>{"--lb", "10.0.5.5:443", "--lb", "[fd00:5::5]:443", "--handshake-timeout", "2"});
+      lab, std::vector<std::string>{"--lb", "10.0.5.5:443", "--lb", "[fd00:5::5]:443", "--handshake-timeout", "2",
+                                    "--repeat-interval", "3600"});
 }
 
 // Translated connections whose answers a policy drops: nothing but conntrack can tell that they are no hairpin.
