@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cctype>
+#include <cmath>
 #include <cstdlib>
 #include <ranges>
 
@@ -24,6 +26,24 @@ std::string default_node_name() {
 // The kernel takes no other size for a ring buffer.
 std::string power_of_two(const std::string& text) {
   return std::has_single_bit(std::strtoul(text.c_str(), nullptr, 10)) ? "" : text + " is no power of two";
+}
+
+// Neither is below nor above a bound.
+std::string a_number(const std::string& text) {
+  return std::isnan(std::strtod(text.c_str(), nullptr)) ? text + " is no number" : "";
+}
+
+// "--repeat-interval" -> HAIRPIND_REPEAT_INTERVAL: by rule, so that none can be forgotten or mistyped.
+void name_environment_variables(CLI::App& app) {
+  for (CLI::Option* const option : app.get_options()) {
+    std::string name = option->get_lnames().at(0);
+    if (name == "help") {
+      continue;
+    }
+    std::ranges::replace(name, '-', '_');
+    std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    option->envname("HAIRPIND_" + name);
+  }
 }
 
 // CLI11 reports an unknown key as "INI was not able to parse KEY", and words of its own for the rest.
@@ -49,81 +69,70 @@ Result<std::variant<Configuration, HelpText>> parse_run_options(const std::vecto
   CLI::App app{
       "Watch this node for asymmetric hairpin connections. Alerts are JSON lines; the agent's own log goes to stderr.",
       "hairpind run"};
-  app.set_config("--config", "", "TOML file with the options below as keys")->envname("HAIRPIND_CONFIG");
+  app.set_config("--config", "", "TOML file with the options below as keys");
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.add_option("--lb", load_balancers,
                  "Load balancer: ADDR[:PORT], [IPV6]:PORT, CIDR or HOST[:PORT]; repeatable, or separated by commas")
-      ->envname("HAIRPIND_LB")
       ->delimiter(',');
   app.add_option("--pod-interface", configuration.pod_interfaces,
                  "Glob of the pods' host-side devices; repeatable; default: veth and netkit whose peer is in another "
                  "network namespace")
-      ->envname("HAIRPIND_POD_INTERFACE")
       ->delimiter(',');
   app.add_option("--uplink", configuration.uplinks,
                  "Glob of the uplinks; repeatable; default: devices with a default route")
-      ->envname("HAIRPIND_UPLINK")
       ->delimiter(',');
   app.add_option("--node-name", configuration.node_name,
-                 "Name of this node in alerts; default: NODE_NAME, else the host name")
-      ->envname("HAIRPIND_NODE_NAME");
+                 "Name of this node in alerts; default: NODE_NAME, else the host name");
   app.add_option("--kubeconfig", configuration.kubeconfig,
-                 "Find load balancers and names through this kubeconfig; default: the pod's service account, if any")
-      ->envname("HAIRPIND_KUBECONFIG");
-  app.add_option("--cilium-bpffs", configuration.cilium_bpffs,
-                 "bpffs on which Cilium pins its maps; default: /sys/fs/bpf, else /run/cilium/bpffs, if they are there")
-      ->envname("HAIRPIND_CILIUM_BPFFS");
+                 "Find load balancers and names through this kubeconfig; default: the pod's service account, if any");
+  app.add_option(
+      "--cilium-bpffs", configuration.cilium_bpffs,
+      "bpffs on which Cilium pins its maps; default: /sys/fs/bpf, else /run/cilium/bpffs, if they are there");
   app.add_option("--conntrack", configuration.conntrack,
                  "How netfilter's conntrack is asked: auto, or for diagnosis netlink, as on a kernel without "
                  "bpf_skb_ct_lookup")
-      ->envname("HAIRPIND_CONNTRACK")
       ->check(CLI::IsMember({"auto", "netlink"}))
       ->capture_default_str();
   app.add_option("--reset-sensor", configuration.reset_sensor,
                  "What tells that a stack refused an answer: auto, or for diagnosis tracepoint (tcp_send_reset, 6.10), "
                  "drop (kfree_skb, 5.17) or kprobe")
-      ->envname("HAIRPIND_RESET_SENSOR")
       ->check(CLI::IsMember({"auto", "tracepoint", "drop", "kprobe"}))
       ->capture_default_str();
   app.add_option("--attach", configuration.attach,
                  "How programs are put on devices: auto (tcx where the kernel has it), tcx or clsact; for diagnosis, "
                  "and clsact for nodes with a great many short-lived pods")
-      ->envname("HAIRPIND_ATTACH")
       ->check(CLI::IsMember({"auto", "tcx", "clsact"}))
       ->capture_default_str();
   app.add_option("--alerts", configuration.alerts, "Where alerts go: a file, reopened on SIGHUP, or - for stdout")
-      ->envname("HAIRPIND_ALERTS")
       ->capture_default_str();
-  app.add_option("--listen", configuration.listen, "ADDR:PORT of /metrics, /healthz and /readyz; empty: off")
-      ->envname("HAIRPIND_LISTEN")
-      ->capture_default_str();
+  CLI::Option* const listen =
+      app.add_option("--listen", configuration.listen, "ADDR:PORT of /metrics, /healthz and /readyz; empty: off")
+          ->capture_default_str();
   app.add_option("--handshake-timeout", handshake_timeout,
                  "Seconds after which a handshake that the load balancer has not answered is settled")
-      ->envname("HAIRPIND_HANDSHAKE_TIMEOUT")
+      ->check(a_number)
       ->check(CLI::Range(0.1, 60.0))
       ->capture_default_str();
   app.add_option("--repeat-interval", repeat_interval, "Seconds between two alerts of the same incident")
-      ->envname("HAIRPIND_REPEAT_INTERVAL")
+      ->check(a_number)
       ->check(CLI::Range(1.0, 86400.0))
       ->capture_default_str();
   app.add_option("--pending-syns", configuration.pending_syns, "Size of the kernel's table of connection attempts")
-      ->envname("HAIRPIND_PENDING_SYNS")
       ->check(CLI::Range(1024U, 4194304U))
       ->capture_default_str();
   app.add_option("--ring-bytes", configuration.ring_bytes,
                  "Size of the ring buffer from the kernel to the agent: a power of two, at least 4096")
-      ->envname("HAIRPIND_RING_BYTES")
       ->check(CLI::Range(4096U, 1U << 30U))
       ->check(power_of_two)
       ->capture_default_str();
   app.add_option("--log-level", configuration.log_level, "debug, info, warn or error")
-      ->envname("HAIRPIND_LOG_LEVEL")
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
       ->capture_default_str();
   app.add_option("--log-format", configuration.log_format, "text or json")
-      ->envname("HAIRPIND_LOG_FORMAT")
       ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();
+
+  name_environment_variables(app);
 
   try {
     // CLI11 takes the vector from its back.
@@ -135,6 +144,11 @@ Result<std::variant<Configuration, HelpText>> parse_run_options(const std::vecto
     return fail(explain(error));
   }
 
+  // To CLI11 an empty variable is none; here it has a meaning.
+  const char* const listen_variable = std::getenv("HAIRPIND_LISTEN");
+  if (listen->count() == 0 && listen_variable != nullptr && *listen_variable == '\0') {
+    configuration.listen.clear();
+  }
   for (const std::string& text : load_balancers) {
     auto load_balancer = parse_load_balancer(text);
     if (!load_balancer) {

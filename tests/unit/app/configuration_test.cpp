@@ -114,7 +114,54 @@ TEST_F(ConfigurationTest, EnvironmentListsAreSeparatedByCommas) {
   EXPECT_EQ(std::get<Frontend>(configuration.load_balancers[1]).to_string(), "[fd00:5::5]:443");
 }
 
+// A name that is mistyped would be a variable that does nothing.
+TEST_F(ConfigurationTest, EveryOptionHasItsVariable) {
+  const std::vector<std::pair<const char*, const char*>> variables{
+      {"HAIRPIND_POD_INTERFACE", "pod*"},     {"HAIRPIND_UPLINK", "up*"},          {"HAIRPIND_NODE_NAME", "n7"},
+      {"HAIRPIND_KUBECONFIG", "/kubeconfig"}, {"HAIRPIND_CILIUM_BPFFS", "/bpf"},   {"HAIRPIND_CONNTRACK", "netlink"},
+      {"HAIRPIND_RESET_SENSOR", "drop"},      {"HAIRPIND_ATTACH", "clsact"},       {"HAIRPIND_ALERTS", "/alerts"},
+      {"HAIRPIND_LISTEN", "127.0.0.1:1"},     {"HAIRPIND_HANDSHAKE_TIMEOUT", "7"}, {"HAIRPIND_REPEAT_INTERVAL", "8"},
+      {"HAIRPIND_PENDING_SYNS", "9999"},      {"HAIRPIND_RING_BYTES", "8192"},     {"HAIRPIND_LOG_LEVEL", "warn"},
+      {"HAIRPIND_LOG_FORMAT", "json"},
+  };
+  for (const auto& [name, value] : variables) {
+    setenv(name, value, 1);
+  }
+  const Configuration configuration = parse({});
+  for (const auto& [name, value] : variables) {
+    unsetenv(name);
+  }
+  EXPECT_THAT(configuration.pod_interfaces, ElementsAre("pod*"));
+  EXPECT_THAT(configuration.uplinks, ElementsAre("up*"));
+  EXPECT_EQ(configuration.node_name, "n7");
+  EXPECT_EQ(configuration.kubeconfig, "/kubeconfig");
+  EXPECT_EQ(configuration.cilium_bpffs, "/bpf");
+  EXPECT_EQ(configuration.conntrack, "netlink");
+  EXPECT_EQ(configuration.reset_sensor, "drop");
+  EXPECT_EQ(configuration.attach, "clsact");
+  EXPECT_EQ(configuration.alerts, "/alerts");
+  EXPECT_EQ(configuration.listen, "127.0.0.1:1");
+  EXPECT_EQ(configuration.handshake_timeout, 7s);
+  EXPECT_EQ(configuration.repeat_interval, 8s);
+  EXPECT_EQ(configuration.pending_syns, 9999);
+  EXPECT_EQ(configuration.ring_bytes, 8192);
+  EXPECT_EQ(configuration.log_level, "warn");
+  EXPECT_EQ(configuration.log_format, "json");
+  setenv("HAIRPIND_CONFIG", "/nonexistent", 1);
+  EXPECT_THAT(error_of({}), HasSubstr("/nonexistent"));
+}
+
+TEST_F(ConfigurationTest, AnEmptyListenVariableSwitchesHttpOff) {
+  setenv("HAIRPIND_LISTEN", "", 1);
+  EXPECT_EQ(parse({}).listen, "");
+  EXPECT_EQ(parse({"--listen", "127.0.0.1:1"}).listen, "127.0.0.1:1") << "a flag wins";
+  write_file("listen = \"127.0.0.1:2\"\n");
+  EXPECT_EQ(parse({"--config", path}).listen, "127.0.0.1:2") << "and so does the file";
+}
+
 TEST_F(ConfigurationTest, ErrorsNameTheValue) {
+  EXPECT_THAT(error_of({"--repeat-interval", "nan"}), HasSubstr("nan is no number"));
+  EXPECT_THAT(error_of({"--handshake-timeout", "-nan"}), HasSubstr("is no number"));
   EXPECT_THAT(error_of({"--lb", "10.0.5"}), HasSubstr("'10.0.5'"));
   EXPECT_THAT(error_of({"--lbs", "x"}), HasSubstr("--lbs"));
   EXPECT_THAT(error_of({"--log-level", "loud"}), HasSubstr("loud"));
