@@ -45,6 +45,7 @@ usage: lab.sh up PREFIX [DATAPATH [MODE]]
            rp-filter              ip-target, strict reverse path filtering on the uplink (IPv4)
            remote-direct          LB -> p3, which answers the client past the LB
            lb-snat                legitimate: LB -> p2, with the LB's own address as source
+           answer-loss            the same, and the client loses each connection's first SYN-ACK
            remote-target          legitimate: LB -> p3, replies through the LB
            node-dnat              legitimate: the node itself translates the LB's address (kube-proxy)
            node-dnat-remote       the same, to p3
@@ -459,7 +460,7 @@ route_replies_through_lb() {
 # Back to: forwards nothing, translates nothing.
 reset_mode() {
   local name
-  for name in node lb net p2; do
+  for name in node lb net p1 p2; do
     in_ns "$name" nft flush ruleset
     # Without the module there is nothing to flush, and asking would load it.
     [ ! -e /proc/sys/net/netfilter/nf_conntrack_max ] || in_ns "$name" conntrack -F >"$state/conntrack" 2>&1 || true
@@ -553,6 +554,10 @@ RULES
     route p3 10.0.1.0/24 fd00:1::/64 via 10.0.8.1 -- via fd00:8::1
     ;;
   lb-snat) lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443' snat ;;
+  answer-loss)
+    lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443' snat
+    drop_first p1 input 'syn | ack'
+    ;;
   remote-target) lb_sends_to 10.0.9.9:8443 '[fd00:9::9]:8443' ;;
   node-dnat) node_translates pod 10.0.5.5 fd00:5::5 443 ;;
   node-dnat-remote) node_translates pod 10.0.5.5 fd00:5::5 443 10.0.9.9 fd00:9::9 ;;

@@ -59,7 +59,7 @@ bool add_dummy(const std::string& name) {
 
 TEST(InterfaceMonitor, WhatWasLostIsAskedForAnew) {
   const int status = in_own_network([] {
-    auto monitor = InterfaceMonitor::create(false);
+    auto monitor = InterfaceMonitor::create();
     if (!monitor || !add_dummy("first")) {
       return kNotPossible;
     }
