@@ -230,7 +230,8 @@ static __always_inline struct hp_attempt *take_place(const struct hp_attempt_key
 			goto taken;
 		if (attempt && !decided) {
 			victim = place;
-			decided = attempt->flags & (HP_MISMATCHED | HP_UNANSWERED);
+			decided = attempt->flags &
+				  (HP_MISMATCHED | HP_UNANSWERED | HP_ANSWERED);
 		}
 	}
 	place = victim;

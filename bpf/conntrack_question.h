@@ -6,6 +6,7 @@
 #pragma once
 
 #include "pending.h"
+#include "verdict.h"
 
 /* A handshake that is still on its way is no candidate: its answer would be. */
 #define IN_FLIGHT_NS 100000000ULL
@@ -19,6 +20,17 @@ static __always_inline bool conntrack_is_open(const struct hp_attempt *attempt)
 	       attempt->conntrack_source == HP_CONNTRACK_SOURCE_KERNEL;
 }
 
+/* Whose wrong answer it is about, NULL if there is none that a table could clear. */
+static __always_inline const struct hp_endpoint *asked_about(const struct hp_attempt *attempt)
+{
+	if (attempt->flags & HP_SYNACK_LEFT)
+		return &attempt->synack_left;
+	if (!(attempt->flags & HP_SYNACK_PASSED))
+		return NULL;
+	return attempt->flags & HP_SYNACK_ARRIVED ? &attempt->synack_left
+						  : &attempt->synack_delivered;
+}
+
 /*
  * Asks, once, and gives the agent until the next sweep to answer: it does so right after this one.
  * A question that finds no room is put again at the next sweep, for another settle time at most.
@@ -27,9 +39,8 @@ static __always_inline bool awaits_conntrack(struct hp_attempt *attempt, __u64 n
 {
 	__u64 age = now - attempt->first_ns;
 
-	if (!ask_conntrack || !conntrack_is_open(attempt) ||
-	    (attempt->flags & (HP_SYNACK_LEFT | HP_ANSWER_ARRIVED | HP_TRANSLATED |
-			       HP_CONNTRACK_ASKED)) != HP_SYNACK_LEFT)
+	if (!ask_conntrack || !conntrack_is_open(attempt) || !asked_about(attempt) ||
+	    (attempt->flags & (HP_ANSWER_ARRIVED | HP_TRANSLATED | HP_CONNTRACK_ASKED)))
 		return false;
 	if (age < handshake_timeout_ns && attempt->synack_ns + IN_FLIGHT_NS > now)
 		return false;
@@ -44,17 +55,24 @@ static __always_inline int take_conntrack_answer(const struct hp_conntrack_answe
 	struct hp_attempt_key key = answer->key;
 	struct hp_address responder = answer->responder.address;
 	struct hp_attempt *attempt = find_exactly(&key);
+	struct ending ending = {};
+	const struct hp_endpoint *asked;
 
-	if (!attempt ||
-	    (attempt->flags & (HP_ALIAS | HP_SYNACK_LEFT | HP_TRANSLATED | HP_MISMATCHED)) !=
-		HP_SYNACK_LEFT ||
-	    !is_endpoint(&attempt->synack_left, &responder, answer->responder.port))
+	if (!attempt || (attempt->flags & (HP_ALIAS | HP_TRANSLATED | HP_MISMATCHED)))
+		return 0;
+	asked = asked_about(attempt);
+	if (!asked || !is_endpoint(asked, &responder, answer->responder.port))
 		return 0;
 	attempt->conntrack = answer->conntrack;
 	attempt->conntrack_source = answer->conntrack_source;
 	if (answer->conntrack == HP_CONNTRACK_TRANSLATED) {
 		set_flag(attempt, HP_TRANSLATED);
 		COUNT_LB(attempt, translations);
+		return 0;
 	}
+	/* The datapath that could still have changed it would have done so by now. */
+	if ((attempt->flags & HP_SYNACK_PASSED) &&
+	    answer->conntrack_source == HP_CONNTRACK_SOURCE_CILIUM)
+		return conclude_misdirected(attempt, &ending);
 	return 0;
 }

@@ -56,6 +56,42 @@ static __always_inline bool was_routed_to_pod(struct sk_buff *skb)
 	return device && device->role == HP_DEVICE_POD;
 }
 
+#define CILIUM_FIRST_DROP 130
+#define TC_ACT_SHOT	  2
+
+/*
+ * Cilium's programs leave in skb->cb why they drop a packet, for the notification that they make of
+ * it (1.13 to 1.20): source and destination identity, error, endpoint, and how the program ends.
+ */
+static __always_inline void read_cilium_drop(struct sk_buff *skb, __u32 reason,
+					     struct hp_cilium_drop *drop)
+{
+	struct {
+		__u32 source_identity;
+		__u32 destination_identity;
+		__u32 error; /* lowest byte; an extended error above it */
+		__u32 endpoint;
+		__u32 exit; /* lowest byte; file and line above it */
+	} record;
+
+	if (!beside_cilium)
+		return;
+	/* netkit has no reason of its own for what its programs drop. */
+	if (!IS_DROP_REASON(reason, TC_INGRESS) && !IS_DROP_REASON(reason, TC_EGRESS) &&
+	    !IS_DROP_REASON(reason, NOT_SPECIFIED))
+		return;
+	if (bpf_probe_read_kernel(&record, sizeof(record),
+				  (void *)skb + bpf_core_field_offset(struct sk_buff, cb) +
+				      bpf_core_field_offset(struct qdisc_skb_cb, data)))
+		return;
+	if ((record.exit & 0xff) != TC_ACT_SHOT || (record.error & 0xff) < CILIUM_FIRST_DROP)
+		return;
+	drop->source_identity = record.source_identity;
+	drop->destination_identity = record.destination_identity;
+	drop->endpoint = record.endpoint;
+	drop->reason = record.error & 0xff;
+}
+
 static __always_inline int on_dropped_syn(struct sk_buff *skb, const struct segment *syn,
 					  struct ending *ending)
 {
@@ -71,6 +107,8 @@ static __always_inline int on_dropped_syn(struct sk_buff *skb, const struct segm
 	if (!attempt || !(attempt->flags & HP_RETURNED) ||
 	    is_endpoint(&attempt->lb, &syn->destination, syn->destination_port))
 		return 0;
+	ending->syn_dropped = 1;
+	read_cilium_drop(skb, ending->drop_reason, &ending->cilium);
 	ending->cause = refused_source(skb, attempt, ending->drop_reason);
 	if (ending->cause != HP_CAUSE_NONE)
 		return conclude_misdirected(attempt, ending);
@@ -78,7 +116,7 @@ static __always_inline int on_dropped_syn(struct sk_buff *skb, const struct segm
 }
 
 static __always_inline int on_dropped_synack(struct sk_buff *skb, const struct segment *synack,
-					     const struct ending *ending)
+					     struct ending *ending)
 {
 	struct hp_attempt_key key;
 	struct hp_attempt *attempt;
@@ -88,6 +126,11 @@ static __always_inline int on_dropped_synack(struct sk_buff *skb, const struct s
 	if (!attempt || is_endpoint(&attempt->lb, &synack->source, synack->source_port) ||
 	    (attempt->flags & HP_TRANSLATED))
 		return 0;
+	read_cilium_drop(skb, ending->drop_reason, &ending->cilium);
+	/* On its way into the client, whose policy it did not pass as a reply. */
+	if (ending->cilium.endpoint &&
+	    ((attempt->flags & HP_RETURNED) || !conntrack_is_open(attempt)))
+		return conclude_misdirected(attempt, ending);
 	/* A reply that conntrack could not be asked about may be one that the node would have
 	 * translated. */
 	if (was_routed_to_pod(skb) &&

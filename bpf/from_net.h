@@ -18,6 +18,12 @@ __noinline int on_net_answer(struct __sk_buff *skb, const struct segment *answer
 		return 0;
 	set_key(&key, &answer->destination, answer->destination_port, answer->acknowledgment - 1);
 	attempt = find_attempt(&key);
+	if (!attempt) {
+		attempt = find_hidden(&key);
+		/* Another's may be for a node port's client, whom the node hides as well. */
+		if (attempt && !is_endpoint(&attempt->lb, &answer->source, answer->source_port))
+			return 0;
+	}
 	if (!attempt)
 		return 0;
 	if (attempt->flags & HP_HOST_CLIENT)
@@ -45,12 +51,17 @@ __noinline int on_net_syn(struct __sk_buff *skb, const struct segment *syn)
 
 	if (!syn)
 		return 0;
-	if (!may_be_client(&syn->source))
-		return 0;
 	set_key(&key, &syn->source, syn->source_port, syn->sequence);
 	attempt = find_any(&key);
-	if (!attempt)
-		return add_unsolicited(&key, syn, skb->ifindex);
+	if (!attempt) {
+		attempt = find_hidden(&key);
+		if (!attempt)
+			return may_be_client(&syn->source)
+				   ? add_unsolicited(&key, syn, skb->ifindex)
+				   : 0;
+		set_flag(attempt, HP_SNATED);
+		add_alias(&key, &attempt->key, attempt->last_ns);
+	}
 	if ((attempt->flags & (HP_RETURNED | HP_MISMATCHED)) ||
 	    is_endpoint(&attempt->lb, &syn->destination, syn->destination_port))
 		return 0;

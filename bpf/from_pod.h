@@ -39,7 +39,8 @@ __noinline int on_pod_syn(struct __sk_buff *skb, const struct segment *syn)
 	if (attempt)
 		forget(attempt);
 	now = bpf_ktime_get_ns();
-	add_attempt(set, &key, syn, frontend, skb->ifindex, 0, now);
+	add_attempt(set, &key, syn, frontend, skb->ifindex,
+		    source && source->unverified ? HP_UNVERIFIED : 0, now);
 	note_caller(syn, source, now);
 	if (syn->payload_length)
 		add_fast_open_alias(&key, syn->payload_length, now);
@@ -110,6 +111,13 @@ __noinline int on_pod_synack(struct __sk_buff *skb, const struct segment *synack
 	return 0;
 }
 
+/* Where nobody tells whose the client's address is: its ACK and RST come by the device that its SYN
+ * came by. */
+static __always_inline bool is_strangers(const struct hp_attempt *attempt, __u32 ifindex)
+{
+	return (attempt->flags & HP_UNVERIFIED) && attempt->syn_ifindex != ifindex;
+}
+
 /*
  * S4, S6: a pod refuses a SYN-ACK with RST, seq = the SYN-ACK's ack (RFC 9293, 3.5.2). One to the
  * load balancer says that the load balancer answered.
@@ -126,7 +134,7 @@ __noinline int on_pod_reset(struct __sk_buff *skb, const struct segment *reset)
 	if (!attempt)
 		return 0;
 	/* A target knows the ISN that it was sent. */
-	if (count_if_forged(skb, reset))
+	if (count_if_forged(skb, reset) || is_strangers(attempt, skb->ifindex))
 		return 0;
 	if (!(attempt->flags & HP_UNSOLICITED) &&
 	    is_endpoint(&attempt->lb, &reset->destination, reset->destination_port))
@@ -149,7 +157,7 @@ __noinline int on_pod_ack(struct __sk_buff *skb, const struct segment *ack)
 	attempt = find_attempt(&key);
 	if (!attempt || !is_endpoint(&attempt->lb, &ack->destination, ack->destination_port))
 		return 0;
-	if (count_if_forged(skb, ack))
+	if (count_if_forged(skb, ack) || is_strangers(attempt, skb->ifindex))
 		return 0;
 	return conclude_answered(attempt, false);
 }

@@ -45,6 +45,7 @@ int from_pod(struct __sk_buff *skb)
 
 	if (!parse_handshake(skb, &segment, true))
 		return NEXT;
+	note_device(skb->ifindex);
 	if (is_syn(&segment))
 		on_pod_syn(skb, &segment);
 	else if (is_synack(&segment))

@@ -25,6 +25,11 @@ struct sk_buff {
 	unsigned long _skb_refdst;
 	__u16 network_header;
 	__be16 protocol;
+	char cb[48];
+};
+
+struct qdisc_skb_cb {
+	unsigned char data[20];
 };
 
 union nf_inet_addr {
@@ -59,6 +64,8 @@ enum skb_drop_reason {
 	SKB_DROP_REASON_OTHERHOST = 13,
 	SKB_DROP_REASON_IP_RPFILTER = 16,
 	SKB_DROP_REASON_IP_LOCAL_SOURCE = 17,
+	SKB_DROP_REASON_TC_EGRESS = 45,
+	SKB_DROP_REASON_TC_INGRESS = 46,
 };
 
 #define IS_DROP_REASON(reason, name)                                                               \

@@ -76,6 +76,14 @@ __u64 frontend_filter[HP_ADDRESS_FILTER_BITS / 64]; /* see abi.h */
 /* The agent can ask a conntrack table that this side cannot; it may come and go with its owner. */
 __u32 ask_conntrack;
 
+__u32 spoofing_device; /* the last that sent from another's address: the agent's to name */
+__u8 seen_devices[HP_SEEN_DEVICES]; /* abi.h */
+__u32 beside_cilium; /* its maps are there: what its programs leave in a dropped packet is believed */
+
+/* Others' programs may come after to_pod on a pod's device: what it sees is not yet what the pod
+ * gets. */
+__u32 answers_may_change;
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, 1024);
@@ -147,4 +155,13 @@ static __always_inline void count(enum hp_total total)
 
 	if (value)
 		*value += 1;
+}
+
+/* Read first: a line that each CPU writes is no CPU's own. */
+static __always_inline void note_device(__u32 ifindex)
+{
+	__u8 *seen = &seen_devices[ifindex % HP_SEEN_DEVICES];
+
+	if (!*seen)
+		*seen = 1;
 }

@@ -118,6 +118,20 @@ static __noinline int add_alias(const struct hp_attempt_key *alias,
 	return 0;
 }
 
+/*
+ * A program behind to_net may hide clients behind the node's address, or give the node's own another
+ * port (Cilium's masquerading in BPF): the alias is seen only when it comes back, and its ISN tells
+ * whose it is. By the ISN first, which nearly always says nobody's.
+ */
+static __noinline struct hp_attempt *find_hidden(const struct hp_attempt_key *key)
+{
+	struct hp_attempt *attempt = find_by_isn(key->isn);
+
+	return attempt && !(attempt->flags & HP_UNSOLICITED) && is_node_address(&key->client)
+		   ? attempt
+		   : NULL;
+}
+
 /* How fresh the times in `callers` and `sources` are kept. */
 #define CALL_INTERVAL_NS 1000000000ULL
 
@@ -269,6 +283,10 @@ static __noinline int conclude_late(struct hp_attempt *seen)
 /* S6: V itself answered. Whatever was only suspected is void. */
 static __noinline int conclude_answered(struct hp_attempt *attempt, bool refused)
 {
+	if (attempt->flags & HP_ANSWERED) {
+		untag_ack(attempt->key.isn);
+		return drop(attempt, HP_ATTEMPT_DECIDED);
+	}
 	if (!decide(attempt))
 		return refused ? drop(attempt, HP_ATTEMPT_DECIDED) : conclude_late(attempt);
 	untag_ack(attempt->key.isn);
@@ -277,6 +295,21 @@ static __noinline int conclude_answered(struct hp_attempt *attempt, bool refused
 	else
 		count_answered(attempt, bpf_ktime_get_ns() - attempt->first_ns);
 	drop(attempt, HP_ATTEMPT_DECIDED);
+	return 0;
+}
+
+/*
+ * The same where the answer may still get lost on its way to the pod: kept until the pod has
+ * acknowledged it, so that its SYN, sent again, is no new attempt.
+ */
+static __noinline int conclude_answered_on_its_way(struct hp_attempt *attempt)
+{
+	if (attempt->flags & HP_ANSWERED)
+		return 0;
+	if (!decide(attempt))
+		return conclude_late(attempt);
+	set_flag(attempt, HP_ANSWERED);
+	count_answered(attempt, bpf_ktime_get_ns() - attempt->first_ns);
 	return 0;
 }
 

@@ -2,8 +2,8 @@
 /*
  * A pod must not be able to forge evidence about another: does the source address of a packet
  * belong to the pod device it came from? Only proof of the contrary counts as forged. Where routes
- * say nothing about devices (Cilium sends every pod through cilium_host) the first device to use an
- * address owns it.
+ * say nothing about devices (Cilium sends every pod through cilium_host) an attempt is kept as
+ * HP_UNVERIFIED.
  */
 #pragma once
 
@@ -61,42 +61,49 @@ static __always_inline bool same_neighbour(struct __sk_buff *skb, const __u8 mac
 	return true;
 }
 
-static __noinline bool source_is_forged(struct __sk_buff *skb, const struct segment *segment)
+enum hp_ownership {
+	OWNED,	 /* by the device that the packet came from */
+	FORGED,	 /* by another, or by the node */
+	UNKNOWN, /* nobody tells: not even the first to use it is believed to own it */
+};
+
+static __noinline int who_owns_source(struct __sk_buff *skb, const struct segment *segment)
 {
 	__u32 self = skb->ifindex, route;
 	struct hp_address source = segment->source;
 	struct hp_source *known = bpf_map_lookup_elem(&sources, &source);
 	struct hp_source verified = {.ifindex = self};
 	struct hp_device *device;
+	enum hp_ownership ownership = OWNED;
 	__u8 mac[ETH_ALEN] = {};
 	bool mac_known;
 
 	if (known && known->ifindex == self)
-		return false;
+		return known->unverified ? UNKNOWN : OWNED;
 	if (bpf_map_lookup_elem(&node_addresses, &source))
-		return true;
+		return FORGED;
 	route = route_device(skb, segment, mac, &mac_known);
 	if (route != self) {
 		/* Another pod's device, or the way out of the node: not this pod's address. */
 		if (bpf_map_lookup_elem(&devices, &route))
-			return true;
+			return FORGED;
 		device = bpf_map_lookup_elem(&devices, &self);
-		if (device && device->master_ifindex && device->master_ifindex == route) {
-			if (!same_neighbour(skb, mac, mac_known))
-				return true;
-		} else if (known && bpf_map_lookup_elem(&devices, &known->ifindex)) {
-			return true;
-		}
+		if (!device || !device->master_ifindex || device->master_ifindex != route)
+			ownership = UNKNOWN;
+		else if (!same_neighbour(skb, mac, mac_known))
+			return FORGED;
 	}
+	verified.unverified = ownership == UNKNOWN;
 	bpf_map_update_elem(&sources, &source, &verified, BPF_ANY);
-	return false;
+	return ownership;
 }
 
 /* What is forged is counted, never believed. */
 static __always_inline bool count_if_forged(struct __sk_buff *skb, const struct segment *segment)
 {
-	if (!source_is_forged(skb, segment))
+	if (who_owns_source(skb, segment) != FORGED)
 		return false;
 	count(HP_TOTAL_SPOOFED_SOURCES);
+	spoofing_device = skb->ifindex;
 	return true;
 }

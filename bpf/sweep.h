@@ -14,6 +14,25 @@ struct sweep_state {
 
 struct bpf_map;
 
+/* Its SYN came back, and a wrong answer went to its client, which has had time to say something of
+ * it: nobody on the way from a load balancer that keeps the source makes that right. */
+static __always_inline bool is_lost(const struct hp_attempt *attempt, __u64 now)
+{
+	return (attempt->flags & (HP_RETURNED | HP_SYNACK_PASSED | HP_ANSWER_ARRIVED |
+				  HP_TRANSLATED)) == (HP_RETURNED | HP_SYNACK_PASSED) &&
+	       attempt->synack_ns + IN_FLIGHT_NS <= now;
+}
+
+/* An answered pod that has heard nothing sends its SYN again: the gap doubles each time, and begins
+ * with a second. */
+#define FIRST_RETRANSMIT_NS 3000000000ULL
+
+static __always_inline bool is_acknowledged(const struct hp_attempt *attempt, __u64 now)
+{
+	return now - attempt->last_ns >=
+	       FIRST_RETRANSMIT_NS + 2 * (attempt->last_ns - attempt->first_ns);
+}
+
 static __noinline int sweep_attempt(struct hp_attempt *attempt, struct sweep_state *state)
 {
 	struct ending ending = {};
@@ -28,19 +47,27 @@ static __noinline int sweep_attempt(struct hp_attempt *attempt, struct sweep_sta
 			forget(attempt);
 		return 0;
 	}
+	/* Mostly its ACK has been missed. */
+	if (attempt->flags & HP_ANSWERED) {
+		if (is_acknowledged(attempt, now))
+			forget(attempt);
+		return 0;
+	}
 	if (attempt->flags & HP_UNSOLICITED) {
 		if (now - attempt->first_ns >= handshake_timeout_ns)
 			forget(attempt);
 		return 0;
 	}
+	if (is_lost(attempt, now))
+		return conclude_misdirected(attempt, &ending);
 	if (awaits_conntrack(attempt, now) || now - attempt->first_ns < handshake_timeout_ns) {
 		state->undecided++;
 		return 0;
 	}
 	/* Translated by this node or answered by the LB, and the client has never acknowledged it:
 	 * lost on the way, but not misdirected. */
-	if ((attempt->flags & (HP_RETURNED | HP_SYNACK_LEFT)) &&
-	    !(attempt->flags & (HP_TRANSLATED | HP_ANSWER_ARRIVED)))
+	if ((attempt->flags & (HP_RETURNED | HP_SYNACK_LEFT | HP_SYNACK_PASSED)) &&
+	    !(attempt->flags & (HP_TRANSLATED | HP_ANSWER_ARRIVED)) && is_believed(attempt))
 		conclude_misdirected(attempt, &ending);
 	else
 		conclude_unanswered(attempt);

@@ -5,6 +5,23 @@
 #include "answers.h"
 #include "pending.h"
 
+/*
+ * A wrong answer that a program behind this one may still translate back (Cilium with endpoint
+ * routes does it here): what the client makes of it is told by its ACK or its RST, by a drop, by
+ * the datapath's own table, or by nothing within the settle time.
+ */
+static __always_inline int suspect_delivery(struct __sk_buff *skb, const struct segment *answer,
+					    struct hp_attempt *attempt)
+{
+	if ((answer->flags & TCP_RST) ||
+	    (attempt->flags & (HP_SYNACK_PASSED | HP_SYNACK_DELIVERED | HP_MISMATCHED)))
+		return 0;
+	note_synack(attempt, answer, skb->ifindex);
+	set_endpoint(&attempt->synack_delivered, &answer->source, answer->source_port);
+	set_flag(attempt, HP_SYNACK_PASSED);
+	return 0;
+}
+
 __noinline int on_answer_to_pod(struct __sk_buff *skb, const struct segment *answer)
 {
 	struct hp_attempt_key key;
@@ -17,5 +34,14 @@ __noinline int on_answer_to_pod(struct __sk_buff *skb, const struct segment *ans
 	/* A bridge may flood it to other pods' ports, too. */
 	if (!attempt || attempt->syn_ifindex != skb->ifindex)
 		return 0;
+	/* What is for the client is brought to the device that its SYN came by: that is the owner's. */
+	if (attempt->flags & HP_UNVERIFIED)
+		__sync_fetch_and_and(&attempt->flags, ~HP_UNVERIFIED);
+	if (is_endpoint(&attempt->lb, &answer->source, answer->source_port)) {
+		if (!(answer->flags & TCP_RST))
+			return conclude_answered_on_its_way(attempt);
+	} else if (answers_may_change) {
+		return suspect_delivery(skb, answer, attempt);
+	}
 	return on_delivered(skb, answer, attempt);
 }

@@ -8,6 +8,8 @@
 struct ending {
 	__u64 drop_location;
 	__u32 drop_reason;
+	struct hp_cilium_drop cilium;
+	__u8 syn_dropped;
 	__u8 outcome; /* enum hp_outcome */
 	__u8 cause;   /* enum hp_cause, where the ending alone tells it; else HP_CAUSE_NONE */
 };
@@ -36,7 +38,7 @@ static __always_inline void judge(struct hp_attempt *attempt, const struct endin
 		attempt->cause = HP_CAUSE_ASYMMETRIC_REMOTE;
 	else if (!is_node_address(&target->address))
 		attempt->cause = HP_CAUSE_HAIRPIN_IP_TARGET;
-	else if ((attempt->flags & HP_SYNACK_DELIVERED) &&
+	else if ((attempt->flags & (HP_SYNACK_DELIVERED | HP_SYNACK_PASSED)) &&
 		 !(attempt->flags & (HP_SYNACK_LEFT | HP_FORWARDED)))
 		attempt->cause = HP_CAUSE_HAIRPIN_HOST_TARGET; /* the node itself answered */
 	else
@@ -118,11 +120,25 @@ static __always_inline void note_ending(struct hp_attempt *attempt, const struct
 	attempt->outcome = ending->outcome;
 	attempt->drop_reason = ending->drop_reason;
 	attempt->drop_location = ending->drop_location;
+	attempt->syn_dropped = ending->syn_dropped;
+	attempt->cilium = ending->cilium;
+}
+
+/*
+ * A pod that sends from an address of which nobody tells whose it is can make up the rest, too: an
+ * answer from another pod of its own, and the RST. Not what comes in on an uplink.
+ */
+static __always_inline bool is_believed(const struct hp_attempt *attempt)
+{
+	return !(attempt->flags & HP_UNVERIFIED) ||
+	       (attempt->flags & (HP_RETURNED | HP_SYNACK_ARRIVED));
 }
 
 /* Conclusive evidence (S6), or news of an attempt already concluded. */
 static __noinline int conclude_misdirected(struct hp_attempt *attempt, const struct ending *ending)
 {
+	if (!is_believed(attempt))
+		return 0;
 	if (!(attempt->flags & HP_MISMATCHED)) {
 		/* What ended it comes after what was only suspected to. */
 		note_ending(attempt, ending);

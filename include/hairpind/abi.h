@@ -58,6 +58,10 @@ enum hp_attempt_flag {
   HP_ANSWER_ARRIVED = 1U << 12,  /* the LB's own SYN-ACK came in on the uplink, on its way to a pod */
   HP_CONNTRACK_ASKED = 1U << 13, /* the agent has been asked what the kernel side could not find out (S5) */
   HP_SYNACK_ARRIVED = 1U << 14,  /* another source's did: `synack_left` says whose */
+  HP_SYNACK_PASSED = 1U << 15,   /* one on its way to the client passed `to_pod`, and others may still change it:
+                                    `synack_delivered` says whose, unless HP_SYNACK_DELIVERED does */
+  HP_UNVERIFIED = 1U << 17,      /* nothing says whose the client's address is: its device's own word does not do */
+  HP_ANSWERED = 1U << 16,        /* counted: the LB's answer was on its way to the pod, which has not acknowledged it */
 };
 
 /* The verdict on a misdirected attempt. Order and spelling are the `cause` label (core/verdict). */
@@ -108,6 +112,14 @@ enum hp_responder_kind {
   HP_RESPONDER_COUNT = 4,
 };
 
+/* What Cilium's programs leave in a packet that they drop: its own numbers. */
+struct hp_cilium_drop {
+  __u32 source_identity;
+  __u32 destination_identity;
+  __u32 endpoint; /* id of the local endpoint that it was on its way into; 0: none */
+  __u32 reason;   /* cilium, bpf/lib/drop_reasons.h; 0: no drop of Cilium's */
+};
+
 #define HP_IN_USE (1U << 31)
 
 /* Map `attempts`: everything known of one attempt. An endpoint counts as seen only with the flag that says so. */
@@ -139,7 +151,9 @@ struct hp_attempt {
   __u8 cause;            /* enum hp_cause */
   __u8 outcome;          /* enum hp_outcome */
   __u8 responder_kind;   /* enum hp_responder_kind */
-  __u8 pad2[19];         /* whole cache lines */
+  __u8 syn_dropped;      /* HP_OUTCOME_DROPPED: it was the returned SYN; 0: an answer */
+  __u8 pad2[2];
+  struct hp_cilium_drop cilium; /* HP_OUTCOME_DROPPED by a program of Cilium's; all zero by anybody else */
 };
 
 /*
@@ -152,8 +166,11 @@ static inline const struct hp_endpoint* hp_responder(const struct hp_attempt* at
   if (attempt->flags & HP_SYNACK_DELIVERED) {
     return &attempt->synack_delivered;
   }
-  if ((attempt->flags & HP_RETURNED) && (attempt->flags & (HP_SYNACK_LEFT | HP_SYNACK_ARRIVED))) {
+  if ((attempt->flags & HP_RETURNED) && (attempt->flags & (HP_SYNACK_LEFT | HP_SYNACK_ARRIVED | HP_SYNACK_PASSED))) {
     return &attempt->returned;
+  }
+  if ((attempt->flags & (HP_SYNACK_LEFT | HP_SYNACK_ARRIVED | HP_SYNACK_PASSED)) == HP_SYNACK_PASSED) {
+    return &attempt->synack_delivered;
   }
   return &attempt->synack_left;
 }
@@ -231,9 +248,11 @@ struct hp_caller_key {
 
 /* Map `sources`: the addresses that pods send from. */
 struct hp_source {
-  __u32 ifindex;         /* device on which the address was last verified */
+  __u32 ifindex;         /* device that sent from the address last */
+  __u32 unverified;      /* nothing says that it is that device's */
   struct hp_endpoint lb; /* the load balancer it called last; all zero if none */
-  __u64 called_ns;       /* when */
+  __u32 pad;
+  __u64 called_ns; /* when */
 };
 
 /* Map `frontends`: what counts as a load balancer. Keyed by endpoint; port 0 holds the address. */
@@ -267,6 +286,12 @@ enum hp_device_role {
   HP_DEVICE_POD = 1,
   HP_DEVICE_UPLINK = 2,
 };
+
+/*
+ * Array `seen_devices`, in .bss: pods' devices of which `from_pod` has seen a handshake, by their
+ * number modulo this.
+ */
+#define HP_SEEN_DEVICES 1024
 
 struct hp_device {
   __u32 role;           /* enum hp_device_role */
@@ -311,7 +336,7 @@ struct hp_sweep {
 /* Argument of the `set_conntrack` program: the agent's answer to HP_EVENT_CONNTRACK. */
 struct hp_conntrack_answer {
   struct hp_attempt_key key;
-  struct hp_endpoint responder; /* synack_left, as it was asked: an answer for another one is late */
+  struct hp_endpoint responder; /* as it was asked about: an answer for another one is late */
   __u8 conntrack;               /* enum hp_conntrack */
   __u8 conntrack_source;        /* enum hp_conntrack_source */
   __u8 pad[2];
@@ -320,13 +345,14 @@ struct hp_conntrack_answer {
 HP_STATIC_ASSERT(sizeof(struct hp_address) == 16);
 HP_STATIC_ASSERT(sizeof(struct hp_endpoint) == 20);
 HP_STATIC_ASSERT(sizeof(struct hp_attempt_key) == 24);
+HP_STATIC_ASSERT(sizeof(struct hp_cilium_drop) == 16);
 HP_STATIC_ASSERT(sizeof(struct hp_attempt) == 192);
 HP_STATIC_ASSERT(sizeof(struct hp_index_set) == 64);
 HP_STATIC_ASSERT(sizeof(struct hp_incident_key) == 60);
 HP_STATIC_ASSERT(sizeof(struct hp_incident) == 208);
 HP_STATIC_ASSERT(sizeof(struct hp_caller_key) == 36);
 HP_STATIC_ASSERT(sizeof(struct hp_lb_counters) == 344);
-HP_STATIC_ASSERT(sizeof(struct hp_source) == 32);
+HP_STATIC_ASSERT(sizeof(struct hp_source) == 40);
 HP_STATIC_ASSERT(sizeof(struct hp_frontend) == 8);
 HP_STATIC_ASSERT(sizeof(struct hp_prefix_key) == 20);
 HP_STATIC_ASSERT(sizeof(struct hp_device) == 8);

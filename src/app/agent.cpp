@@ -15,6 +15,7 @@ constexpr std::chrono::seconds kTick{1};
 // Alerts wait for a slow reader. Polled, since a file in a pipe's place could not be watched by epoll.
 constexpr std::chrono::milliseconds kSlowReader{20};
 constexpr std::chrono::seconds kExposureInterval{10};
+constexpr std::chrono::seconds kNeighboursInterval{10};
 
 std::chrono::nanoseconds boot_to_wall() {
   return std::chrono::system_clock::now().time_since_epoch() - EventLoop::now();
@@ -34,6 +35,7 @@ void Agent::begin() {
   attach_waiting();
   tick();
   loop_->every(kTick, [this] { tick(); });
+  loop_->every(kNeighboursInterval, [this] { look_at_neighbours(); });
   if (cluster_) {
     loop_->every(kExposureInterval, [this] { look_for_exposures(); });
   }
@@ -93,8 +95,23 @@ void Agent::attach_waiting() {
   loop_->post([this] {
     scheduled_.attach_step = false;
     attachments_->step();
+    look_behind();
     attach_waiting();
   });
+}
+
+// Whose programs come after hairpind's may still change an answer.
+void Agent::look_behind() {
+  const bool may_change = attachments_->answers_may_change(EventLoop::now());
+  kernel_->datapath->set_answers_may_change(may_change || conntrack_->beside_cilium());
+}
+
+// Whose programs come before them may hide packets.
+void Agent::look_at_neighbours() {
+  attachments_->look_for_blind([this](std::uint32_t ifindex) { return kernel_->datapath->seen(ifindex); });
+  attachments_->on_spoofed(kernel_->counters->read_totals()[HP_TOTAL_SPOOFED_SOURCES],
+                           kernel_->datapath->spoofing_device());
+  board_.publish(attachments_->status());
 }
 
 void Agent::announce() const {
@@ -135,6 +152,8 @@ void Agent::tick() {
   board_.publish_turn(EventLoop::now());
   conntrack_->refresh();
   kernel_->datapath->set_ask_conntrack(conntrack_->available());
+  kernel_->datapath->set_beside_cilium(conntrack_->beside_cilium());
+  look_behind();
   settle();
   // The sweep's questions, answered before the next one.
   on_records();

@@ -67,6 +67,8 @@ class Agent {
 
   void attach_waiting();
   void announce() const;
+  void look_behind();
+  void look_at_neighbours();
   void change_names_and_frontends();
   void tell_due();
   void write(const std::vector<Alert>& alerts);

@@ -129,7 +129,7 @@ Result<void> Agent::start_http(const KernelFeatures& features, AttachMode attach
 }
 
 Result<void> Agent::start_sources() {
-  auto monitor = InterfaceMonitor::create(kernel_->attach_mode == AttachMode::kClsact);
+  auto monitor = InterfaceMonitor::create();
   if (!monitor) {
     return std::unexpected(monitor.error());
   }

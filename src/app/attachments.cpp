@@ -6,7 +6,16 @@
 #include <algorithm>
 #include <utility>
 
+#include "hairpind/net/packets_received.hpp"
+
 namespace hairpind {
+namespace {
+
+// Of a pod of which no handshake has been seen: more than neighbour discovery.
+constexpr std::uint64_t kBlindPackets = 100;
+constexpr std::uint64_t kManySpoofed = 10;
+
+}  // namespace
 
 void Attachments::remove_leftovers(const NetworkView& view) const {
   for (const auto& [ifindex, interface] : view.interfaces) {
@@ -98,6 +107,48 @@ void Attachments::attach(const Wanted& wanted) {
   }
 }
 
+std::string Attachments::name_of(std::uint32_t ifindex) const {
+  const auto wanted = wanted_.find(ifindex);
+  return wanted == wanted_.end() ? "ifindex " + std::to_string(ifindex) : wanted->second.name;
+}
+
+void Attachments::look_for_blind(const std::function<bool(std::uint32_t ifindex)>& seen) {
+  const std::set<std::uint32_t> preceded = table_.preceded();
+  std::erase_if(preceded_, [&](const auto& entry) { return !preceded.contains(entry.first); });
+  std::string names;
+  std::string blind;
+  for (const std::uint32_t ifindex : preceded) {
+    const std::uint64_t received = packets_received(ifindex).value_or(0);
+    const auto [entry, first] = preceded_.try_emplace(ifindex, Preceded{.received = received});
+    if (first) {
+      names += (names.empty() ? "" : ", ") + name_of(ifindex);
+    }
+    const bool is_blind = !seen(ifindex) && received >= entry->second.received + kBlindPackets;
+    if (is_blind && !entry->second.blind) {
+      blind += (blind.empty() ? "" : ", ") + name_of(ifindex);
+    }
+    entry->second.blind = is_blind;
+  }
+  if (!names.empty()) {
+    spdlog::warn(
+        "interfaces {}: others' programs run before hairpind's (TCX before its clsact filters, or at a netkit peer), "
+        "and "
+        "what they redirect it never sees: leave --attach out, or give --attach tcx",
+        names);
+  }
+  if (!blind.empty()) {
+    spdlog::error("interfaces {}: packets come from these pods, and hairpind has seen none of their handshakes", blind);
+  }
+}
+
+void Attachments::on_spoofed(std::uint64_t spoofed, std::uint32_t ifindex) {
+  if (spoofed >= spoofed_ + kManySpoofed && spoofing_told_.insert(ifindex).second) {
+    spdlog::warn("interface {}: {} handshake packets with addresses that are not its pod's; they are not believed",
+                 name_of(ifindex), spoofed - spoofed_);
+  }
+  spoofed_ = spoofed;
+}
+
 bool Attachments::detach_one() {
   if (!table_.attached().empty()) {
     table_.detach(table_.attached().begin()->first);
@@ -122,6 +173,8 @@ AttachStatus Attachments::status() const {
   return {.pods = pods,
           .uplinks = attached.size() - pods,
           .failures = failures_,
+          .blind = static_cast<std::uint64_t>(
+              std::ranges::count_if(preceded_, [](const auto& entry) { return entry.second.blind; })),
           .complete = complete_,
           .nothing_watched = complete_ && attached.empty() && !failed_.empty()};
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -34,6 +35,13 @@ class Attachments {
   /// wait.
   bool step();
   [[nodiscard]] bool waiting() const { return !waiting_.empty(); }
+  /// Whether others may still change what `to_pod` has seen (AttachmentTable).
+  [[nodiscard]] bool answers_may_change(MonotonicTime now) { return table_.answers_may_change(filters_changed_, now); }
+  /// Now and then: warns of programs of others that run before hairpind's, and of pods of which packets come and no
+  /// handshake has been `seen`.
+  void look_for_blind(const std::function<bool(std::uint32_t ifindex)>& seen);
+  /// Now and then: `spoofed` packets so far, `ifindex` sent the last. Many are a line in the log, once a device.
+  void on_spoofed(std::uint64_t spoofed, std::uint32_t ifindex);
   /// Takes one device off, at the end. True while there are others.
   bool detach_one();
 
@@ -45,7 +53,14 @@ class Attachments {
     std::string name;
   };
 
+  /// A device on which others' programs run before hairpind's; warned of.
+  struct Preceded {
+    std::uint64_t received = 0;  ///< packets, when it was noticed
+    bool blind = false;
+  };
+
   void attach(const Wanted& wanted);
+  [[nodiscard]] std::string name_of(std::uint32_t ifindex) const;
   void warn_of_unmatched_globs(const NetworkView& view);
 
   AttachmentTable& table_;
@@ -55,6 +70,9 @@ class Attachments {
   std::set<std::uint32_t> failed_;            ///< of the wanted: logged once
   std::set<std::uint32_t> filters_changed_;   ///< devices
   std::vector<std::string> unmatched_globs_;  ///< warned of
+  std::map<std::uint32_t, Preceded> preceded_;
+  std::uint64_t spoofed_ = 0;              ///< packets, at the last look
+  std::set<std::uint32_t> spoofing_told_;  ///< devices
   std::uint64_t failures_ = 0;
   bool complete_ = false;  ///< nothing waited, once: pods that come later do not unmake it
 };

@@ -39,6 +39,7 @@ class ConntrackBackends {
   /// log.
   void refresh();
   /// Is there anything to ask in userspace?
+  [[nodiscard]] bool beside_cilium() const { return cilium_.present(); }
   [[nodiscard]] bool available() const { return netlink_ || cilium_.present(); }
   /// What is known of `attempt`, asking whoever has not been. kUnchecked if nobody could tell.
   ConntrackAnswer ask(const Attempt& attempt);

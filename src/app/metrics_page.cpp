@@ -83,6 +83,7 @@ MetricsSnapshot metrics_of(const Status& status, const KernelCounts* counts, con
                                             .count = pod ? status.attached.pods : status.attached.uplinks});
   }
   snapshot.attach_failures = status.attached.failures;
+  snapshot.interfaces_blind = status.attached.blind;
   snapshot.watched_by_origin = status.watched.by_origin;
   snapshot.unwatched = status.watched.unwatched;
   snapshot.pending_syns = status.pending_syns;

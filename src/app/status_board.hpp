@@ -21,6 +21,7 @@ struct AttachStatus {
   std::uint64_t pods = 0;
   std::uint64_t uplinks = 0;
   std::uint64_t failures = 0;
+  std::uint64_t blind = 0;       ///< pods' devices of which packets come that the programs do not see
   bool complete = false;         ///< each device found at the start has been tried once
   bool nothing_watched = false;  ///< there are devices to watch, and all of them failed
 };

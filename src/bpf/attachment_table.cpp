@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hairpind/bpf/attachment_table.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <string>
 #include <utility>
 
 namespace hairpind {
 namespace {
+
+// answers_may_change: devices a call, and how long one counts as new.
+constexpr std::size_t kAskedAbout = 64;
+constexpr std::chrono::seconds kNewDevice{2};
 
 struct HookPlace {
   Hook hook;
@@ -84,6 +90,45 @@ Result<bool> AttachmentTable::first_in_line(std::uint32_t ifindex) const {
     }
   }
   return true;
+}
+
+bool AttachmentTable::answers_may_change(const std::set<std::uint32_t>& filters_changed, MonotonicTime now) {
+  std::erase_if(followed_, [this](const auto& entry) { return !attachments_.contains(entry.first); });
+  // The next devices after the last one, and round again.
+  std::set<std::uint32_t> turn = filters_changed;
+  auto next = attachments_.upper_bound(last_asked_);
+  for (std::size_t i = 0; i < std::min(kAskedAbout, attachments_.size()); i++, next++) {
+    next = next == attachments_.end() ? attachments_.begin() : next;
+    turn.insert(next->first);
+    last_asked_ = next->first;
+  }
+  bool any = false;
+  for (const auto& [ifindex, attachments] : attachments_) {
+    if (devices_.at(ifindex).role != DeviceRole::kPod) {
+      continue;
+    }
+    Followed& entry = followed_[ifindex];
+    const bool first = entry.since.count() == 0;
+    if (first) {
+      entry.since = now;
+    }
+    if (first || turn.contains(ifindex)) {
+      entry.followed = attachments[1]->may_be_followed(first || filters_changed.contains(ifindex));
+    }
+    // Whose datapath it is puts its programs on a device soon after it has come.
+    any = any || entry.followed || now - entry.since < kNewDevice;
+  }
+  return any;
+}
+
+std::set<std::uint32_t> AttachmentTable::preceded() const {
+  std::set<std::uint32_t> found;
+  for (const auto& [ifindex, attachments] : attachments_) {
+    if (devices_.at(ifindex).role == DeviceRole::kPod && attachments[0]->is_preceded()) {
+      found.insert(ifindex);
+    }
+  }
+  return found;
 }
 
 Result<void> AttachmentTable::set_node_addresses(const std::set<IpAddress>& addresses) {

@@ -305,6 +305,14 @@ Result<void> ClsactFilter::remove_leftovers(std::uint32_t ifindex, TcDirection d
   return {};
 }
 
+Result<bool> ClsactFilter::has_foreign(std::uint32_t ifindex, TcDirection direction) {
+  const auto filters = list_filters(ifindex, direction);
+  if (!filters) {
+    return std::unexpected(filters.error());
+  }
+  return std::ranges::any_of(*filters, [](const Filter& filter) { return filter.handle != 0 && !is_ours(filter); });
+}
+
 ClsactFilter::~ClsactFilter() {
   const auto filters = list_filters(ifindex_, direction_);
   // Its place may be somebody else's by now.

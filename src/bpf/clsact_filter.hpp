@@ -20,6 +20,9 @@ class ClsactFilter {
   /// Takes off what a process of ours that was killed has left on this hook.
   static Result<void> remove_leftovers(std::uint32_t ifindex, TcDirection direction);
 
+  /// Whether others have filters on this hook, of any kind.
+  static Result<bool> has_foreign(std::uint32_t ifindex, TcDirection direction);
+
   ~ClsactFilter();
   ClsactFilter(const ClsactFilter&) = delete;
   ClsactFilter& operator=(const ClsactFilter&) = delete;

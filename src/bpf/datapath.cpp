@@ -134,10 +134,26 @@ void Datapath::set_ask_conntrack(bool ask) {
   skeleton_->bss->ask_conntrack = ask ? 1 : 0;
 }
 
+void Datapath::set_beside_cilium(bool beside) {
+  skeleton_->bss->beside_cilium = beside ? 1 : 0;
+}
+
+void Datapath::set_answers_may_change(bool may) {
+  skeleton_->bss->answers_may_change = may ? 1 : 0;
+}
+
+bool Datapath::seen(std::uint32_t ifindex) const {
+  return std::span(skeleton_->bss->seen_devices)[ifindex % HP_SEEN_DEVICES] != 0;
+}
+
+std::uint32_t Datapath::spoofing_device() const {
+  return skeleton_->bss->spoofing_device;
+}
+
 Result<void> Datapath::set_conntrack(const Attempt& asked, const ConntrackAnswer& answer) const {
   const hp_endpoint client = asked.client.to_abi();
   hp_conntrack_answer argument{.key = {.client = client.address, .isn = asked.isn, .port = client.port, .pad = 0},
-                               .responder = asked.synack_left.to_abi(),
+                               .responder = ConntrackQuery::of(asked).responder.to_abi(),
                                .conntrack = static_cast<std::uint8_t>(answer.conntrack),
                                .conntrack_source = static_cast<std::uint8_t>(answer.source),
                                .pad = {}};

@@ -16,6 +16,8 @@ class Linked final : public TcAttachment {
  public:
   explicit Linked(TcLink link) : link_(std::move(link)) {}
   [[nodiscard]] Result<bool> first_in_line() const override { return link_.first_in_line(); }
+  [[nodiscard]] bool may_be_followed(bool look_at_filters) override { return link_.may_be_followed(look_at_filters); }
+  [[nodiscard]] bool is_preceded() const override { return link_.is_preceded(); }
 
  private:
   TcLink link_;

@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 
 #include <cerrno>
+#include <optional>
 
 #include "clsact_filter.hpp"
 
@@ -13,17 +14,38 @@ namespace {
 // uapi/linux/bpf.h of 6.6; Debian 12's headers are older.
 constexpr int kBpfTcxIngress = 46;
 constexpr int kBpfTcxEgress = 47;
+// Of 6.7.
+constexpr int kBpfNetkitPrimary = 54;
+constexpr int kBpfNetkitPeer = 55;
 constexpr std::uint32_t kBpfFlagBefore = 1U << 3U;
 
-std::expected<FileDescriptor, TcLink::AttachError> attach_tcx(std::uint32_t ifindex, TcDirection direction,
-                                                              int program_fd) {
-  const int type = direction == TcDirection::kIngress ? kBpfTcxIngress : kBpfTcxEgress;
+int tcx_type(TcDirection direction) {
+  return direction == TcDirection::kIngress ? kBpfTcxIngress : kBpfTcxEgress;
+}
+
+// How many programs are linked there, ours among them; nullopt where the kernel does not tell this process.
+std::optional<std::uint32_t> count_linked(std::uint32_t ifindex, int type) {
+  std::uint32_t count = 0;
+  // NOLINTNEXTLINE(clang-analyzer-optin.core.EnumCastOutOfRange): newer than this libbpf's enum
+  const int error =
+      bpf_prog_query(static_cast<int>(ifindex), static_cast<bpf_attach_type>(type), 0, nullptr, nullptr, &count);
+  // The others mean that there can be none: no such kind of link, or of device.
+  return error == -EPERM ? std::nullopt : std::optional(error == 0 ? count : 0);
+}
+
+// The link's descriptor, or a negative errno.
+int link_first(std::uint32_t ifindex, int type, int program_fd) {
   // "Before" relative to nothing: the head of the list, so that no verdict of another program hides packets.
   bpf_link_create_opts options{};
   options.sz = sizeof(options);
   options.flags = kBpfFlagBefore;
   // NOLINTNEXTLINE(clang-analyzer-optin.core.EnumCastOutOfRange): newer than this libbpf's enum
-  const int link = bpf_link_create(program_fd, static_cast<int>(ifindex), static_cast<bpf_attach_type>(type), &options);
+  return bpf_link_create(program_fd, static_cast<int>(ifindex), static_cast<bpf_attach_type>(type), &options);
+}
+
+std::expected<FileDescriptor, TcLink::AttachError> attach_tcx(std::uint32_t ifindex, TcDirection direction,
+                                                              int program_fd) {
+  const int link = link_first(ifindex, tcx_type(direction), program_fd);
   if (link < 0) {
     return std::unexpected(TcLink::AttachError{
         .device_gone = link == -ENODEV,
@@ -56,8 +78,10 @@ Result<AttachMode> choose_attach_mode(std::string_view wanted, const KernelFeatu
   return wanted == "clsact" || !tcx ? AttachMode::kClsact : AttachMode::kTcx;
 }
 
-TcLink::TcLink(FileDescriptor link) : link_(std::move(link)) {}
-TcLink::TcLink(std::unique_ptr<ClsactFilter> filter) : filter_(std::move(filter)) {}
+TcLink::TcLink(std::uint32_t ifindex, TcDirection direction, FileDescriptor link)
+    : ifindex_(ifindex), direction_(direction), link_(std::move(link)) {}
+TcLink::TcLink(std::uint32_t ifindex, TcDirection direction, std::unique_ptr<ClsactFilter> filter)
+    : ifindex_(ifindex), direction_(direction), filter_(std::move(filter)) {}
 TcLink::TcLink(TcLink&&) noexcept = default;
 TcLink& TcLink::operator=(TcLink&&) noexcept = default;
 TcLink::~TcLink() = default;
@@ -68,17 +92,24 @@ std::expected<TcLink, TcLink::AttachError> TcLink::attach(AttachMode mode, std::
     return std::unexpected(AttachError{.device_gone = false, .error = std::move(removed.error())});
   }
   if (mode == AttachMode::kTcx) {
+    // Any other device refuses.
+    FileDescriptor at_peer(direction == TcDirection::kIngress ? link_first(ifindex, kBpfNetkitPeer, program_fd) : -1);
+    if (at_peer.get() >= 0) {
+      TcLink attached(ifindex, direction, std::move(at_peer));
+      attached.at_peer_ = true;
+      return attached;
+    }
     auto link = attach_tcx(ifindex, direction, program_fd);
     if (!link) {
       return std::unexpected(std::move(link.error()));
     }
-    return TcLink(*std::move(link));
+    return TcLink(ifindex, direction, *std::move(link));
   }
   auto filter = ClsactFilter::attach(ifindex, direction, program_fd);
   if (!filter) {
     return std::unexpected(std::move(filter.error()));
   }
-  return TcLink(*std::move(filter));
+  return TcLink(ifindex, direction, *std::move(filter));
 }
 
 Result<void> TcLink::remove_leftovers(std::uint32_t ifindex) {
@@ -92,6 +123,29 @@ Result<void> TcLink::remove_leftovers(std::uint32_t ifindex) {
 
 Result<bool> TcLink::first_in_line() const {
   return filter_ ? filter_->first_in_line() : true;
+}
+
+bool TcLink::may_be_followed(bool look_at_filters) {
+  if (look_at_filters) {
+    const auto foreign = ClsactFilter::has_foreign(ifindex_, direction_);
+    foreign_filters_ = !foreign || *foreign;
+  }
+  if (foreign_filters_) {
+    return true;
+  }
+  // What is sent to a netkit device passes the programs of its own last of all.
+  if (direction_ == TcDirection::kEgress && count_linked(ifindex_, kBpfNetkitPrimary).value_or(1) > 0) {
+    return true;
+  }
+  // A TCX program runs before every filter.
+  return !filter_ && count_linked(ifindex_, tcx_type(direction_)).value_or(2) > 1;
+}
+
+bool TcLink::is_preceded() const {
+  if (direction_ == TcDirection::kIngress && !at_peer_ && count_linked(ifindex_, kBpfNetkitPeer).value_or(0) > 0) {
+    return true;
+  }
+  return filter_ && count_linked(ifindex_, tcx_type(direction_)).value_or(0) > 0;
 }
 
 }  // namespace hairpind

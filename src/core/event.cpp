@@ -129,7 +129,7 @@ std::expected<Attempt, std::string> Attempt::from_abi(const hp_attempt& attempt)
   if ((attempt.flags & HP_SYNACK_DELIVERED) != 0) {
     result.synack_delivered = Endpoint::from_abi(attempt.synack_delivered);
   }
-  if ((attempt.flags & (HP_SYNACK_LEFT | HP_SYNACK_ARRIVED | HP_SYNACK_DELIVERED)) != 0) {
+  if ((attempt.flags & (HP_SYNACK_LEFT | HP_SYNACK_ARRIVED | HP_SYNACK_DELIVERED | HP_SYNACK_PASSED)) != 0) {
     result.responder = Endpoint::from_abi(*hp_responder(&attempt));
   }
   result.first_syn = monotonic(attempt.first_ns);
@@ -139,6 +139,13 @@ std::expected<Attempt, std::string> Attempt::from_abi(const hp_attempt& attempt)
   result.synack_ack = attempt.synack_ack;
   result.host_client = (attempt.flags & HP_HOST_CLIENT) != 0;
   result.drop_reason = attempt.drop_reason;
+  result.syn_dropped = attempt.syn_dropped != 0;
+  if (attempt.cilium.reason != 0) {
+    result.cilium_drop = CiliumDrop{.source_identity = attempt.cilium.source_identity,
+                                    .destination_identity = attempt.cilium.destination_identity,
+                                    .endpoint = attempt.cilium.endpoint,
+                                    .reason = attempt.cilium.reason};
+  }
   return result;
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "hairpind/core/cilium_drop.hpp"
 #include "hairpind/core/preservation.hpp"
 
 namespace hairpind {
@@ -65,6 +66,10 @@ constexpr std::string_view kTranslatedHint =
     "back. Between pods on one Linux bridge netfilter must see bridged packets: load br_netfilter and set "
     "net.bridge.bridge-nf-call-iptables=1 and net.bridge.bridge-nf-call-ip6tables=1.";
 
+constexpr std::string_view kPolicyHint =
+    "The policy drop is a symptom: the answer belongs to no connection that the client has opened. Relaxing the policy "
+    "only hides it, and the connection still fails. ";
+
 std::string dropped_by(const Alert& alert) {
   std::string text;
   if (alert.drop_reason) {
@@ -77,7 +82,7 @@ std::string dropped_by(const Alert& alert) {
 }
 
 std::string ending(const Alert& alert, bool host_client) {
-  const std::string packet = alert.responder ? "the answer" : "the SYN";
+  const std::string packet = alert.syn_dropped ? "the SYN" : "the answer";
   switch (alert.outcome) {
     case Outcome::kResetByClient:
       return host_client ? "the node's own stack reset it, and the connection cannot complete"
@@ -105,8 +110,8 @@ std::string where(const Alert& alert) {
       return " on the same node";
     case ResponderKind::kNode:
       return alert.backend && alert.backend != alert.responder
-                 ? ", this node's own address (" + backend_words(*alert.backend, alert.backend_pod) + " behind it),"
-                 : ", this node's own address,";
+                 ? ", this node's own address (" + backend_words(*alert.backend, alert.backend_pod) + " behind it)"
+                 : ", this node's own address";
     case ResponderKind::kRemote:
       return " on another node";
     case ResponderKind::kNone:
@@ -140,8 +145,10 @@ std::string message(const Alert& alert, const Attempt& example) {
   if (alert.cause == Cause::kUnsolicitedSynAck && alert.responder) {
     return "a SYN that " + named(alert.client_pod, alert.client) +
            " never sent came in from the network in its name, " + named(alert.responder_pod, *alert.responder) +
-           where(alert) + " answered it, and " + ending(alert, example.host_client) +
-           "; the load balancer that the client called last is " + named_load_balancer(alert);
+           where(alert) +
+           (alert.responder_kind == ResponderKind::kNode ? ", answered it, and " : " answered it, and ") +
+           ending(alert, example.host_client) + "; the load balancer that the client called last is " +
+           named_load_balancer(alert);
   }
   const std::string syn =
       "SYN from " + named(alert.client_pod, alert.client) + " to load balancer " + named_load_balancer(alert);
@@ -204,7 +211,8 @@ Alert compose_alert(const DueAlert& due, const AlertContext& context) {
     alert.responder = due.key.responder;
     alert.responder_kind = example.responder_kind;
   }
-  if (!example.synack_left.empty()) {
+  // Of one on another node nothing more is known.
+  if (!example.synack_left.empty() && example.responder_kind != ResponderKind::kRemote) {
     alert.backend = example.synack_left;
   }
   alert.syn_isn = example.isn;
@@ -225,12 +233,20 @@ Alert compose_alert(const DueAlert& due, const AlertContext& context) {
     if (!due.drop_symbol.empty()) {
       alert.drop_location = due.drop_symbol;
     }
+    alert.syn_dropped = example.syn_dropped;
+    alert.cilium_drop = example.cilium_drop;
+    if (alert.cilium_drop) {
+      alert.drop_reason = cilium_drop_reason(alert.cilium_drop->reason);
+    }
   }
   alert.hint = hint(due.key.cause, example);
   add_names(alert, example, context);
   // Whatever the load balancer does, the SYN never reached it.
   if (alert.conntrack == Conntrack::kTranslated) {
     alert.hint = kTranslatedHint;
+  }
+  if (alert.cilium_drop && is_cilium_policy_drop(alert.cilium_drop->reason)) {
+    alert.hint = std::string(kPolicyHint) + alert.hint;
   }
   alert.message = message(alert, example);
   return alert;

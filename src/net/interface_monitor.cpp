@@ -103,7 +103,7 @@ void InterfaceMonitor::SocketDeleter::operator()(mnl_socket* socket) const {
 
 InterfaceMonitor::InterfaceMonitor(Socket notifications) : notifications_(std::move(notifications)) {}
 
-Result<InterfaceMonitor> InterfaceMonitor::create(bool follow_filters) {
+Result<InterfaceMonitor> InterfaceMonitor::create() {
   Socket notifications(mnl_socket_open2(NETLINK_ROUTE, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!notifications || mnl_socket_bind(notifications.get(), 0, MNL_SOCKET_AUTOPID) < 0) {
     return fail_errno("open an rtnetlink socket", errno);
@@ -113,12 +113,8 @@ Result<InterfaceMonitor> InterfaceMonitor::create(bool follow_filters) {
     // CAP_NET_ADMIN in another user namespace is not enough; then the system's limit applies.
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &kReceiveBuffer, sizeof(kReceiveBuffer));
   }
-  std::vector<int> groups{RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
-                          RTNLGRP_IPV6_ROUTE};
-  if (follow_filters) {
-    groups.push_back(RTNLGRP_TC);
-  }
-  for (int group : groups) {
+  for (int group :
+       {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_TC}) {
     if (mnl_socket_setsockopt(notifications.get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) != 0) {
       return fail_errno("subscribe to rtnetlink group " + std::to_string(group), errno);
     }

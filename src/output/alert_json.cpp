@@ -77,9 +77,15 @@ Json evidence(const Alert& alert) {
 }
 
 Json outcome(const Alert& alert) {
-  return {{"state", to_string(alert.outcome)},
-          {"drop_reason", nullable(alert.drop_reason)},
-          {"drop_location", nullable(alert.drop_location)}};
+  Json outcome = {{"state", to_string(alert.outcome)},
+                  {"drop_reason", nullable(alert.drop_reason)},
+                  {"drop_location", nullable(alert.drop_location)}};
+  if (alert.cilium_drop) {
+    outcome["cilium"] = {{"source_identity", alert.cilium_drop->source_identity},
+                         {"destination_identity", alert.cilium_drop->destination_identity},
+                         {"endpoint", alert.cilium_drop->endpoint}};
+  }
+  return outcome;
 }
 
 }  // namespace

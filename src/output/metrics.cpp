@@ -160,6 +160,9 @@ std::string render_metrics(const MetricsSnapshot& snapshot) {
   families.push_back(single(MetricType::Gauge, "hairpind_load_balancers_unwatched",
                             "Load balancers that found no room in the kernel's table and are not watched.",
                             snapshot.unwatched));
+  families.push_back(single(MetricType::Gauge, "hairpind_interfaces_blind",
+                            "Pods' devices whose packets programs of others take before hairpind sees them.",
+                            snapshot.interfaces_blind));
   families.push_back(single(MetricType::Gauge, "hairpind_pending_syns",
                             "Handshake attempts that wait for an answer, as of the last second.",
                             snapshot.pending_syns));

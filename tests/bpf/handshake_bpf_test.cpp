@@ -797,6 +797,153 @@ TEST_P(HandshakeFamilyTest, DecidedAttemptsAreForgottenInTheEnd) {
   EXPECT_EQ(counters(a().lb).syns, 2);
 }
 
+// --- beside programs that come after these -------------------------------------------------------------------
+
+// As where others' programs follow `to_pod` on the client's device.
+class FollowedTest : public HandshakeFamilyTest {
+ protected:
+  void SetUp() override {
+    HandshakeFamilyTest::SetUp();
+    if (kernel) {
+      kernel->datapath->set_answers_may_change(true);
+    }
+  }
+
+  [[nodiscard]] PacketBuilder from_client(const char* to, std::uint16_t port, std::uint8_t flags) const {
+    return PacketBuilder().from(a().p1, 40000).to(to, port).tcp(flags, kIsn + 1, 8);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Families, FollowedTest, ::testing::Values(&kV4, &kV6),
+                         [](const auto& parameter) { return parameter.param == &kV4 ? "ipv4" : "ipv6"; });
+
+TEST_P(FollowedTest, AnAnswerThatIsTranslatedBackBehindUsIsLegitimate) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kFromPod, "pod2", synack(a().p2, 8443, a().p1));
+  see(Hook::kToPod, "pod1", synack(a().p2, 8443, a().p1));
+  see(Hook::kFromPod, "pod1", from_client(a().lb, 443, kAck));
+  sweep_after(std::chrono::seconds(4));
+  EXPECT_EQ(counters(a().lb).answered, 1);
+  EXPECT_EQ(counters(a().lb).mismatched, 0);
+  EXPECT_THAT(events(), ::testing::IsEmpty());
+}
+
+TEST_P(FollowedTest, TheSameFromAnotherNode) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kFromNet, "eth0", synack(a().elsewhere, 8443, a().p1));
+  see(Hook::kToPod, "pod1", synack(a().elsewhere, 8443, a().p1));
+  see(Hook::kFromPod, "pod1", from_client(a().lb, 443, kAck));
+  EXPECT_EQ(counters(a().lb).answered, 1);
+  EXPECT_EQ(total(HP_TOTAL_EVENTS), 0);
+}
+
+TEST_P(FollowedTest, TheClientsResetSaysWhoAnsweredIt) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kFromNet, "eth0", returned(a().p1, a().node, 30443));
+  see(Hook::kFromPod, "pod2", synack(a().p2, 8443, a().p1));
+  see(Hook::kToPod, "pod1", synack(a().p2, 8443, a().p1));
+  EXPECT_EQ(counters(a().lb).mismatched, 0) << "it may still be changed";
+  see(Hook::kFromPod, "pod1", from_client(a().node, 30443, kRst));
+  const auto seen = events();
+  ASSERT_EQ(seen.size(), 1);
+  EXPECT_EQ(seen[0].attempt.cause, Cause::kHairpinNodePort);
+  EXPECT_EQ(seen[0].attempt.responder, (Endpoint{ip(a().node), 30443}));
+  EXPECT_EQ(seen[0].attempt.outcome, Outcome::kResetByClient);
+}
+
+TEST_P(FollowedTest, AReturnedSynAndAClientThatSaysNothingIsAMismatchAtTheNextSweep) {
+  hairpin_ip_target(a());
+  EXPECT_EQ(counters(a().lb).mismatched, 0);
+  sweep_after(std::chrono::milliseconds(200));
+  const auto seen = events();
+  ASSERT_EQ(seen.size(), 1);
+  EXPECT_EQ(seen[0].attempt.cause, Cause::kHairpinIpTarget);
+  EXPECT_EQ(seen[0].attempt.responder, (Endpoint{ip(a().p2), 8443}));
+}
+
+TEST_P(FollowedTest, WithoutOneTimeDecides) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kToPod, "pod1", synack(a().elsewhere, 8443, a().p1));
+  sweep_after(std::chrono::seconds(2));
+  EXPECT_EQ(counters(a().lb).mismatched, 0);
+  sweep_after(std::chrono::seconds(4));
+  const auto seen = events();
+  ASSERT_EQ(seen.size(), 1);
+  EXPECT_EQ(seen[0].attempt.cause, Cause::kAsymmetricRemote);
+  EXPECT_EQ(seen[0].attempt.responder, (Endpoint{ip(a().elsewhere), 8443}));
+}
+
+TEST_P(FollowedTest, OrCiliumsTable) {
+  kernel->datapath->set_ask_conntrack(true);
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kFromNet, "eth0", synack(a().elsewhere, 8443, a().p1));
+  see(Hook::kToPod, "pod1", synack(a().elsewhere, 8443, a().p1));
+  sweep_after(std::chrono::milliseconds(500));
+  const auto asked = events();
+  ASSERT_EQ(asked.size(), 1);
+  ASSERT_EQ(asked[0].kind, EventKind::kConntrack);
+  EXPECT_TRUE(kernel->datapath->set_conntrack(asked[0].attempt,
+                                      {.conntrack = Conntrack::kNoEntry, .source = ConntrackSource::kCilium}));
+  const auto seen = events();
+  ASSERT_EQ(seen.size(), 1) << "what it has not translated by now it never will";
+  EXPECT_EQ(seen[0].attempt.cause, Cause::kAsymmetricRemote);
+  EXPECT_EQ(seen[0].attempt.conntrack_source, ConntrackSource::kCilium);
+}
+
+// The node's SNAT comes after `to_net`: the alias is seen only when it comes back.
+TEST_P(HandshakeFamilyTest, AnAliasBehindUsIsKnownByItsIsn) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kToNet, "eth0", syn(a()));
+  see(Hook::kFromNet, "eth0", returned(a().node, a().p2, 8443, 50000, kIsn + 1));
+  see(Hook::kFromNet, "eth0", returned(a().elsewhere, a().p2, 8443, 50000));
+  sweep_after(std::chrono::seconds(1));
+  see(Hook::kFromNet, "eth0", returned(a().node, a().p2, 8443, 50000));
+  see(Hook::kFromPod, "pod2", synack(a().p2, 8443, a().node, 50000));
+  sweep_after(std::chrono::seconds(4));
+  const auto seen = events();
+  ASSERT_EQ(seen.size(), 1);
+  EXPECT_EQ(seen[0].attempt.cause, Cause::kHairpinIpTarget);
+  EXPECT_EQ(seen[0].attempt.client, (Endpoint{ip(a().p1), 40000}));
+  EXPECT_EQ(seen[0].attempt.responder, (Endpoint{ip(a().p2), 8443}));
+}
+
+TEST_P(HandshakeFamilyTest, SoAreTheLoadBalancersAnswersToIt) {
+  const auto to_alias = [&](std::uint8_t flags, std::uint32_t isn) {
+    return PacketBuilder().from(a().lb, 443).to(a().node, 50000).tcp(flags, 7, isn + 1);
+  };
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kFromNet, "eth0", to_alias(kRst | kAck, kIsn));
+  EXPECT_EQ(counters(a().lb).refused, 1);
+  // A client on the node, whose port another has outside.
+  see(Hook::kToNet, "eth0", PacketBuilder().from(a().node, 50001).to(a().lb, 443).tcp(kSyn, kIsn + 9));
+  see(Hook::kFromNet, "eth0", to_alias(kSyn | kAck, kIsn + 9));
+  EXPECT_EQ(counters(a().lb).answered, 1);
+}
+
+TEST_P(HandshakeFamilyTest, AnAnswerLostOnItsWayToThePodIsOneAttempt) {
+  const auto ack = PacketBuilder().from(a().p1, 40000).to(a().lb, 443).tcp(kAck, kIsn + 1, 8);
+  for (int i = 0; i < 3; i++) {
+    see(Hook::kFromPod, "pod1", syn(a()));
+    see(Hook::kToPod, "pod1", synack(a().lb, 443, a().p1));
+  }
+  EXPECT_EQ(counters(a().lb).syns, 1);
+  EXPECT_EQ(counters(a().lb).syn_retransmits, 2);
+  EXPECT_EQ(counters(a().lb).answered, 1);
+  see(Hook::kFromPod, "pod1", ack);
+  see(Hook::kFromPod, "pod1", syn(a()));
+  EXPECT_EQ(counters(a().lb).syns, 2) << "the acknowledged one is forgotten";
+}
+
+TEST_P(HandshakeFamilyTest, AnAnsweredPodThatStaysSilentIsForgottenAfterItsLastRetransmit) {
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kToPod, "pod1", synack(a().lb, 443, a().p1));
+  sweep_after(std::chrono::seconds(2));
+  see(Hook::kFromPod, "pod1", syn(a()));
+  EXPECT_EQ(counters(a().lb).syns, 1);
+  sweep_after(std::chrono::seconds(5));
+  see(Hook::kFromPod, "pod1", syn(a()));
+  EXPECT_EQ(counters(a().lb).syns, 2);
+}
+
 // --- the veto (S5) ------------------------------------------------------------------------------------------
 
 TEST_P(HandshakeFamilyTest, TranslationByThisNodeIsLegitimate) {

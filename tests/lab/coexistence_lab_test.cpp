@@ -186,5 +186,61 @@ TEST_P(CoexistenceTest, BothSeeEverythingAndTrafficFlows) {
 INSTANTIATE_TEST_SUITE_P(Lab, CoexistenceTest, ::testing::ValuesIn(neighbours()),
                          [](const auto& test) { return test.param.name; });
 
+// The kernel runs TCX links before every clsact filter, and the datapath's let nothing through to them.
+TEST(CoexistenceWarningTest, BlindIsSaid) {
+  const NetworkLab lab("redirect-tcx");
+  if (!lab.unavailable().empty()) {
+    GTEST_SKIP() << lab.unavailable();
+  }
+  lab.set_mode("node-dnat");
+  const AgentProcess agent(lab, {"--lb", "10.0.5.5:443", "--attach", "clsact"});
+  ASSERT_TRUE(agent.wait_until_ready());
+  const auto log_has = [&](const std::string& text) {
+    return eventually([&] { return agent.standard_error().find(text) != std::string::npos; });
+  };
+  EXPECT_TRUE(log_has("others' programs run before hairpind's")) << agent.standard_error();
+  EXPECT_EQ(agent.metric("hairpind_interfaces_blind"), 0) << "nothing has been missed yet";
+  lab.inside("p1", [&] { EXPECT_EQ(complete_requests("10.0.5.5", 443, 10 * kConnections), 10 * kConnections); });
+  EXPECT_TRUE(eventually([&] { return agent.metric("hairpind_interfaces_blind") == 2; }))
+      << agent.get("/metrics").second;
+  EXPECT_TRUE(log_has("hairpind has seen none of their handshakes"));
+}
+
+TEST(CoexistenceWarningTest, NeitherIsWarnedOfInFront) {
+  const NetworkLab lab("redirect-tcx");
+  if (!lab.unavailable().empty()) {
+    GTEST_SKIP() << lab.unavailable();
+  }
+  lab.set_mode("node-dnat");
+  const AgentProcess agent(lab, {"--lb", "10.0.5.5:443"});
+  ASSERT_TRUE(agent.wait_until_ready());
+  lab.inside("p1", [&] { EXPECT_EQ(complete_requests("10.0.5.5", 443, 10 * kConnections), 10 * kConnections); });
+  std::this_thread::sleep_for(std::chrono::seconds(12));  // one look of the agent's
+  EXPECT_EQ(agent.metric("hairpind_interfaces_blind"), 0);
+  EXPECT_EQ(agent.standard_error().find("run before hairpind's"), std::string::npos);
+}
+
+// Where no route tells whose an address is: whoever uses it first must not make its owner a forger.
+TEST(SpoofingTest, APodDoesNotMuteAnother) {
+  const NetworkLab lab("masquerade");
+  if (!lab.unavailable().empty()) {
+    GTEST_SKIP() << lab.unavailable();
+  }
+  const AgentProcess agent(lab, {"--lb", "10.0.5.5:443", "--handshake-timeout", "5"});
+  ASSERT_TRUE(agent.wait_until_ready());
+  lab.ip("p2", {"address", "add", "10.0.1.10/32", "dev", "lo"});
+  run_command({"ip", "netns", "exec", lab.namespace_name("p2"), "curl", "-s", "--interface", "10.0.1.10", "-m", "1",
+               "http://10.0.5.5:443/"});
+  lab.ip("p2", {"address", "del", "10.0.1.10/32", "dev", "lo"});
+  EXPECT_TRUE(eventually([&] { return agent.metric_sum("hairpind_syns_total") == 1; })) << "the lab's spoofed SYN";
+  std::unique_ptr<PendingConnections> connections;
+  lab.inside("p1", [&] { connections = std::make_unique<PendingConnections>("10.0.5.5", 443, kConnections); });
+  EXPECT_TRUE(eventually([&] { return agent.metric_sum("hairpind_mismatches_total") == kConnections; }))
+      << agent.get("/metrics").second << agent.standard_error();
+  ASSERT_TRUE(eventually([&] { return !agent.alerts().empty(); }));
+  EXPECT_EQ(agent.alerts()[0]["client"]["ip"], "10.0.1.10");
+  EXPECT_EQ(agent.alerts()[0]["evidence"]["syn_interface"], "veth1");
+}
+
 }  // namespace
 }  // namespace hairpind::testing

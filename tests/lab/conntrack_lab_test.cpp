@@ -12,6 +12,7 @@
 #include "agent_process.hpp"
 #include "cilium_maps.hpp"
 #include "lab_test.hpp"
+#include "redirect_abi.h"
 #include "tcp_clients.hpp"
 
 namespace hairpind::testing {
@@ -378,6 +379,47 @@ TEST(CiliumRedirectTest, HealthyConnectionsCostNoEventThereEither) {
   EXPECT_TRUE(eventually([&] { return agent.metric("hairpind_pending_syns") == 0; }));
   EXPECT_EQ(agent.metric("hairpind_events_total"), 0) << "healthy traffic must cost no event";
   EXPECT_THAT(agent.alerts(), IsEmpty());
+}
+
+// What a policy dropped on its way into the client is decided by that, long before the settle time, and named.
+TEST(CiliumRedirectTest, APolicyDropIsNamedAndConclusive) {
+  const BpfFilesystem filesystem;
+  for (const std::string datapath : {"redirect", "endpoint-tcx"}) {
+    SCOPED_TRACE(datapath);
+    const NetworkLab lab(datapath);
+    for (const std::string& reason : {lab.unavailable(), filesystem.unavailable()}) {
+      if (!reason.empty()) {
+        GTEST_SKIP() << reason;
+      }
+    }
+    for (const Family& family : {kV4, kV6}) {
+      CiliumMap(family.v4).pin(filesystem);
+    }
+    lab.set_mode("ip-target-policy");
+    const AgentProcess agent(lab, {"--lb", kV4.lb_label, "--lb", kV6.lb_label, "--handshake-timeout", "60",
+                                   "--cilium-bpffs", filesystem.root()});
+    ASSERT_TRUE(agent.wait_until_ready());
+    std::vector<std::unique_ptr<PendingConnections>> clients;
+    lab.inside("p1", [&] {
+      for (const Family& family : {kV4, kV6}) {
+        clients.push_back(std::make_unique<PendingConnections>(family.lb, 443, 1));
+      }
+    });
+    EXPECT_TRUE(eventually([&] { return agent.alerts().size() == 2; })) << agent.get("/metrics").second;
+    for (const auto& alert : agent.alerts()) {
+      EXPECT_EQ(alert["cause"], "hairpin_ip_target");
+      EXPECT_EQ(alert["outcome"]["state"], "dropped");
+      EXPECT_EQ(alert["outcome"]["drop_reason"], "CILIUM_POLICY_DENIED");
+      EXPECT_EQ(alert["outcome"]["cilium"]["source_identity"], RD_TARGET_IDENTITY);
+      EXPECT_EQ(alert["outcome"]["cilium"]["destination_identity"], RD_CLIENT_IDENTITY);
+      EXPECT_EQ(alert["outcome"]["cilium"]["endpoint"], RD_DESTINATION_ENDPOINT);
+      EXPECT_THAT(alert["message"], HasSubstr("the kernel dropped the answer (CILIUM_POLICY_DENIED"));
+      EXPECT_THAT(alert["hint"], HasSubstr("The policy drop is a symptom"));
+    }
+    for (const Family& family : {kV4, kV6}) {
+      filesystem.unpin(family.v4);
+    }
+  }
 }
 
 // In a mount namespace of its own: the machine's bpffs is not the tests'.

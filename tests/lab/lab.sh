@@ -21,6 +21,11 @@ usage: lab.sh up PREFIX [DATAPATH [MODE]]
            redirect               a BPF filter (clsact, prio 1) hands packets to pods with bpf_redirect_peer (Cilium)
            redirect-tcx           the same, attached as a TCX link
            netkit-l2, netkit-l3   routed, and the pods' devices, by the same names, are netkit
+           endpoint               the node routes, and BPF filters (clsact) translate services: their answers last of
+                                  all, at the egress of the client's device (Cilium with endpoint routes)
+           endpoint-tcx           the same, attached as TCX links
+           masquerade             redirect-tcx, and what leaves the node gets its address and another port at the
+                                  uplink's egress; pods have no routes of their own, and their sources are checked
        lab.sh detach PREFIX       redirect: takes the BPF programs off; the node routes
        lab.sh attach PREFIX       redirect: puts them on again
        lab.sh mode PREFIX MODE    what the load balancer and the node do; one of
@@ -40,8 +45,10 @@ usage: lab.sh up PREFIX [DATAPATH [MODE]]
            rp-filter              ip-target, strict reverse path filtering on the uplink (IPv4)
            remote-direct          LB -> p3, which answers the client past the LB
            lb-snat                legitimate: LB -> p2, with the LB's own address as source
+           answer-loss            the same, and the client loses each connection's first SYN-ACK
            remote-target          legitimate: LB -> p3, replies through the LB
            node-dnat              legitimate: the node itself translates the LB's address (kube-proxy)
+           node-dnat-remote       the same, to p3
            cluster-ip             legitimate: the node translates 10.96.0.1:443 (fd00:96::1)
            node-dnat-policy       node-dnat, and a policy of the node drops the answer
            stateless-dnat-policy  the same, translated without conntrack (as Cilium does, in BPF)
@@ -96,8 +103,12 @@ address() { # address NAME DEVICE V4 V6
 
 datapath() { cat "$state/datapath"; }
 
-redirects() { # does the lab have the BPF datapath?
-  case $(datapath) in redirect*) ;; *) false ;; esac
+redirects() { # does the lab have a BPF datapath?
+  case $(datapath) in redirect* | endpoint* | masquerade) ;; *) false ;; esac
+}
+
+datapath_kind() { # how the BPF datapath is attached
+  case $(datapath) in *-tcx | masquerade) echo tcx ;; *) echo clsact ;; esac
 }
 
 redirect_datapath() { # redirect_datapath COMMAND ARGUMENT...: tells the node's BPF datapath
@@ -204,14 +215,22 @@ bridge_pods() { # bridge_pods 0|1: whether netfilter sees bridged packets
 
 # As Cilium with BPF host routing: the routes are there too, for what the programs leave to the stack.
 redirect_pods() {
-  local pod mac
-  if [ "$(datapath)" = redirect-tcx ] && ! grep -q ' tcx_prog_attach$' /proc/kallsyms; then
+  local pod mac endpoint_routes=0 check_sources=0
+  if [ "$(datapath_kind)" = tcx ] && ! grep -q ' tcx_prog_attach$' /proc/kallsyms; then
     echo "lab.sh: this kernel has no TCX (6.6)" >&2
     exit 77
   fi
   mkdir "$state/bpf"
   mount -t bpf "$prefix" "$state/bpf"
   redirect_datapath load "$lab_binaries/redirect.bpf.o"
+  case $(datapath) in
+  endpoint*) endpoint_routes=1 ;;
+  masquerade)
+    check_sources=1
+    share_pod_route
+    ;;
+  esac
+  redirect_datapath kind $endpoint_routes $check_sources 10.0.0.4 fd00::4
   for pod in 1 2; do
     mac=$(in_ns "p$pod" cat /sys/class/net/eth0/address)
     redirect_datapath pod "10.0.1.${pod}0" "veth$pod" "$mac"
@@ -220,23 +239,52 @@ redirect_pods() {
   attach
 }
 
+# One device for all pods instead of a route each, as Cilium's cilium_host.
+share_pod_route() {
+  local pod
+  for pod in 1 2; do
+    ip -n "$prefix-node" route del "10.0.1.${pod}0" dev "veth$pod"
+    ip -n "$prefix-node" -6 route del "fd00:1::${pod}0" dev "veth$pod"
+  done
+  ip -n "$prefix-node" link add pods type veth peer name pods-end
+  ip -n "$prefix-node" link set pods-end up
+  ip -n "$prefix-node" link set pods arp off up
+  route node 10.0.1.0/24 fd00:1::/64 dev pods -- dev pods
+}
+
 bridge_learns() { # bridge_learns on|off
   local device
   for device in veth1 veth2; do bridge -n "$prefix-node" link set dev $device learning "$1"; done
   ip -n "$prefix-node" link set cni0 type bridge fdb_flush
 }
 
+programs() { # the BPF datapath's programs, with their device and direction
+  echo rd_from_pod veth1 ingress
+  echo rd_from_pod veth2 ingress
+  echo rd_from_net eth0 ingress
+  case $(datapath) in
+  endpoint*)
+    echo rd_to_pod veth1 egress
+    echo rd_to_pod veth2 egress
+    ;;
+  masquerade)
+    echo rd_to_net eth0 egress
+    echo rd_from_host pods egress
+    ;;
+  esac
+}
+
 attach() {
-  local kind=clsact
-  [ "$(datapath)" != redirect-tcx ] || kind=tcx
-  redirect_datapath attach $kind rd_from_pod veth1
-  redirect_datapath attach $kind rd_from_pod veth2
-  redirect_datapath attach $kind rd_from_net eth0
+  local kind program device direction
+  kind=$(datapath_kind)
+  programs | while read -r program device direction; do
+    redirect_datapath attach $kind "$program" "$device" "$direction"
+  done
 }
 
 detach() {
-  local device
-  for device in veth1 veth2 eth0; do redirect_datapath detach "$device"; done
+  local program device direction
+  programs | while read -r program device direction; do redirect_datapath detach "$device" "$direction"; done
 }
 
 up() {
@@ -261,7 +309,7 @@ up() {
   routed | netkit-*) route_pods ;;
   bridge) bridge_pods 0 ;;
   bridge-netfilter) bridge_pods 1 ;;
-  redirect*) route_pods ;;
+  redirect* | endpoint* | masquerade) route_pods ;;
   *) usage ;;
   esac
   address node eth0 10.0.0.4/24 fd00::4/64
@@ -325,13 +373,15 @@ table inet node {
 RULES
 }
 
-# node_translates pod|net V4 V6 PORT: as node_dnats, and by the BPF datapath where there is one; whose packets
+# node_translates pod|net V4 V6 PORT [TARGET-V4 TARGET-V6]: as node_dnats, and by the BPF datapath where there is one;
+# whose packets
 node_translates() {
   if redirects; then
-    redirect_datapath service "$1" "$2" "$4" 10.0.1.20 8443
-    redirect_datapath service "$1" "$3" "$4" fd00:1::20 8443
+    redirect_datapath service "$1" "$2" "$4" "${5:-10.0.1.20}" 8443
+    redirect_datapath service "$1" "$3" "$4" "${6:-fd00:1::20}" 8443
   else
-    node_dnats "$2" "$3" "$4"
+    shift
+    node_dnats "$@"
   fi
 }
 
@@ -344,7 +394,7 @@ node_drops_answers() {
     add rule bridge node forward iif veth2 oif veth1 drop' ;;
   bridge-netfilter) in_ns node nft 'add table inet node; add chain inet node forward { type filter hook forward priority filter; };
     add rule inet node forward iif cni0 oif cni0 drop' ;;
-  redirect*) redirect_datapath settings 1 - ;;
+  redirect* | endpoint* | masquerade) redirect_datapath settings 1 - ;;
   esac
 }
 
@@ -394,7 +444,7 @@ route_replies_through_lb() {
     device=cni0
     route p2 10.0.1.10 fd00:1::10 via 10.0.1.1 -- via fd00:1::1
     ;;
-  redirect*) redirect_datapath settings 0 veth2 ;;
+  redirect* | endpoint*) redirect_datapath settings 0 veth2 ;;
   esac
   ip -n "$prefix-node" -4 rule add pref 100 iif $device from 10.0.1.20 lookup 100
   ip -n "$prefix-node" -6 rule add pref 100 iif $device from fd00:1::20 lookup 100
@@ -410,7 +460,7 @@ route_replies_through_lb() {
 # Back to: forwards nothing, translates nothing.
 reset_mode() {
   local name
-  for name in node lb net p2; do
+  for name in node lb net p1 p2; do
     in_ns "$name" nft flush ruleset
     # Without the module there is nothing to flush, and asking would load it.
     [ ! -e /proc/sys/net/netfilter/nf_conntrack_max ] || in_ns "$name" conntrack -F >"$state/conntrack" 2>&1 || true
@@ -426,7 +476,7 @@ reset_mode() {
   stop_lb_proxy
   case $(datapath) in
   bridge*) bridge_learns on ;;
-  redirect*) redirect_datapath reset ;;
+  redirect* | endpoint* | masquerade) redirect_datapath reset ;;
   esac
   in_ns node sysctl -qw net.ipv4.conf.eth0.rp_filter=0
 }
@@ -504,8 +554,13 @@ RULES
     route p3 10.0.1.0/24 fd00:1::/64 via 10.0.8.1 -- via fd00:8::1
     ;;
   lb-snat) lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443' snat ;;
+  answer-loss)
+    lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443' snat
+    drop_first p1 input 'syn | ack'
+    ;;
   remote-target) lb_sends_to 10.0.9.9:8443 '[fd00:9::9]:8443' ;;
   node-dnat) node_translates pod 10.0.5.5 fd00:5::5 443 ;;
+  node-dnat-remote) node_translates pod 10.0.5.5 fd00:5::5 443 10.0.9.9 fd00:9::9 ;;
   cluster-ip) node_translates pod 10.96.0.1 fd00:96::1 443 ;;
   node-dnat-policy)
     node_dnats 10.0.5.5 fd00:5::5 443

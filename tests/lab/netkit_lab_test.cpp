@@ -52,7 +52,9 @@ TEST_P(NetkitTest, IsFoundAndAttached) {
   EXPECT_EQ(agent->metric("hairpind_interfaces_attached{hook=\"from_pod\",mode=\"tcx\"}"), 2);
   EXPECT_EQ(agent->metric("hairpind_interfaces_attached{hook=\"to_pod\",mode=\"tcx\"}"), 2);
   for (const char* const device : {"veth1", "veth2"}) {
-    EXPECT_EQ(tcx_programs(*lab, device, TcHook::kIngress).size(), 1) << device;
+    // Where nobody's program can redirect before it.
+    EXPECT_EQ(tcx_programs(*lab, device, TcHook::kNetkitPeer).size(), 1) << device;
+    EXPECT_EQ(tcx_programs(*lab, device, TcHook::kIngress).size(), 0) << device;
     EXPECT_EQ(tcx_programs(*lab, device, TcHook::kEgress).size(), 1) << device;
   }
 }

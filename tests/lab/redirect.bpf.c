@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The lab's own BPF datapath, of the shape that Cilium has with BPF host routing: packets for a pod of
- * this node go straight into its network namespace (bpf_redirect_peer) and never pass the egress hook of
- * its device nor the node's routing and netfilter. It balances load packet by packet, node ports too,
- * and may enforce a policy. What it does not know is left to the stack.
+ * The lab's own BPF datapaths, of the shapes that Cilium has. They balance load packet by packet, node
+ * ports too, and may enforce a policy. What they do not know is left to the stack.
+ *
+ * BPF host routing: packets for a pod of this node go straight into its network namespace
+ * (bpf_redirect_peer) and never pass the egress hook of its device nor the node's routing and netfilter.
+ *
+ * Endpoint routes: the stack delivers, and the program on the client's own device (rd_to_pod, egress)
+ * enforces the policy and gives an answer the source that the client called.
+ *
+ * Masquerade: what leaves for the network gets the node's address and another port, at the uplink's
+ * egress (rd_to_net); answers get their destination back where they come in.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -43,6 +50,13 @@ struct {
   __type(key, struct rd_connection_key);
   __type(value, struct rd_connection);
 } connections SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 65536);
+  __type(key, struct rd_masqueraded_key);
+  __type(value, struct rd_endpoint);
+} masqueraded SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -128,47 +142,85 @@ static __always_inline void rewrite(struct __sk_buff* skb, const struct packet* 
   bpf_skb_store_bytes(skb, port, &new->port, 2, 0);
 }
 
+/* Drops with the record that Cilium leaves for its own monitor, and for whoever reads skb->cb. */
+static __always_inline int drop(struct __sk_buff* skb, enum rd_drop why, __u32 destination_endpoint) {
+  skb->cb[0] = RD_TARGET_IDENTITY;
+  skb->cb[1] = RD_CLIENT_IDENTITY;
+  skb->cb[2] = why;
+  skb->cb[3] = destination_endpoint;
+  skb->cb[4] = TC_ACT_SHOT | 1 << 8 | __LINE__ << 16;
+  return TC_ACT_SHOT;
+}
+
+/* What this node knows of the connection that `answer` belongs to, if it is an answer. */
+static __always_inline struct rd_connection* connection_of(const struct packet* answer) {
+  struct rd_connection_key key = {.client = answer->destination, .server = answer->source};
+
+  return bpf_map_lookup_elem(&connections, &key);
+}
+
+static __always_inline bool denies(const struct rd_settings* set, const struct packet* packet,
+                                   const struct rd_connection* connection) {
+  return set->drop_unmatched && packet->syn && packet->ack && (!connection || connection->side != RD_FROM_POD);
+}
+
+static __always_inline struct rd_pod* pod_at(const struct rd_endpoint* endpoint) {
+  struct rd_endpoint address = *endpoint;
+
+  address.port = 0;
+  return bpf_map_lookup_elem(&pods, &address);
+}
+
+/* An answer for a client that left under the node's address. */
+static __always_inline void unmasquerade(struct __sk_buff* skb, struct packet* packet) {
+  struct rd_masqueraded_key key = {.endpoint = packet->destination, .hidden = 1};
+  struct rd_endpoint* client = bpf_map_lookup_elem(&masqueraded, &key);
+
+  if (!client) return;
+  rewrite(skb, packet, &packet->destination, client, false);
+  packet->destination = *client;
+}
+
 static __always_inline int forward(struct __sk_buff* skb, enum rd_side side) {
-  struct rd_connection_key key = {};
   struct rd_service service = {.side = side};
   struct rd_connection* answered;
-  struct rd_endpoint *backend, server, pod_address = {};
+  struct rd_endpoint *backend, server;
   struct rd_settings* set;
-  struct rd_pod* pod;
+  struct rd_pod *pod, *sender;
   struct packet packet;
+  bool known;
   __u32 zero = 0, index = side;
   __u64* seen = bpf_map_lookup_elem(&packets, &index);
 
   if (seen) __sync_fetch_and_add(seen, 1);
   set = bpf_map_lookup_elem(&settings, &zero);
-  if (!set || !parse(skb, &packet) || skb->ifindex == set->routed_device) return TC_ACT_OK;
+  if (!set || !parse(skb, &packet)) return TC_ACT_OK;
+  sender = pod_at(&packet.source);
+  if (set->check_sources && side == RD_FROM_POD && (!sender || sender->ifindex != skb->ifindex))
+    return drop(skb, RD_DROP_INVALID_SOURCE, 0);
+  if (skb->ifindex == set->routed_device) return TC_ACT_OK;
+  if (side == RD_FROM_NET) unmasquerade(skb, &packet);
 
   server = packet.destination;
   service.frontend = packet.destination;
   backend = bpf_map_lookup_elem(&services, &service);
   if (backend) server = *backend;
-  pod_address = server;
-  pod_address.port = 0;
-  pod = bpf_map_lookup_elem(&pods, &pod_address);
-  if (!pod) return TC_ACT_OK;
-
-  if (packet.syn && !packet.ack && (backend || side == RD_FROM_POD)) {
+  pod = pod_at(&server);
+  known = backend;
+  barrier_var(known); /* the verifier wants no arithmetic on the two pointers */
+  if (packet.syn && !packet.ack && (known || (pod && side == RD_FROM_POD))) {
     struct rd_connection connection = {.frontend = packet.destination, .side = side};
+    struct rd_connection_key key = {.client = packet.source, .server = server};
 
-    key.client = packet.source;
-    key.server = server;
     bpf_map_update_elem(&connections, &key, &connection, BPF_ANY);
   }
   if (backend) rewrite(skb, &packet, &packet.destination, &server, false);
+  if (set->endpoint_routes || !pod) return TC_ACT_OK;
 
-  if (side == RD_FROM_POD) {
-    key.client = packet.destination;
-    key.server = packet.source;
-    answered = bpf_map_lookup_elem(&connections, &key);
-    if (set->drop_unmatched && packet.syn && packet.ack && (!answered || answered->side != RD_FROM_POD))
-      return TC_ACT_SHOT;
-    if (answered) rewrite(skb, &packet, &packet.source, &answered->frontend, true);
-  }
+  answered = connection_of(&packet);
+  if (side == RD_FROM_POD && denies(set, &packet, answered)) return drop(skb, RD_DROP_POLICY, RD_DESTINATION_ENDPOINT);
+  if (answered && (side == RD_FROM_POD || answered->side == RD_FROM_POD))
+    rewrite(skb, &packet, &packet.source, &answered->frontend, true);
   bpf_skb_store_bytes(skb, offsetof(struct ethhdr, h_dest), pod->mac, ETH_ALEN, 0);
   return bpf_redirect_peer(pod->ifindex, 0);
 }
@@ -181,4 +233,66 @@ int rd_from_pod(struct __sk_buff* skb) {
 SEC("tc")
 int rd_from_net(struct __sk_buff* skb) {
   return forward(skb, RD_FROM_NET);
+}
+
+/* Endpoint routes: the last that an answer passes before the client has it. */
+SEC("tc")
+int rd_to_pod(struct __sk_buff* skb) {
+  struct rd_connection* answered;
+  struct rd_settings* set;
+  struct packet packet;
+  __u32 zero = 0;
+
+  set = bpf_map_lookup_elem(&settings, &zero);
+  if (!set || !parse(skb, &packet)) return TC_ACT_OK;
+  answered = connection_of(&packet);
+  if (denies(set, &packet, answered)) return drop(skb, RD_DROP_POLICY, RD_DESTINATION_ENDPOINT);
+  if (answered) rewrite(skb, &packet, &packet.source, &answered->frontend, true);
+  return TC_ACT_OK;
+}
+
+/* Masquerade: any local client's connection, the node's own too, whose port another may have. */
+SEC("tc")
+int rd_to_net(struct __sk_buff* skb) {
+  struct rd_masqueraded_key key = {};
+  struct rd_endpoint outside = {}, *known;
+  struct rd_settings* set;
+  struct packet packet;
+  __u32 zero = 0;
+  const __u32* node;
+
+  set = bpf_map_lookup_elem(&settings, &zero);
+  if (!set || !parse(skb, &packet)) return TC_ACT_OK;
+  node = set->node[packet.ipv6 ? 1 : 0];
+  key.endpoint = packet.source;
+  known = bpf_map_lookup_elem(&masqueraded, &key);
+  if (known) {
+    outside = *known;
+  } else if (packet.syn && !packet.ack) {
+    __builtin_memcpy(outside.address, node, sizeof(outside.address));
+    outside.port = packet.source.port ^ bpf_htons(1);
+    if (!pod_at(&packet.source) && __builtin_memcmp(packet.source.address, node, sizeof(outside.address)))
+      return TC_ACT_OK;
+    bpf_map_update_elem(&masqueraded, &key, &outside, BPF_ANY);
+    key.endpoint = outside;
+    key.hidden = 1;
+    bpf_map_update_elem(&masqueraded, &key, &packet.source, BPF_ANY);
+  } else {
+    return TC_ACT_OK;
+  }
+  rewrite(skb, &packet, &packet.source, &outside, true);
+  return TC_ACT_OK;
+}
+
+/* Without endpoint routes the node's own packets for all pods leave through one device. */
+SEC("tc")
+int rd_from_host(struct __sk_buff* skb) {
+  struct packet packet;
+  struct rd_pod* pod;
+
+  if (!parse(skb, &packet)) return TC_ACT_OK;
+  pod = pod_at(&packet.destination);
+  if (!pod) return TC_ACT_OK;
+  bpf_skb_store_bytes(skb, offsetof(struct ethhdr, h_dest), pod->mac, ETH_ALEN, 0);
+  return bpf_redirect(pod->ifindex, 0);
 }

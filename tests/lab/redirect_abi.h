@@ -40,11 +40,29 @@ struct rd_connection {
   __u32 side;                  /* enum rd_side: RD_FROM_POD: the client's own policy knows of it */
 };
 
+/* Map `masqueraded`: a client under the node's address, and back. Made by a SYN that leaves. */
+struct rd_masqueraded_key {
+  struct rd_endpoint endpoint;
+  __u32 hidden; /* 1: `endpoint` is what the network sees, the value the client; 0: the other way */
+};
+
 /* Map `settings`, one entry. */
 struct rd_settings {
-  __u32 drop_unmatched; /* policy: a pod gets SYN-ACKs only for connections that it opened itself */
-  __u32 routed_device;  /* ifindex whose packets are left to the stack and its policy routing; 0: none */
+  __u32 drop_unmatched;  /* policy: a pod gets SYN-ACKs only for connections that it opened itself */
+  __u32 routed_device;   /* ifindex whose packets are left to the stack and its policy routing; 0: none */
+  __u32 endpoint_routes; /* 1: the stack delivers to pods, and their own programs translate answers back */
+  __u32 check_sources;   /* 1: a pod's packets with another's address are dropped */
+  __u32 node[2][4];      /* the node's addresses, IPv4 and IPv6: what rd_to_net masquerades as */
 };
+
+/* The lab's words for why it drops a packet, left in skb->cb as Cilium does: its numbers. */
+enum rd_drop {
+  RD_DROP_INVALID_SOURCE = 132,
+  RD_DROP_POLICY = 133,
+};
+#define RD_CLIENT_IDENTITY 1001
+#define RD_TARGET_IDENTITY 2002
+#define RD_DESTINATION_ENDPOINT 303
 
 /* Map `packets`, by enum rd_side: packets seen. */
 

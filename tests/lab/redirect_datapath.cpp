@@ -32,6 +32,7 @@ using Arguments = std::span<const std::string>;
 
 // uapi/linux/bpf.h of 6.6; Debian 12's headers are older.
 constexpr int kBpfTcxIngress = 46;
+constexpr int kBpfTcxEgress = 47;
 
 [[noreturn]] void give_up(const std::string& what, int error) {
   throw std::runtime_error(what + ": " + std::strerror(std::abs(error)));
@@ -84,12 +85,20 @@ void clear(const std::string& map, std::size_t key_size) {
   }
 }
 
-bpf_tc_hook ingress_of(const std::string& device) {
+bool is_egress(const std::string& direction) {
+  return direction == "egress";
+}
+
+bpf_tc_hook hook_of(const std::string& device, const std::string& direction) {
   bpf_tc_hook hook{};
   hook.sz = sizeof(hook);
   hook.ifindex = static_cast<int>(ifindex_of(device));
-  hook.attach_point = BPF_TC_INGRESS;
+  hook.attach_point = is_egress(direction) ? BPF_TC_EGRESS : BPF_TC_INGRESS;
   return hook;
+}
+
+std::string link_pin(const std::string& directory, const std::string& device, const std::string& direction) {
+  return directory + "/link-" + device + "-" + direction;
 }
 
 bpf_tc_opts first_filter() {
@@ -112,19 +121,21 @@ void load(const std::string& directory, Arguments arguments) {
   check(bpf_object__pin_maps(object.get(), directory.c_str()), "pin maps");
 }
 
-// attach clsact|tcx PROGRAM DEVICE: a filter of prio 1, or a link at the tail of the list, as Cilium does.
+// attach clsact|tcx PROGRAM DEVICE ingress|egress: a filter of prio 1, or a link at the tail of the list, as Cilium
+// does.
 void attach(const std::string& directory, Arguments arguments) {
   const auto program = open_pin(directory + "/" + arguments[1]);
   const std::string what = "attach " + arguments[1] + " to " + arguments[2];
   if (arguments[0] == "tcx") {
+    const int type = is_egress(arguments[3]) ? kBpfTcxEgress : kBpfTcxIngress;
     // NOLINTNEXTLINE(clang-analyzer-optin.core.EnumCastOutOfRange): newer than this libbpf's enum
     const FileDescriptor link(bpf_link_create(program.get(), static_cast<int>(ifindex_of(arguments[2])),
-                                              static_cast<bpf_attach_type>(kBpfTcxIngress), nullptr));
+                                              static_cast<bpf_attach_type>(type), nullptr));
     check(std::min(link.get(), 0), what);
-    check(bpf_obj_pin(link.get(), (directory + "/link-" + arguments[2]).c_str()), what);
+    check(bpf_obj_pin(link.get(), link_pin(directory, arguments[2], arguments[3]).c_str()), what);
     return;
   }
-  bpf_tc_hook hook = ingress_of(arguments[2]);
+  bpf_tc_hook hook = hook_of(arguments[2], arguments[3]);
   bpf_tc_opts filter = first_filter();
   filter.prog_fd = program.get();
   if (const int error = bpf_tc_hook_create(&hook); error != -EEXIST) {
@@ -133,12 +144,12 @@ void attach(const std::string& directory, Arguments arguments) {
   check(bpf_tc_attach(&hook, &filter), what);
 }
 
-// detach DEVICE
+// detach DEVICE ingress|egress
 void detach(const std::string& directory, Arguments arguments) {
-  if (unlink((directory + "/link-" + arguments[0]).c_str()) == 0) {
+  if (unlink(link_pin(directory, arguments[0], arguments[1]).c_str()) == 0) {
     return;
   }
-  const bpf_tc_hook hook = ingress_of(arguments[0]);
+  const bpf_tc_hook hook = hook_of(arguments[0], arguments[1]);
   const bpf_tc_opts filter = first_filter();
   check(bpf_tc_detach(&hook, &filter), "detach from " + arguments[0]);
 }
@@ -164,18 +175,39 @@ void add_service(const std::string& directory, Arguments arguments) {
   update(directory + "/services", &key, &backend);
 }
 
+void change_settings(const std::string& directory, const std::function<void(rd_settings&)>& change) {
+  const std::uint32_t zero = 0;
+  rd_settings value{};
+  check(bpf_map_lookup_elem(open_pin(directory + "/settings").get(), &zero, &value), "read the settings");
+  change(value);
+  update(directory + "/settings", &zero, &value);
+}
+
+// kind ENDPOINT-ROUTES CHECK-SOURCES NODE-V4 NODE-V6: 0 or 1 each, and what to masquerade as
+void set_kind(const std::string& directory, Arguments arguments) {
+  change_settings(directory, [&](rd_settings& value) {
+    value.endpoint_routes = static_cast<__u32>(std::stoi(arguments[0]));
+    value.check_sources = static_cast<__u32>(std::stoi(arguments[1]));
+    for (std::size_t family = 0; family < 2; family++) {
+      const rd_endpoint node = endpoint(arguments[2 + family], "0");
+      std::memcpy(std::span(value.node)[family], node.address, sizeof(node.address));
+    }
+  });
+}
+
 // settings DROP-UNMATCHED ROUTED-DEVICE: 0 or 1; a device or -
 void set(const std::string& directory, Arguments arguments) {
-  const std::uint32_t zero = 0;
-  const rd_settings value{.drop_unmatched = static_cast<__u32>(std::stoi(arguments[0])),
-                          .routed_device = arguments[1] == "-" ? 0 : ifindex_of(arguments[1])};
-  update(directory + "/settings", &zero, &value);
+  change_settings(directory, [&](rd_settings& value) {
+    value.drop_unmatched = static_cast<__u32>(std::stoi(arguments[0]));
+    value.routed_device = arguments[1] == "-" ? 0 : ifindex_of(arguments[1]);
+  });
 }
 
 // reset: no service, no connection, no policy.
 void reset(const std::string& directory, Arguments /*arguments*/) {
   clear(directory + "/services", sizeof(rd_service));
   clear(directory + "/connections", sizeof(rd_connection_key));
+  clear(directory + "/masqueraded", sizeof(rd_masqueraded_key));
   const std::array<std::string, 2> off{"0", "-"};
   set(directory, off);
 }
@@ -186,8 +218,8 @@ struct Command {
 };
 
 const std::map<std::string_view, Command> kCommands{
-    {"load", {1, load}},   {"attach", {3, attach}},       {"detach", {1, detach}}, {"pod", {3, add_pod}},
-    {"reset", {0, reset}}, {"service", {5, add_service}}, {"settings", {2, set}},
+    {"load", {1, load}},   {"kind", {4, set_kind}}, {"attach", {4, attach}},       {"detach", {2, detach}},
+    {"pod", {3, add_pod}}, {"reset", {0, reset}},   {"service", {5, add_service}}, {"settings", {2, set}},
 };
 
 }  // namespace

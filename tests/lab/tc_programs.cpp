@@ -19,6 +19,7 @@ namespace {
 // uapi/linux/bpf.h of 6.6; Debian 12's headers are older.
 constexpr int kBpfTcxIngress = 46;
 constexpr int kBpfTcxEgress = 47;
+constexpr int kBpfNetkitPeer = 55;
 
 struct PipeCloser {
   void operator()(FILE* pipe) const { pclose(pipe); }
@@ -33,7 +34,9 @@ std::vector<std::uint32_t> tcx_programs(const NetworkLab& lab, const std::string
   std::array<std::uint32_t, 16> ids{};
   std::uint32_t count = ids.size();
   lab.inside("node", [&] {
-    const int type = hook == TcHook::kIngress ? kBpfTcxIngress : kBpfTcxEgress;
+    const int type = hook == TcHook::kNetkitPeer ? kBpfNetkitPeer
+                     : hook == TcHook::kIngress  ? kBpfTcxIngress
+                                                 : kBpfTcxEgress;
     // NOLINTNEXTLINE(clang-analyzer-optin.core.EnumCastOutOfRange): newer than this libbpf's enum
     ASSERT_EQ(bpf_prog_query(static_cast<int>(if_nametoindex(device.c_str())), static_cast<bpf_attach_type>(type), 0,
                              nullptr, ids.data(), &count),

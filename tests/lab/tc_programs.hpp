@@ -9,7 +9,8 @@
 
 namespace hairpind::testing {
 
-enum class TcHook { kIngress, kEgress };
+/// kNetkitPeer: not of TCX; where the pod behind a netkit device sends.
+enum class TcHook { kIngress, kEgress, kNetkitPeer };
 
 /// Ids of the programs that TCX links hold at a hook of a device of the lab's node, in the order in which they run.
 std::vector<std::uint32_t> tcx_programs(const NetworkLab& lab, const std::string& device, TcHook hook);

@@ -42,15 +42,23 @@ constexpr unsigned kRouted = 1;
 constexpr unsigned kBridge = 2;
 constexpr unsigned kBridgeNetfilter = 4;
 constexpr unsigned kRedirect = 8 | 16;
+constexpr unsigned kEndpoint = 32 | 64;
+constexpr unsigned kHiding = 128;  ///< clients, behind the node's address
+constexpr unsigned kTcxLinks = 16 | 64 | kHiding;
 constexpr unsigned kBridges = kBridge | kBridgeNetfilter;
-constexpr unsigned kStack = kRouted | kBridges;  ///< the node's own routing delivers to pods
-constexpr unsigned kEverywhere = kStack | kRedirect;
+constexpr unsigned kStack = kRouted | kBridges | kEndpoint;  ///< the node's own routing delivers to pods
+constexpr unsigned kNetfilter = kStack & ~kEndpoint;
+constexpr unsigned kOpen = kStack | kRedirect;
+constexpr unsigned kEverywhere = kOpen | kHiding;
 constexpr std::array kDatapaths{
     Datapath{kRouted, "routed", "routed veth"},
     Datapath{kBridge, "bridge", "bridge"},
     Datapath{kBridgeNetfilter, "bridge-netfilter", "bridge, br_netfilter"},
     Datapath{8, "redirect", "BPF redirect, clsact"},
     Datapath{16, "redirect-tcx", "BPF redirect, TCX"},
+    Datapath{32, "endpoint", "endpoint routes, clsact"},
+    Datapath{64, "endpoint-tcx", "endpoint routes, TCX"},
+    Datapath{kHiding, "masquerade", "BPF redirect, BPF masquerade"},
 };
 
 struct Family {
@@ -138,12 +146,17 @@ constexpr Shape legitimate(const char* title, const char* mode, const char* clie
 }
 
 constexpr Shape kNodeTranslates = legitimate("legitimate: the node translates the LB's address", "node-dnat");
+constexpr Shape kNodeTranslatesRemote =
+    legitimate("legitimate: the node translates the LB's address to a pod elsewhere", "node-dnat-remote");
 constexpr Shape kClusterIp = legitimate("legitimate: ClusterIP", "cluster-ip", "p1", Called::kClusterIp);
 // Where netfilter does not see what the bridge forwards, the node's translation is never undone: a failure like any.
 constexpr Shape kNodeTranslatesInVain{"the node translates the LB's address, answers bypass it", "node-dnat"};
 constexpr Shape kClusterIpInVain{
     .title = "ClusterIP, answers bypass the node", .mode = "cluster-ip", .called = Called::kClusterIp};
 constexpr Shape kLbSnat = legitimate("legitimate: LB does not keep the client's address", "lb-snat");
+constexpr Shape kAnswerLoss{.title = "legitimate: the same, the client loses the first SYN-ACK",
+                            .mode = "answer-loss",
+                            .handshake_timeout = "5"};
 constexpr Shape kHostClientLbSnat = legitimate("legitimate: the same, hostNetwork client", "lb-snat", "node");
 constexpr Shape kFloodedLbSnat = legitimate("legitimate: the same, the bridge floods", "lb-snat-flooded");
 constexpr Shape kRemoteTarget = legitimate("legitimate: LB -> pod elsewhere, answers through the LB", "remote-target");
@@ -207,33 +220,37 @@ const std::vector<Expectation>& expectations() {
   static const Verdict pod_martian = martian("veth1, none", "P1");
   static const Verdict host_martian = martian("eth0, none", "NODE");
   static const std::vector<Expectation> table{
-      {&kIpTarget, kEverywhere, kBoth, Misdirected{"hairpin_ip_target"}},
-      {&kSamePort, kEverywhere, kBoth, Misdirected{"hairpin_ip_target", "P2:443 local_pod", "P2:443"}},
-      {&kConntrack, kEverywhere, kBoth, Misdirected{.cause = "hairpin_ip_target", .conntrack = "not_translated"}},
+      {&kIpTarget, kOpen, kBoth, Misdirected{"hairpin_ip_target"}},
+      {&kSamePort, kOpen, kBoth, Misdirected{"hairpin_ip_target", "P2:443 local_pod", "P2:443"}},
+      {&kConntrack, kOpen, kBoth, Misdirected{.cause = "hairpin_ip_target", .conntrack = "not_translated"}},
       {&kFlooded, kBridges, kBoth, Misdirected{"hairpin_ip_target"}},
-      {&kPolicy, kStack, kBoth, Misdirected{.cause = "hairpin_ip_target", .outcome = "dropped (NETFILTER_DROP)"}},
+      {&kPolicy, kNetfilter, kBoth, Misdirected{.cause = "hairpin_ip_target", .outcome = "dropped (NETFILTER_DROP)"}},
+      {&kPolicy, kEndpoint, kBoth, Misdirected{.cause = "hairpin_ip_target", .outcome = "dropped (TC_EGRESS)"}},
       {&kPolicy, kRedirect, kBoth, Misdirected{.cause = "hairpin_ip_target", .outcome = "dropped (TC_INGRESS)"}},
       {&kNodePort, kRouted | kBridgeNetfilter, kBoth, kNodePortAnswers},
       // The answer bypasses the translation, too: no better for that.
       {&kNodePort, kBridge, kBoth, Misdirected{.cause = "hairpin_node_port", .conntrack = "not_translated"}},
-      {&kNodePort, kRedirect, kBoth, Misdirected{.cause = "hairpin_node_port", .responder = "NODE:30443 node"}},
-      {&kNodePortPolicy, kStack, kBoth,
+      {&kNodePort, kRedirect | kEndpoint, kBoth,
+       Misdirected{.cause = "hairpin_node_port", .responder = "NODE:30443 node"}},
+      {&kNodePortPolicy, kNetfilter, kBoth,
        Misdirected{.cause = "hairpin_node_port",
                    .responder = "NODE:30443 node",
                    .conntrack = "not_translated",
                    .outcome = "dropped (NETFILTER_DROP)"}},
       {&kNodePortPolicy, kRedirect, kBoth,
        Misdirected{.cause = "hairpin_node_port", .responder = "NODE:30443 node", .outcome = "dropped (TC_INGRESS)"}},
+      {&kNodePortPolicy, kEndpoint, kBoth,
+       Misdirected{.cause = "hairpin_node_port", .responder = "NODE:30443 node", .outcome = "dropped (TC_EGRESS)"}},
       {&kStateless, kRouted, kBoth, Misdirected{.cause = "hairpin_node_port", .responder = "NODE:30443 node"}},
-      {&kMasquerade, kEverywhere, kBoth,
+      {&kMasquerade, kOpen, kBoth,
        Misdirected{.cause = "hairpin_node_port", .responder = "NODE:30443 node", .conntrack = "unchecked"}},
-      {&kRemoteMasquerade, kEverywhere, kBoth,
+      {&kRemoteMasquerade, kOpen, kBoth,
        Misdirected{.cause = "hairpin_node_port",
                    .responder = "NODE:30443 node",
                    .backend = "none",
                    .conntrack = "unchecked",
                    .devices = "veth1, veth1"}},
-      {&kHostTarget, kEverywhere, kBoth,
+      {&kHostTarget, kOpen, kBoth,
        Misdirected{.cause = "hairpin_host_target",
                    .responder = "NODE:8443 node",
                    .backend = "none",
@@ -244,7 +261,8 @@ const std::vector<Expectation>& expectations() {
       {&kSnatEgress, kStack, kV6, Misdirected{.cause = "hairpin_ip_target", .conntrack = "unchecked"}},
       {&kSnatEgress, kRedirect, kBoth, Misdirected{.cause = "hairpin_ip_target", .conntrack = "unchecked"}},
       {&kSnatEgressNodePort, kStack, kV4, pod_martian},
-      {&kSnatEgressNodePort, kStack, kV6,
+      {&kSnatEgressNodePort, kEndpoint, kV6, Misdirected{.cause = "hairpin_node_port", .conntrack = "unchecked"}},
+      {&kSnatEgressNodePort, kNetfilter, kV6,
        Misdirected{.cause = "hairpin_node_port", .responder = "NODE:30443 node", .conntrack = "unchecked"}},
       {&kSnatEgressNodePort, kRedirect, kBoth, Misdirected{.cause = "hairpin_node_port", .conntrack = "unchecked"}},
       {&kRpFilter, kStack, kV4,
@@ -255,15 +273,15 @@ const std::vector<Expectation>& expectations() {
                    .outcome = "dropped (IP_RPFILTER)",
                    .devices = "veth1, none"}},
       {&kRpFilter, kRedirect, kV4, Misdirected{"hairpin_ip_target"}},
-      {&kRemoteDirect, kEverywhere, kBoth,
+      {&kRemoteDirect, kOpen, kBoth,
        Misdirected{.cause = "asymmetric_remote",
                    .responder = "P3:8443 remote",
                    .backend = "none",
                    .conntrack = "unchecked",
                    .devices = "veth1, eth0",
                    .returned = "SYN not returned"}},
-      {&kSelf, kEverywhere, kV4, martian("veth2, none", "P2")},
-      {&kSelf, kEverywhere, kV6,
+      {&kSelf, kOpen, kV4, martian("veth2, none", "P2")},
+      {&kSelf, kOpen, kV6,
        Misdirected{.cause = "hairpin_ip_target",
                    .backend = "none",
                    .conntrack = "unchecked",
@@ -275,7 +293,9 @@ const std::vector<Expectation>& expectations() {
       {&kHostClient, kRedirect, kBoth,
        Misdirected{.cause = "hairpin_ip_target", .devices = "eth0, veth2", .client = "NODE"}},
       {&kHostClientNodePort, kStack, kV4, host_martian},
-      {&kHostClientNodePort, kStack, kV6,
+      {&kHostClientNodePort, kEndpoint, kV6,
+       Misdirected{.cause = "hairpin_node_port", .devices = "eth0, veth2", .client = "NODE"}},
+      {&kHostClientNodePort, kNetfilter, kV6,
        Misdirected{.cause = "hairpin_node_port",
                    .responder = "NODE:30443 node",
                    .conntrack = "not_translated",
@@ -283,30 +303,53 @@ const std::vector<Expectation>& expectations() {
                    .client = "NODE"}},
       {&kHostClientNodePort, kRedirect, kBoth,
        Misdirected{.cause = "hairpin_node_port", .devices = "eth0, veth2", .client = "NODE"}},
-      {&kHostClientHostTarget, kEverywhere, kV4, host_martian},
-      {&kHostClientHostTarget, kEverywhere, kV6,
+      {&kHostClientHostTarget, kOpen, kV4, host_martian},
+      {&kHostClientHostTarget, kOpen, kV6,
        Misdirected{.cause = "hairpin_host_target",
                    .responder = "NODE:8443 node",
                    .backend = "none",
                    .conntrack = "unchecked",
                    .devices = "eth0, lo",
                    .client = "NODE"}},
+
+      // Behind the node's address by a program that comes after hairpind's: only the ISN says whose SYN came back.
+      {&kIpTarget, kHiding, kBoth, Misdirected{.cause = "hairpin_ip_target", .conntrack = "unchecked"}},
+      {&kSamePort, kHiding, kBoth,
+       Misdirected{.cause = "hairpin_ip_target",
+                   .responder = "P2:443 local_pod",
+                   .backend = "P2:443",
+                   .conntrack = "unchecked"}},
+      {&kNodePort, kHiding, kBoth, Misdirected{.cause = "hairpin_node_port", .conntrack = "unchecked"}},
+      {&kHostTarget, kHiding, kV4, pod_martian},
+      {&kHostTarget, kHiding, kV6,
+       Misdirected{.cause = "hairpin_host_target",
+                   .responder = "NODE:8443 node",
+                   .backend = "none",
+                   .conntrack = "unchecked",
+                   .devices = "veth1, none"}},
+      {&kSelf, kHiding, kBoth,
+       Misdirected{.cause = "hairpin_ip_target", .conntrack = "unchecked", .devices = "veth2, veth2", .client = "P2"}},
+      {&kHostClient, kHiding, kBoth,
+       Misdirected{.cause = "hairpin_ip_target", .devices = "eth0, veth2", .client = "NODE"}},
+      {&kHostClientHostTarget, kHiding, kV4, host_martian},
       {&kNodeTranslatesInVain, kBridge, kBoth,
        Misdirected{.cause = "hairpin_ip_target", .conntrack = "translated", .returned = "SYN not returned"}},
       {&kClusterIpInVain, kBridge, kBoth,
        Misdirected{.cause = "hairpin_ip_target", .conntrack = "translated", .returned = "SYN not returned"}},
 
       {&kNodeTranslates, kRouted | kBridgeNetfilter, kBoth, silent("answered", "the node translated")},
-      {&kNodeTranslates, kRedirect, kBoth, silent("answered")},
+      {&kNodeTranslates, kRedirect | kEndpoint | kHiding, kBoth, silent("answered")},
+      {&kNodeTranslatesRemote, kEverywhere, kBoth, silent("answered")},
       {&kClusterIp, kRouted | kBridgeNetfilter, kBoth, silent("answered", "the node translated")},
-      {&kClusterIp, kRedirect, kBoth, silent("answered")},
+      {&kClusterIp, kRedirect | kEndpoint | kHiding, kBoth, silent("answered")},
       {&kLbSnat, kEverywhere, kBoth, silent("answered")},
+      {&kAnswerLoss, kEverywhere, kBoth, silent("answered")},
       {&kHostClientLbSnat, kEverywhere, kBoth, silent("answered")},
       {&kFloodedLbSnat, kBridges, kBoth, silent("answered")},
       {&kRemoteTarget, kEverywhere, kBoth, silent("answered")},
-      {&kPolicyRouted, kEverywhere, kBoth, silent("answered")},
-      {&kSynLoss, kEverywhere, kBoth, silent("answered")},
-      {&kSynAckLoss, kEverywhere, kBoth, silent("answered")},
+      {&kPolicyRouted, kOpen, kBoth, silent("answered")},
+      {&kSynLoss, kOpen, kBoth, silent("answered")},
+      {&kSynAckLoss, kOpen, kBoth, silent("answered")},
       {&kPodToPod, kEverywhere, kBoth, silent("no load balancer called")},
       {&kSilentLb, kEverywhere, kBoth, silent("unanswered")},
       {&kRefusingLb, kEverywhere, kBoth, silent("refused")},
@@ -355,7 +398,7 @@ struct Cell {
 using Samples = std::map<std::string, double>;
 
 constexpr int kPending = 20;
-constexpr int kRequests = 100;
+constexpr int kRequests = 200;
 
 std::string destination(const Shape& shape, const Family& family) {
   switch (shape.called) {
@@ -549,6 +592,16 @@ std::map<const Family*, Cell> run(const NetworkLab& lab, const Shape& shape, con
     }
     return all;
   };
+  const auto must_connect = [&](const Family* family) {
+    return expectation(shape, datapath, *family)->verdict.says == "silent (answered)" ||
+           shape.called == Called::kTarget;
+  };
+  // What was lost on its way to the client is sent again; until then nothing is as it will be.
+  for (const auto& [family, connections] : pending) {
+    if (must_connect(family)) {
+      eventually([&] { return connections->established() == count; }, std::chrono::seconds(20));
+    }
+  }
   // The verdict must come, and stay.
   if (eventually(right, std::chrono::seconds(20))) {
     right();
@@ -556,8 +609,7 @@ std::map<const Family*, Cell> run(const NetworkLab& lab, const Shape& shape, con
   for (auto& [family, cell] : cells) {
     const Verdict& expected = expectation(shape, datapath, *family)->verdict;
     const int connected = requests ? complete[family] : pending[family]->established();
-    const bool must_connect = expected.says == "silent (answered)" || shape.called == Called::kTarget;
-    if (connected != (must_connect ? count : 0)) {
+    if (connected != (must_connect(family) ? count : 0)) {
       cell.verdict.details += "; the lab is not what it should be: " + std::to_string(connected) + " connected";
     }
     if (cell.verdict != expected) {
@@ -683,7 +735,10 @@ TEST_P(VerdictOfClsactFilters, IsTheSame) {
     GTEST_SKIP() << lab.unavailable();
   }
   const auto& datapath = *std::ranges::find(kDatapaths, GetParam().bit, &Datapath::bit);
-  for (const Shape* const shape : {&kIpTarget, &kLbSnat}) {
+  for (const Shape* const shape : {&kIpTarget, &kLbSnat, &kNodeTranslates}) {
+    if (expectation(*shape, datapath, kFamilies[0]) == nullptr) {
+      continue;
+    }
     const auto cells = run(lab, *shape, datapath, {"--attach", "clsact"});
     EXPECT_EQ(cells.size(), 2) << "the agent did not start";
     for (const auto& [family, cell] : cells) {
@@ -694,8 +749,15 @@ TEST_P(VerdictOfClsactFilters, IsTheSame) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Lab, VerdictOfClsactFilters,
-                         ::testing::ValuesIn(kDatapaths.begin(), std::prev(kDatapaths.end())), [](const auto& test) {
+std::vector<Datapath> datapaths_without_tcx() {
+  std::vector<Datapath> without;
+  std::ranges::copy_if(kDatapaths, std::back_inserter(without),
+                       [](const Datapath& datapath) { return (datapath.bit & kTcxLinks) == 0; });
+  return without;
+}
+
+INSTANTIATE_TEST_SUITE_P(Lab, VerdictOfClsactFilters, ::testing::ValuesIn(datapaths_without_tcx()),
+                         [](const auto& test) {
                            std::string name = test.param.name;
                            std::ranges::replace(name, '-', '_');
                            return name;

@@ -13,6 +13,7 @@
 #include "hairpind/bpf/tc_link.hpp"
 #include "hairpind/core/address.hpp"
 #include "hairpind/core/error.hpp"
+#include "hairpind/core/event.hpp"
 
 namespace hairpind {
 
@@ -25,6 +26,9 @@ class TcAttachment {
   TcAttachment& operator=(const TcAttachment&) = delete;
 
   [[nodiscard]] virtual Result<bool> first_in_line() const = 0;
+  /// TcLink's.
+  [[nodiscard]] virtual bool may_be_followed(bool /*look_at_filters*/) { return false; }
+  [[nodiscard]] virtual bool is_preceded() const { return false; }
 };
 using TcAttachResult = std::expected<std::unique_ptr<TcAttachment>, TcLink::AttachError>;
 
@@ -52,6 +56,12 @@ class AttachmentTable {
   /// Whether both programs of an attached device are where attaching put them (TcLink::first_in_line).
   [[nodiscard]] Result<bool> first_in_line(std::uint32_t ifindex) const;
 
+  /// Whether others may still change what `to_pod` has seen: their programs come after it on a pod's device, or one is
+  /// too new to tell. Asks about some of the devices in each call, in turn, and about those of `filters_changed`.
+  [[nodiscard]] bool answers_may_change(const std::set<std::uint32_t>& filters_changed, MonotonicTime now);
+  /// The pods' devices on which programs of others run before `from_pod` (TcLink::is_preceded).
+  [[nodiscard]] std::set<std::uint32_t> preceded() const;
+
   /// Takes off any device what an agent that was killed has left on it.
   [[nodiscard]] Result<void> remove_leftovers(std::uint32_t ifindex) const { return kernel_.remove_leftovers(ifindex); }
 
@@ -61,6 +71,13 @@ class AttachmentTable {
   Kernel kernel_;
   std::map<std::uint32_t, Device> devices_;
   std::map<std::uint32_t, std::array<std::unique_ptr<TcAttachment>, 2>> attachments_;
+  /// A pod's device: do others follow `to_pod`?
+  struct Followed {
+    bool followed = true;
+    MonotonicTime since{};  ///< first asked about; 0 = not yet
+  };
+  std::map<std::uint32_t, Followed> followed_;
+  std::uint32_t last_asked_ = 0;  ///< device
   std::set<IpAddress> node_addresses_;
 };
 

@@ -86,6 +86,15 @@ class Datapath {
   /// Whether the sweep asks about attempts that the kernel side has not found translated or not
   /// (EventKind::kConntrack). Off at first.
   void set_ask_conntrack(bool ask);
+  /// Whether the record that Cilium's programs leave in a packet that they drop is believed. Off at first.
+  void set_beside_cilium(bool beside);
+  /// Whether others may still change what `to_pod` has seen (AttachmentTable::answers_may_change): a wrong answer there
+  /// is then suspicion, else proof. Off at first.
+  void set_answers_may_change(bool may);
+  /// Whether `from_pod` has seen a handshake on a device, or on another of the same place (HP_SEEN_DEVICES).
+  [[nodiscard]] bool seen(std::uint32_t ifindex) const;
+  /// The device that has sent from another's address last, 0 if none has.
+  [[nodiscard]] std::uint32_t spoofing_device() const;
   /// The answer to such a question; ignored if the attempt has been decided or forgotten since.
   [[nodiscard]] Result<void> set_conntrack(const Attempt& asked, const ConntrackAnswer& answer) const;
 

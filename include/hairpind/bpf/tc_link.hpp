@@ -35,6 +35,8 @@ class TcLink {
     Error error;
   };
   /// Leftovers on the hook are removed first, in both modes.
+  /// By TCX, and the ingress of a netkit device: where its pod sends (BPF_NETKIT_PEER, 6.7), since programs there may
+  /// hand a packet on before the device has received it.
   static std::expected<TcLink, AttachError> attach(AttachMode mode, std::uint32_t ifindex, TcDirection direction,
                                                    int program_fd);
   /// Takes off a device what an agent that was killed in clsact mode has left on it.
@@ -48,12 +50,23 @@ class TcLink {
   /// cannot be taken off, and of its place nobody tells.
   [[nodiscard]] Result<bool> first_in_line() const;
 
- private:
-  explicit TcLink(FileDescriptor link);
-  explicit TcLink(std::unique_ptr<ClsactFilter> filter);
+  /// Whether somebody else's program or filter may run after this one: true where the kernel does not tell.
+  /// `look_at_filters`: lists the hook's clsact filters, which costs a netlink dump; else what was found last counts.
+  [[nodiscard]] bool may_be_followed(bool look_at_filters);
+  /// Whether programs of others run before this one, and may hide packets from it: TCX programs before a clsact filter,
+  /// those at the peer of a netkit device before what is on the device itself.
+  [[nodiscard]] bool is_preceded() const;
 
+ private:
+  TcLink(std::uint32_t ifindex, TcDirection direction, FileDescriptor link);
+  TcLink(std::uint32_t ifindex, TcDirection direction, std::unique_ptr<ClsactFilter> filter);
+
+  std::uint32_t ifindex_;
+  TcDirection direction_;
+  bool at_peer_ = false;  ///< BPF_NETKIT_PEER
   FileDescriptor link_;
   std::unique_ptr<ClsactFilter> filter_;
+  bool foreign_filters_ = true;  ///< may_be_followed: not looked at yet
 };
 
 }  // namespace hairpind

@@ -68,8 +68,10 @@ struct Alert {
   ConntrackSource conntrack_source = ConntrackSource::kNone;
 
   Outcome outcome = Outcome::kUnknown;
-  std::optional<std::string> drop_reason;    ///< e.g. "NETFILTER_DROP"
+  std::optional<std::string> drop_reason;    ///< e.g. "NETFILTER_DROP", "CILIUM_POLICY_DENIED"
   std::optional<std::string> drop_location;  ///< kernel function
+  bool syn_dropped = false;                  ///< the SYN that came back; else an answer
+  std::optional<CiliumDrop> cilium_drop;
 };
 
 }  // namespace hairpind

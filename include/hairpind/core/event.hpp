@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +17,16 @@ namespace hairpind {
 
 /// Time on CLOCK_MONOTONIC since boot, as the kernel side stamps it.
 using MonotonicTime = std::chrono::nanoseconds;
+
+/// Why a program of Cilium's dropped a packet, by its own numbers.
+struct CiliumDrop {
+  std::uint32_t source_identity = 0;
+  std::uint32_t destination_identity = 0;
+  std::uint32_t endpoint = 0;  ///< local endpoint that the packet was on its way into, 0 if none
+  std::uint32_t reason = 0;    ///< core/cilium_drop.hpp
+
+  bool operator==(const CiliumDrop&) const = default;
+};
 
 enum class EventKind : std::uint8_t {
   kMismatch = HP_EVENT_MISMATCH,
@@ -90,6 +101,8 @@ struct Attempt {
   Cause cause = Cause::kNone;
   Outcome outcome = Outcome::kUnknown;
   std::uint32_t drop_reason = 0;  ///< this kernel's number; meaningful with Outcome::kDropped
+  bool syn_dropped = false;       ///< Outcome::kDropped: the SYN that came back, not an answer
+  std::optional<CiliumDrop> cilium_drop;
   ResponderKind responder_kind = ResponderKind::kNone;
 
   [[nodiscard]] bool synack_seen() const { return synack.count() != 0; }

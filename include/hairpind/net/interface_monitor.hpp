@@ -18,8 +18,8 @@ namespace hairpind {
 /// Not thread safe; owned by the event loop.
 class InterfaceMonitor {
  public:
-  /// The view is complete when this returns. `follow_filters`: take_filters_changed() is wanted.
-  static Result<InterfaceMonitor> create(bool follow_filters);
+  /// The view is complete when this returns.
+  static Result<InterfaceMonitor> create();
 
   /// Becomes readable when something may have changed.
   [[nodiscard]] int fd() const;

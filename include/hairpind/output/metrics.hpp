@@ -29,6 +29,7 @@ struct MetricsSnapshot {
   std::uint64_t attach_failures = 0;
   std::map<std::string, std::uint64_t> watched_by_origin;  ///< load balancers to watch for, by where they come from
   std::uint64_t unwatched = 0;  ///< those among them that found no room in the kernel's table
+  std::uint64_t interfaces_blind = 0;
   std::uint64_t pending_syns = 0;
   std::uint64_t spoofed_sources = 0;
   std::uint64_t events = 0;

@@ -42,6 +42,49 @@ TEST_F(AttachmentTableTest, ADevicesRoleSaysWhichProgramsAreOnIt) {
   EXPECT_EQ(known(7)->role, HP_DEVICE_UPLINK);
 }
 
+TEST_F(AttachmentTableTest, AnswersMayChangeWhereOthersFollowOrADeviceIsNew) {
+  const MonotonicTime start = std::chrono::seconds(100);
+  EXPECT_FALSE(table.answers_may_change({}, start)) << "there is no pod";
+  ASSERT_EQ(table.attach({.ifindex = 7, .role = DeviceRole::kUplink}), true);
+  tc.followed.insert(7);
+  EXPECT_FALSE(table.answers_may_change({}, start)) << "what leaves the node is no pod's";
+  ASSERT_EQ(table.attach({.ifindex = 8}), true);
+  EXPECT_TRUE(table.answers_may_change({}, start)) << "whose datapath it is may not be there yet";
+  EXPECT_TRUE(table.answers_may_change({}, start + std::chrono::milliseconds(1999)));
+  EXPECT_FALSE(table.answers_may_change({}, start + std::chrono::seconds(2)));
+  tc.followed.insert(8);
+  EXPECT_TRUE(table.answers_may_change({}, start + std::chrono::seconds(3)));
+  tc.followed.clear();
+  EXPECT_FALSE(table.answers_may_change({}, start + std::chrono::seconds(4)));
+}
+
+TEST_F(AttachmentTableTest, OfManyDevicesSomeAreAskedAboutInEachTurnAndAllInTheEnd) {
+  constexpr std::uint32_t kDevices = 200;
+  for (std::uint32_t ifindex = 1; ifindex <= kDevices; ifindex++) {
+    ASSERT_EQ(table.attach({.ifindex = ifindex}), true);
+  }
+  const MonotonicTime later = std::chrono::seconds(200);
+  static_cast<void>(table.answers_may_change({}, std::chrono::seconds(100)));
+  for (const std::uint32_t ifindex : {1U, 100U, kDevices}) {
+    tc.followed = {ifindex};
+    int turns = 1;
+    while (!table.answers_may_change({}, later) && turns < 10) {
+      turns++;
+    }
+    EXPECT_LE(turns, 4) << ifindex;
+    tc.followed.clear();
+    EXPECT_FALSE(table.answers_may_change({ifindex}, later)) << "its filters changed: asked about at once";
+  }
+}
+
+TEST_F(AttachmentTableTest, PodsDevicesWithOthersInFrontAreTold) {
+  ASSERT_EQ(table.attach({.ifindex = 7, .role = DeviceRole::kUplink}), true);
+  ASSERT_EQ(table.attach({.ifindex = 8}), true);
+  ASSERT_EQ(table.attach({.ifindex = 9}), true);
+  tc.preceded = {7, 8};
+  EXPECT_THAT(table.preceded(), ElementsAre(8));
+}
+
 TEST_F(AttachmentTableTest, AnotherMasterIsNoReasonToAttachAnew) {
   ASSERT_EQ(table.attach({.ifindex = 7}), true);
   ASSERT_EQ(table.attach({.ifindex = 7}), true);

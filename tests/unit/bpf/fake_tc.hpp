@@ -19,6 +19,8 @@ struct FakeTc {
   std::set<Place> refused;             ///< places that take none
   std::set<std::uint32_t> put_behind;  ///< devices on which somebody came before ours
   std::set<std::uint32_t> cleaned;     ///< of leftovers
+  std::set<std::uint32_t> followed;    ///< devices on which somebody comes after ours
+  std::set<std::uint32_t> preceded;    ///< devices on which somebody always comes before ours
   int attempts = 0;
 
   class Attachment final : public TcAttachment {
@@ -26,6 +28,12 @@ struct FakeTc {
     Attachment(FakeTc& tc, Place place) : tc_(tc), place_(std::move(place)) {}
     ~Attachment() override { tc_.programs.erase(place_); }
     [[nodiscard]] Result<bool> first_in_line() const override { return !tc_.put_behind.contains(place_.first); }
+    [[nodiscard]] bool may_be_followed(bool /*look_at_filters*/) override {
+      return place_.second == TcDirection::kEgress && tc_.followed.contains(place_.first);
+    }
+    [[nodiscard]] bool is_preceded() const override {
+      return place_.second == TcDirection::kIngress && tc_.preceded.contains(place_.first);
+    }
 
    private:
     FakeTc& tc_;

@@ -60,7 +60,9 @@ TEST(ComposeAlert, NodePortNamesThePodBehindIt) {
   EXPECT_EQ(alert.responder, endpoint("10.0.0.4", 30443));
   EXPECT_EQ(alert.responder_kind, ResponderKind::kNode);
   EXPECT_EQ(alert.backend, endpoint("10.0.1.20", 8443));
-  EXPECT_THAT(alert.message, HasSubstr("10.0.0.4:30443, this node's own address (pod 10.0.1.20:8443 behind it)"));
+  EXPECT_THAT(
+      alert.message,
+      HasSubstr("10.0.0.4:30443, this node's own address (pod 10.0.1.20:8443 behind it), not by the load balancer"));
 }
 
 TEST(ComposeAlert, ATranslationThatIsNotUndoneHasItsOwnRemedy) {
@@ -79,6 +81,7 @@ TEST(ComposeAlert, WithoutSynAckThereIsNoResponder) {
   attempt.cause = Cause::kHairpinRpFilter;
   attempt.outcome = Outcome::kDropped;
   attempt.drop_reason = 8;
+  attempt.syn_dropped = true;
   const Alert alert = compose(attempt, "ip_rcv_finish_core");
   EXPECT_FALSE(alert.responder);
   EXPECT_FALSE(alert.backend);
@@ -89,6 +92,37 @@ TEST(ComposeAlert, WithoutSynAckThereIsNoResponder) {
   EXPECT_EQ(alert.drop_location, "ip_rcv_finish_core");
   EXPECT_THAT(alert.message, HasSubstr("came back to its own node for 10.0.1.20:8443"));
   EXPECT_THAT(alert.message, HasSubstr("the kernel dropped the SYN (NETFILTER_DROP in ip_rcv_finish_core)"));
+}
+
+TEST(ComposeAlert, TheTextFollowsThePacketThatWasDropped) {
+  Attempt attempt = ip_target_attempt();
+  attempt.outcome = Outcome::kDropped;
+  attempt.drop_reason = 8;
+  EXPECT_THAT(compose(attempt).message, HasSubstr("the kernel dropped the answer (NETFILTER_DROP)"));
+  attempt.syn_dropped = true;
+  EXPECT_THAT(compose(attempt).message, HasSubstr("the kernel dropped the SYN (NETFILTER_DROP)"));
+  // A hostNetwork target answered, and its answer is the first of it that was seen.
+  attempt.syn_dropped = false;
+  attempt.synack_left = attempt.synack_delivered = attempt.responder = {};
+  attempt.responder_kind = ResponderKind::kNone;
+  EXPECT_THAT(compose(attempt).message, HasSubstr("the kernel dropped the answer (NETFILTER_DROP)"));
+}
+
+TEST(ComposeAlert, APolicyDropOfCiliumsIsNamedAndCalledASymptom) {
+  Attempt attempt = ip_target_attempt();
+  attempt.outcome = Outcome::kDropped;
+  attempt.drop_reason = 8;
+  attempt.cilium_drop = CiliumDrop{.source_identity = 1, .destination_identity = 2, .endpoint = 3, .reason = 133};
+  const Alert policy = compose(attempt);
+  EXPECT_EQ(policy.drop_reason, "CILIUM_POLICY_DENIED");
+  EXPECT_EQ(policy.cilium_drop, attempt.cilium_drop);
+  EXPECT_THAT(policy.hint, ::testing::StartsWith("The policy drop is a symptom"));
+  EXPECT_THAT(policy.hint, HasSubstr("preserve_client_ip.enabled=false"));
+  attempt.cilium_drop->reason = 169;
+  EXPECT_EQ(compose(attempt).drop_reason, "CILIUM_FIB_LOOKUP_FAILED");
+  EXPECT_THAT(compose(attempt).hint, ::testing::Not(HasSubstr("symptom")));
+  attempt.cilium_drop->reason = 250;
+  EXPECT_EQ(compose(attempt).drop_reason, "CILIUM_250");
 }
 
 TEST(ComposeAlert, AClientThatIsItsOwnTargetIsToldSo) {

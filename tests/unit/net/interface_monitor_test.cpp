@@ -59,7 +59,7 @@ bool add_bridge(const std::string& name) {
 
 TEST(InterfaceMonitor, WhatWasLostIsAskedForAnew) {
   const int status = in_own_network([] {
-    auto monitor = InterfaceMonitor::create(false);
+    auto monitor = InterfaceMonitor::create();
     const std::size_t before = monitor ? monitor->view().interfaces.size() : 0;
     if (!monitor || !add_bridge("first")) {
       return kNotPossible;

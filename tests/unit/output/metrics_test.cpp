@@ -36,6 +36,7 @@ MetricsSnapshot snapshot() {
   snapshot.events_lost["ring_full"] = 9;
   snapshot.interfaces_attached = {{.hook = "from_pod", .mode = "tcx", .count = 250}};
   snapshot.attach_failures = 10;
+  snapshot.interfaces_blind = 18;
   snapshot.pending_syns = 11;
   snapshot.watched_by_origin = {{"configured", 2}, {"kubernetes", 15}};
   snapshot.unwatched = 16;
@@ -68,6 +69,7 @@ TEST(RenderMetrics, NamesLabelsAndValuesAreTheContracts) {
            "hairpind_events_lost_total{reason=\"ring_full\"} 9\n",
            "hairpind_interfaces_attached{hook=\"from_pod\",mode=\"tcx\"} 250\n",
            "hairpind_attach_failures_total 10\n",
+           "hairpind_interfaces_blind 18\n",
            "hairpind_pending_syns 11\n",
            "hairpind_load_balancers{origin=\"kubernetes\"} 15\n",
            "hairpind_load_balancers_unwatched 16\n",
