@@ -60,7 +60,7 @@ enum hp_attempt_flag {
   HP_SYNACK_ARRIVED = 1U << 14,  /* another source's did: `synack_left` says whose */
 };
 
-/* The verdict on a misdirected attempt. Order and spelling are the `cause` label (core/verdict). */
+/* The verdict on a misdirected attempt. Order and spelling are the `cause` label (core/event). */
 enum hp_cause {
   HP_CAUSE_NONE = 0,
   HP_CAUSE_HAIRPIN_IP_TARGET = 1,
