@@ -28,16 +28,29 @@ Judgement judge_without_tcp(const Service& service, const Provider& provider) {
   return {.risk = Risk::kUnknown, .reason = "no TCP port, and only a TCP handshake can be watched and judged"};
 }
 
-Judgement judge(const Service& service, const Provider& provider) {
+/// Nothing but its own load balancer's rule is known of a Service that kube-proxy leaves to another proxy.
+std::string other_proxy(const Service& service) {
+  return "; label " + quoted("service.kubernetes.io/service-proxy-name", service.proxy_name) +
+         " gives the Service to another proxy than kube-proxy, so that nothing says that nodes translate its address";
+}
+
+Judgement judge(const Service& service, const Provider& provider, const ClusterFacts& facts) {
   if (service.ports.empty()) {
     return {.risk = Risk::kUnknown, .reason = "the Service has no ports", .change = "give the Service a port"};
   }
-  if (publishes_only_virtual_ips(service)) {
+  if (nodes_translate(service, provider)) {
     return {.risk = Risk::kSafe,
             .reason = published(service) + ", which kube-proxy, or what replaces it, translates on the client's node",
             .link = kIpModeLink};
   }
-  return has_port(service, "TCP") ? provider.assess(service) : judge_without_tcp(service, provider);
+  if (!has_port(service, "TCP")) {
+    return judge_without_tcp(service, provider);
+  }
+  Judgement judgement = provider.assess(service, facts);
+  if (judgement.risk != Risk::kSafe && !service.proxy_name.empty() && publishes_only_virtual_ips(service)) {
+    judgement.reason += other_proxy(service);
+  }
+  return judgement;
 }
 
 }  // namespace
@@ -54,9 +67,9 @@ std::string_view to_string(Risk risk) {
   return "unknown";
 }
 
-Assessment assess(const Service& service) {
+Assessment assess(const Service& service, const ClusterFacts& facts) {
   const Provider& provider = provider_of(service);
-  Judgement judgement = judge(service, provider);
+  Judgement judgement = judge(service, provider, facts);
   return {.risk = judgement.risk,
           .reason = std::move(judgement.reason),
           .fix = judgement.risk == Risk::kSafe ? "" : judgement.change.value_or(alternative(service)),
@@ -65,7 +78,7 @@ Assessment assess(const Service& service) {
 
 std::string hint_for(const Service& service) {
   const Provider& provider = provider_of(service);
-  return hint(service, judge(service, provider), provider);
+  return hint(service, judge(service, provider, {}), provider);
 }
 
 }  // namespace hairpind

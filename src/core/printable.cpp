@@ -20,7 +20,10 @@ Character character_at(std::string_view text) {
   if (first < 0x80) {
     return {.code = first, .length = 1, .valid = true};
   }
-  const std::size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  std::size_t length = 2;
+  if (first >= 0xe0) {
+    length = first >= 0xf0 ? 4 : 3;
+  }
   if (first < 0xc2 || first > 0xf4 || text.size() < length) {
     return {};
   }

@@ -5,7 +5,7 @@
 namespace hairpind::providers {
 namespace {
 
-Judgement assess_classic(const Service& service) {
+Judgement assess_classic(const Service& service, const ClusterFacts& /*facts*/) {
   return {.risk = Risk::kSafe,
           .reason = published(service) + ", a classic load balancer's: a full proxy with an address of its own"};
 }

@@ -11,6 +11,17 @@
 namespace hairpind::providers {
 namespace {
 
+// kubernetes/cloud-provider-aws: pull requests 1314 to 1317 took 1214 back to these releases; a minor release later has
+// it from the start.
+constexpr KubernetesVersion kFirstBackport{.major = 1, .minor = 31};
+constexpr KubernetesVersion kFirstWithAttributes{.major = 1, .minor = 35};
+
+// The address that reaches such a load balancer is the one outside: of a NAT gateway, which is no target, or the node's
+// own (docs.aws.amazon.com/eks/latest/userguide/external-snat.html).
+constexpr std::string_view kInternetFacing =
+    "; it is internet-facing: affected are clients on nodes with a public address of their own, not those behind a NAT "
+    "gateway";
+
 /// What one TCP port's target group does with the client's address.
 struct PortFinding {
   std::uint16_t port = 0;
@@ -43,7 +54,24 @@ PortFinding default_of(const Service& service, std::uint16_t port, const std::st
           key};
 }
 
-PortFinding finding_of(const Service& service, std::uint16_t port, const NlbController& controller) {
+/// The annotation is set; whether the controller reads it depends on its release, which is its cluster's.
+PortFinding off_in_tree(std::uint16_t port, const std::string& has, const std::string& key, const ClusterFacts& facts) {
+  const std::string releases = has + "; " + std::string(kInTreeReleases);
+  if (!facts.newest_node) {
+    return {port, Risk::kUnknown, releases + ", and a manifest does not tell which one runs", key};
+  }
+  const std::string nodes = "the newest node runs Kubernetes " + facts.newest_node->to_string();
+  if (*facts.newest_node < kFirstBackport) {
+    return {port, Risk::kAtRisk, releases + ", and " + nodes + ": nothing turns it off", key};
+  }
+  if (*facts.newest_node < kFirstWithAttributes) {
+    return {port, Risk::kUnknown, releases + ", and " + nodes + ", which does not tell", key};
+  }
+  return {port, Risk::kSafe, has + "; " + nodes + ", whose cloud-provider-aws honours it", key};
+}
+
+PortFinding finding_of(const Service& service, std::uint16_t port, const NlbController& controller,
+                       const ClusterFacts& facts) {
   if (shares_listener_with_udp(service, port, controller)) {
     return {port, Risk::kAtRisk,
             quoted(kAwsTcpUdp, "true") +
@@ -60,8 +88,10 @@ PortFinding finding_of(const Service& service, std::uint16_t port, const NlbCont
       if (const auto refusal = refusal_of(service, controller)) {
         return {port, Risk::kUnknown, has + "=false, but " + refused(*refusal), setting.key};
       }
-      return {port, Risk::kSafe, has + "=false" + (controller.strict ? "; " + std::string(kInTreeReleases) : ""),
-              setting.key};
+      if (controller.strict) {
+        return off_in_tree(port, has + "=false", setting.key, facts);
+      }
+      return {port, Risk::kSafe, has + "=false", setting.key};
     case Preservation::kBroken:
       return {port, Risk::kUnknown,
               quoted(setting.key, annotation(service, setting.key).value_or("")) +
@@ -73,10 +103,11 @@ PortFinding finding_of(const Service& service, std::uint16_t port, const NlbCont
   return default_of(service, port, setting.key, controller);
 }
 
-std::vector<PortFinding> findings_of(const Service& service, const NlbController& controller) {
+std::vector<PortFinding> findings_of(const Service& service, const NlbController& controller,
+                                     const ClusterFacts& facts) {
   std::vector<PortFinding> findings;
   for (const std::uint16_t port : ports_of(service, "TCP")) {
-    findings.push_back(finding_of(service, port, controller));
+    findings.push_back(finding_of(service, port, controller, facts));
   }
   return findings;
 }
@@ -123,10 +154,10 @@ std::string udp_note(const Service& service) {
 }
 
 /// The annotations, as they have to be, of the ports that `risk` names.
-std::string nlb_change(const Service& service, const NlbController& controller, Risk risk) {
+std::string nlb_change(const Service& service, const NlbController& controller, const ClusterFacts& facts, Risk risk) {
   std::vector<std::string> lines;
   std::vector<std::uint16_t> inseparable;
-  for (const PortFinding& finding : findings_of(service, controller)) {
+  for (const PortFinding& finding : findings_of(service, controller, facts)) {
     if (finding.risk != risk) {
       continue;
     }
@@ -158,12 +189,14 @@ std::string nlb_change(const Service& service, const NlbController& controller, 
 }
 
 template <const NlbController& controller>
-Judgement assess_nlb(const Service& service) {
-  const std::vector<PortFinding> findings = findings_of(service, controller);
+Judgement assess_nlb(const Service& service, const ClusterFacts& facts) {
+  const std::vector<PortFinding> findings = findings_of(service, controller, facts);
   const Risk risk = worst_of(findings);
-  Judgement judgement{.risk = risk,
-                      .reason = reason_of(findings, risk) + udp_note(service),
-                      .change = nlb_change(service, controller, risk)};
+  const bool noted = risk != Risk::kSafe && is_internet_facing(service, controller);
+  Judgement judgement{
+      .risk = risk,
+      .reason = reason_of(findings, risk) + udp_note(service) + (noted ? std::string(kInternetFacing) : ""),
+      .change = nlb_change(service, controller, facts, risk)};
   if (risk == Risk::kUnknown && controller.all_annotations) {
     judgement.link = kAwsAnnotationsLink;
   }
@@ -173,10 +206,10 @@ Judgement assess_nlb(const Service& service) {
 template <const NlbController& controller>
 std::string doubt_nlb(const Service& service) {
   return "the handshake that was seen says otherwise: check that the target group really has " +
-         std::string(kPreserve) + "=false, and pin it with " + nlb_change(service, controller, Risk::kSafe);
+         std::string(kPreserve) + "=false, and pin it with " + nlb_change(service, controller, {}, Risk::kSafe);
 }
 
-Judgement assess_unclaimed_nlb(const Service& service) {
+Judgement assess_unclaimed_nlb(const Service& service, const ClusterFacts& /*facts*/) {
   std::string reason = published(service) +
                        ", an NLB's, but nothing says which controller made it or whether its target group keeps the "
                        "client's address (instance targets do by default)";

@@ -19,6 +19,8 @@ inline constexpr std::string_view kAwsAttributes =
     "service.beta.kubernetes.io/aws-load-balancer-target-group-attributes";
 inline constexpr std::string_view kAwsTcpUdp = "service.beta.kubernetes.io/aws-load-balancer-enable-tcp-udp-listener";
 inline constexpr std::string_view kAwsProxyProtocol = "service.beta.kubernetes.io/aws-load-balancer-proxy-protocol";
+inline constexpr std::string_view kAwsScheme = "service.beta.kubernetes.io/aws-load-balancer-scheme";
+inline constexpr std::string_view kAwsInternal = "service.beta.kubernetes.io/aws-load-balancer-internal";
 inline constexpr std::string_view kPreserve = "preserve_client_ip.enabled";
 inline constexpr std::string_view kProxyProtocolV2 = "proxy_protocol_v2.enabled";
 
@@ -70,6 +72,9 @@ Targets targets_of(const Service& service, const NlbController& controller);
 bool speaks_proxy_protocol(const Service& service, const NlbController& controller);
 /// One TCP_UDP target group for both protocols of a port, as which AWS keeps the client's address whatever is set.
 bool shares_listener_with_udp(const Service& service, std::uint16_t port, const NlbController& controller);
+
+/// Internal is the default of the controllers that read kAwsScheme, internet-facing that of the in-tree one.
+bool is_internet_facing(const Service& service, const NlbController& controller);
 
 /// Why a controller refuses an annotation that turns preservation off.
 struct NlbRefusal {

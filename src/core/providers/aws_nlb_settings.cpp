@@ -2,11 +2,15 @@
 #include <algorithm>
 
 #include "aws_nlb.hpp"
+#include "hairpind/core/printable.hpp"
 #include "service_facts.hpp"
 #include "text.hpp"
 
 namespace hairpind::providers {
 namespace {
+
+// Longer than any real one: AWS knows some twenty attributes.
+constexpr std::size_t kLongestList = 1024;
 
 bool is_refused(const Attribute& attribute, const NlbController& controller) {
   return controller.strict && attribute.name != kPreserve && attribute.name != kProxyProtocolV2;
@@ -59,6 +63,12 @@ bool shares_listener_with_udp(const Service& service, std::uint16_t port, const 
          std::ranges::count(ports_of(service, "UDP"), port) > 0;
 }
 
+bool is_internet_facing(const Service& service, const NlbController& controller) {
+  const auto internal = annotation(service, kAwsInternal);
+  const bool says_internal = internal && internal != "false";
+  return controller.strict ? !says_internal : annotation(service, kAwsScheme) == "internet-facing";
+}
+
 std::optional<NlbRefusal> refusal_of(const Service& service, const NlbController& controller) {
   if (controller.strict && has_port(service, "UDP")) {
     return NlbRefusal{.udp_port = true, .attribute = std::nullopt};
@@ -72,13 +82,14 @@ std::optional<NlbRefusal> refusal_of(const Service& service, const NlbController
 }
 
 std::string corrected(const Service& service, std::string_view key, const NlbController& controller) {
-  std::string line = std::string(key) + ": ";
+  std::string others;
   for (const auto& attribute : attributes_at(service, key)) {
     if (attribute && attribute->name != kPreserve && !is_refused(*attribute, controller)) {
-      line.append(attribute->name).append("=").append(attribute->value).append(",");
+      others.append(attribute->name).append("=").append(attribute->value).append(",");
     }
   }
-  return line.append(kPreserve).append("=false");
+  const std::string shown = printable(others, kLongestList);
+  return std::string(key) + ": " + shown + (shown == others ? "" : ",") + std::string(kPreserve) + "=false";
 }
 
 std::string nlb_cost(const Service& service, const NlbController& controller) {

@@ -8,7 +8,7 @@ namespace {
 constexpr std::string_view kInternal = "service.beta.kubernetes.io/azure-load-balancer-internal";
 
 /// A VM of the backend pool that is mapped to itself cannot reach the frontend, unless its node translates the address.
-Judgement assess_azure(const Service& service) {
+Judgement assess_azure(const Service& service, const ClusterFacts& /*facts*/) {
   const bool internal = annotation(service, kInternal) == "true";
   const bool leaves_the_node = !service.ingress.empty();
   std::string reason = published(service);

@@ -39,12 +39,26 @@ constexpr std::array kAnnotationEvidence = {
     Evidence{"networking.gke.io/load-balancer-type", "", kGcp},
     Evidence{"cloud.google.com/load-balancer-type", "", kGcp},
     Evidence{"oci-network-load-balancer.oraclecloud.com/", "", kOci},
+    Evidence{"kubernetes.io/elb.", "", kHuaweiCce},
+    Evidence{"service.kubernetes.io/qcloud-loadbalancer-", "", kTencentTke},
+    Evidence{"service.cloud.tencent.com/", "", kTencentTke},
+    Evidence{"service.kubernetes.io/tke-existed-lbid", "", kTencentTke},
+    Evidence{"service.beta.kubernetes.io/do-loadbalancer-", "", kDigitalOcean},
+    Evidence{"kubernetes.digitalocean.com/load-balancer-id", "", kDigitalOcean},
+    Evidence{"load-balancer.hetzner.cloud/", "", kHetzner},
+    Evidence{"service.beta.kubernetes.io/scw-loadbalancer-", "", kScaleway},
+    Evidence{"service.beta.kubernetes.io/linode-loadbalancer-", "", kAkamai},
+    Evidence{"service.beta.kubernetes.io/vultr-loadbalancer-", "", kVultr},
+    Evidence{"service.beta.kubernetes.io/alibaba-cloud-loadbalancer-", "", kAlibaba},
+    Evidence{"loadbalancer.openstack.org/", "", kOpenStack},
+    Evidence{"service.beta.kubernetes.io/upcloud-load-balancer-", "", kUpCloud},
     Evidence{"metallb.universe.tf/", "", kMetalLb},
     Evidence{"metallb.io/", "", kMetalLb},
     Evidence{"lbipam.cilium.io/", "", kCilium},
     Evidence{"io.cilium/", "", kCilium},
     Evidence{"kube-vip.io/", "", kKubeVip},
     Evidence{"oci.oraclecloud.com/load-balancer-type", "nlb", kOci},
+    Evidence{"oci.oraclecloud.com/load-balancer-type", "lb", kOciProxy},
 };
 
 /// "name.elb.region.amazonaws.com" is an NLB's, "name.region.elb.amazonaws.com" a classic load balancer's.
@@ -112,6 +126,12 @@ const Provider& provider_of(const Service& service) {
     }
   }
   return kUnclaimed;
+}
+
+bool nodes_translate(const Service& service, const Provider& provider) {
+  // kube-proxy leaves a Service with that label to another proxy (KEP-2447), of which nothing is known.
+  return publishes_only_virtual_ips(service) && service.proxy_name.empty() &&
+         (provider.leaves_the_node == nullptr || !provider.leaves_the_node(service));
 }
 
 UnknownNames unknown_names(const Service& service) {

@@ -10,6 +10,9 @@ namespace hairpind::providers {
 /// annotation.
 const Provider& provider_of(const Service& service);
 
+/// Do the nodes translate the published address themselves, so that no connection leaves for the load balancer?
+bool nodes_translate(const Service& service, const Provider& provider);
+
 /// The names on a Service that ought to say whose load balancer it is, and say nothing here.
 struct UnknownNames {
   bool load_balancer_class = false;

@@ -17,17 +17,18 @@ bool is_internal(const Service& service) {
   return (type ? type : annotation(service, kOldType)) == "Internal";
 }
 
-Judgement assess_gcp(const Service& service) {
+Judgement assess_gcp(const Service& service, const ClusterFacts& /*facts*/) {
   if (is_internal(service)) {
     return {.risk = Risk::kSafe,
             .reason =
                 "an internal passthrough load balancer of Google Cloud: targets answer with the forwarding rule's "
                 "address"};
   }
-  return {
-      .risk = Risk::kUnknown,
-      .reason = published(service) + ", and nothing says that it is an internal passthrough load balancer (class \"" +
-                service.load_balancer_class + "\", " + quoted(kType, annotation(service, kType).value_or("")) + ")"};
+  return {.risk = Risk::kUnknown,
+          .reason = published(service) +
+                    ", and nothing says that it is an internal passthrough load balancer (class \"" +
+                    value_words(service.load_balancer_class) + "\", " +
+                    quoted(kType, annotation(service, kType).value_or("")) + ")"};
 }
 
 }  // namespace

@@ -6,7 +6,7 @@ namespace {
 
 /// An address that the nodes hold, and are to translate themselves.
 template <const Provider& provider>
-Judgement assess_node_held(const Service& service) {
+Judgement assess_node_held(const Service& service, const ClusterFacts& /*facts*/) {
   return {.risk = Risk::kUnknown,
           .reason = published(service) + ", so nothing says that every node translates the address which " +
                     std::string(provider.name) + " gives"};

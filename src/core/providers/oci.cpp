@@ -12,7 +12,7 @@ constexpr std::string_view kProxyProtocol = "oci-network-load-balancer.oracleclo
 
 /// Preserved by default with externalTrafficPolicy Local, never with Cluster, and by network load balancers only
 /// (getPreserveSource in oracle/oci-cloud-controller-manager, load_balancer_spec.go).
-Judgement assess_oci(const Service& service) {
+Judgement assess_oci(const Service& service, const ClusterFacts& /*facts*/) {
   const std::string off = quoted(kKeep, "false") +
                           " (the target then sees the load balancer's address; proxy protocol v2, " +
                           quoted(kProxyProtocol, "true") +

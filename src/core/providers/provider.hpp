@@ -25,9 +25,11 @@ struct Provider {
   std::string_view name;
   std::string_view link;  ///< the provider's page
   /// Judges a Service with a TCP port whose address the nodes do not translate themselves.
-  Judgement (*assess)(const Service& service);
+  Judgement (*assess)(const Service& service, const ClusterFacts& facts);
   /// What to check when a handshake failed though `assess` says safe; null: look for a missed translation.
   std::string (*doubt)(const Service& service) = nullptr;
+  /// Do the nodes send to the load balancer although the status publishes a virtual IP? Null: they never do.
+  bool (*leaves_the_node)(const Service& service) = nullptr;
   /// AWS: the load balancer keeps the client's address for UDP, and nothing turns that off.
   bool keeps_udp_source = false;
 };
@@ -41,6 +43,17 @@ extern const Provider kAwsClassic;
 extern const Provider kAzure;
 extern const Provider kGcp;
 extern const Provider kOci;
+extern const Provider kHuaweiCce;  ///< and Open Telekom Cloud
+extern const Provider kTencentTke;
+extern const Provider kDigitalOcean;
+extern const Provider kHetzner;
+extern const Provider kScaleway;
+extern const Provider kAkamai;
+extern const Provider kVultr;
+extern const Provider kOciProxy;
+extern const Provider kAlibaba;
+extern const Provider kOpenStack;
+extern const Provider kUpCloud;
 extern const Provider kMetalLb;
 extern const Provider kCilium;
 extern const Provider kKubeVip;

@@ -17,7 +17,7 @@ std::optional<std::string_view> annotation(const Service& service, std::string_v
 std::vector<std::uint16_t> ports_of(const Service& service, std::string_view protocol);
 bool has_port(const Service& service, std::string_view protocol);
 
-/// Only addresses that kube-proxy, or what replaces it, translates on the client's node (KEP-1860).
+/// Only addresses with ipMode VIP, which kube-proxy, or what replaces it, translates on the client's node (KEP-1860).
 bool publishes_only_virtual_ips(const Service& service);
 
 /// Without blanks at both ends.

@@ -12,6 +12,9 @@ namespace hairpind::providers {
 
 std::string joined(const std::vector<std::string>& parts, std::string_view separator);
 
+/// What somebody wrote, fit to be shown: printable, and cut.
+std::string value_words(std::string_view value);
+
 /// key: "value", as a person finds it in the manifest.
 std::string quoted(std::string_view key, std::string_view value);
 

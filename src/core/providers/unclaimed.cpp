@@ -5,7 +5,7 @@
 namespace hairpind::providers {
 namespace {
 
-Judgement assess_unclaimed(const Service& service) {
+Judgement assess_unclaimed(const Service& service, const ClusterFacts& /*facts*/) {
   const std::string names = strange_names(service);
   return {.risk = Risk::kUnknown,
           .reason = published(service) + ", and " +

@@ -48,6 +48,19 @@ TEST(Assess, WithoutTcpPortThereIsNothingToWatch) {
   });
 }
 
+TEST(Assess, AServiceOfAnotherProxyIsNotTranslatedByKubeProxy) {
+  const auto by_other = [](Service said) {
+    said.proxy_name = "multus-proxy";
+    return said;
+  };
+  expect({
+      {"address", by_other(service({}, {vip})), Risk::kUnknown, "service-proxy-name: \"multus-proxy\""},
+      {"keeps addresses", by_other(with_class("service.k8s.aws/nlb", {}, {vip})), Risk::kAtRisk, "instance targets"},
+      {"a full proxy is one whoever translates",
+       by_other(service({{"load-balancer.hetzner.cloud/location", "nbg1"}}, {vip})), Risk::kSafe, "full proxy"},
+  });
+}
+
 TEST(HintFor, NamesTheServiceTheChangeAndItsCost) {
   EXPECT_EQ(hint_for(controller({{attributes_key, "stickiness.enabled=true"}})),
             "Service shop/web: TCP port 443: instance targets keep the client's address by default, and no annotation "

@@ -141,7 +141,9 @@ TEST(AssessAwsInTree, OnlyRecentReleasesTurnItOff) {
   expect({
       {"default", in_tree(), Risk::kAtRisk, "no annotation turns it off"},
       {"on", in_tree({{attributes_key, "preserve_client_ip.enabled=true"}}), Risk::kAtRisk, "enabled=true"},
-      {"off", in_tree({{attributes_key, off}}), Risk::kSafe, "1.31-1.34 releases of December 2025"},
+      {"off, but nothing says which release runs", in_tree({{attributes_key, off}}), Risk::kUnknown,
+       "1.31-1.34 releases of December 2025 and later (kubernetes/cloud-provider-aws pull request 1214), and a "
+       "manifest"},
       {"broken", in_tree({{attributes_key, "preserve_client_ip.enabled=0"}}), Risk::kUnknown,
        attributes_key + ": \"preserve_client_ip.enabled=0\" is not"},
       {"the target type is the other controller's", in_tree({{target_type_key, "ip"}}), Risk::kAtRisk,
@@ -163,6 +165,54 @@ TEST(AssessAwsInTree, OnlyRecentReleasesTurnItOff) {
   EXPECT_EQ(assessment.link, "https://github.com/kubernetes/cloud-provider-aws/pull/1214");
   EXPECT_THAT(assess(in_tree({{proxy_protocol_key, "*"}})).fix, Not(HasSubstr("which is on here")));
   EXPECT_THAT(assess(with_ports(in_tree(), {tcp(443), udp(53)})).fix, StartsWith("give the UDP ports a Service"));
+}
+
+TEST(AssessAwsInTree, TheNodesVersionTellsWhetherItIsTurnedOff) {
+  const Service off = in_tree({{attributes_key, "preserve_client_ip.enabled=false"}});
+  const auto with_nodes = [&](unsigned minor) {
+    return assess(off, {.newest_node = KubernetesVersion{.major = 1, .minor = minor}});
+  };
+  for (const unsigned minor : {20U, 27U, 30U}) {
+    EXPECT_EQ(with_nodes(minor).risk, Risk::kAtRisk) << minor;
+    EXPECT_THAT(with_nodes(minor).reason, HasSubstr("nothing turns it off"));
+    EXPECT_THAT(with_nodes(minor).fix, HasSubstr("switch to the AWS Load Balancer Controller"));
+  }
+  for (const unsigned minor : {31U, 34U}) {
+    EXPECT_EQ(with_nodes(minor).risk, Risk::kUnknown) << minor;
+    EXPECT_THAT(with_nodes(minor).reason, HasSubstr("runs Kubernetes 1." + std::to_string(minor)));
+  }
+  EXPECT_EQ(with_nodes(35).risk, Risk::kSafe);
+  EXPECT_EQ(with_nodes(35).fix, "");
+  // Without the annotation no release turns it off.
+  EXPECT_EQ(assess(in_tree(), {.newest_node = KubernetesVersion{.major = 1, .minor = 35}}).risk, Risk::kAtRisk);
+}
+
+TEST(AssessAws, InternetFacingSaysWhoIsAffected) {
+  const std::string note = "internet-facing: affected are clients on nodes with a public address";
+  expect({
+      {"controller", controller({{scheme_key, "internet-facing"}}), Risk::kAtRisk, note},
+      {"in-tree, whose default it is", in_tree(), Risk::kAtRisk, note},
+      {"in-tree, said not to be internal", in_tree({{internal_key, "false"}}), Risk::kAtRisk, note},
+  });
+  for (const Service& inside : {controller(), controller({{scheme_key, "internal"}}), in_tree({{internal_key, "true"}}),
+                                controller({{scheme_key, "internet-facing"}, {target_type_key, "ip"}})}) {
+    EXPECT_THAT(assess(inside).reason, Not(HasSubstr("internet-facing")));
+  }
+}
+
+TEST(AssessAwsController, TextOfTenantsIsPrintableAndCut) {
+  const std::string hostile = "a\x1b[2J\nb=" + std::string(100000, 'x');
+  const Service long_list = controller({{attributes_key, hostile}});
+  EXPECT_LT(assess(long_list).fix.size(), 4000U);
+  EXPECT_THAT(assess(long_list).fix, HasSubstr("...,preserve_client_ip.enabled=false ("));
+  EXPECT_LT(hint_for(long_list).size(), 8000U);
+  const Service broken = controller({{attributes_key, "\x1b[2J" + std::string(100000, 'x')}});
+  EXPECT_LT(assess(broken).reason.size(), 1000U);
+  EXPECT_THAT(assess(broken).reason, HasSubstr("\"\\x1b[2Jxxx"));
+  for (const std::string& text : {assess(long_list).fix, assess(broken).reason, hint_for(broken)}) {
+    EXPECT_THAT(text, Not(HasSubstr("\x1b")));
+    EXPECT_THAT(text, Not(HasSubstr("\n")));
+  }
 }
 
 }  // namespace

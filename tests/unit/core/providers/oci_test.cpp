@@ -25,8 +25,8 @@ TEST(AssessOci, PolicyAndSettingDecide) {
       {"OCI, policy Cluster, preserved in vain", service(oci_with("true"), {proxy}), Risk::kSafe, "does not keep"},
       {"OCI, not said to be a network load balancer", local({{oci_preserve_key, "true"}}), Risk::kUnknown,
        "is not a network load balancer's"},
-      {"OCI, full proxy", service({{"oci.oraclecloud.com/load-balancer-type", "lb"}}, {proxy}), Risk::kUnknown,
-       "neither a class nor an annotation"},
+      {"OCI, full proxy", service({{"oci.oraclecloud.com/load-balancer-type", "lb"}}, {proxy}), Risk::kSafe,
+       "full proxy"},
   });
 }
 

@@ -29,6 +29,8 @@ inline const std::string type_key = aws_prefix + "type";
 inline const std::string target_type_key = aws_prefix + "nlb-target-type";
 inline const std::string tcp_udp_key = aws_prefix + "enable-tcp-udp-listener";
 inline const std::string proxy_protocol_key = aws_prefix + "proxy-protocol";
+inline const std::string scheme_key = aws_prefix + "scheme";
+inline const std::string internal_key = aws_prefix + "internal";
 inline const std::string azure_internal_key = "service.beta.kubernetes.io/azure-load-balancer-internal";
 inline const std::string oci_preserve_key = "oci-network-load-balancer.oraclecloud.com/is-preserve-source";
 
