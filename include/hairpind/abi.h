@@ -64,7 +64,7 @@ enum hp_attempt_flag {
   HP_ANSWERED = 1U << 16,        /* counted: the LB's answer was on its way to the pod, which has not acknowledged it */
 };
 
-/* The verdict on a misdirected attempt. Order and spelling are the `cause` label (core/verdict). */
+/* The verdict on a misdirected attempt. Order and spelling are the `cause` label (core/event). */
 enum hp_cause {
   HP_CAUSE_NONE = 0,
   HP_CAUSE_HAIRPIN_IP_TARGET = 1,

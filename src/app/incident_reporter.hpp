@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "hairpind/core/alert.hpp"
+#include "hairpind/core/compose_alert.hpp"
 #include "hairpind/core/conntrack.hpp"
 #include "hairpind/core/incident_tracker.hpp"
-#include "hairpind/core/verdict.hpp"
 
 namespace hairpind {
 

@@ -36,14 +36,6 @@ bool is_indexed_alike(const Service& a, const Service& b) {
 
 }  // namespace
 
-bool Service::selects(const Pod& pod) const {
-  return !selector.empty() && pod.ref.namespace_name == namespace_name &&
-         std::ranges::all_of(selector, [&](const auto& label) {
-           const auto found = pod.labels.find(label.first);
-           return found != pod.labels.end() && found->second == label.second;
-         });
-}
-
 bool Cluster::Claim::older_than(const Claim& other) const {
   const auto age = [](const Claim& claim) {
     return std::tuple(claim.service->created, std::tie(claim.service->namespace_name, claim.service->name),

@@ -25,11 +25,12 @@ constexpr std::size_t kMostJudgedBytes = 4096;
 constexpr std::size_t kLongestAnnotation = 1024;
 
 // What the rules of core read begins with one of these.
-constexpr std::array<std::string_view, 17> kJudged{
+constexpr std::array<std::string_view, 18> kJudged{
     "cloud.google.com/load-balancer-type",
     "hairpind.dev/",
     "io.cilium/",
     "kube-vip.io/",
+    "kubernetes.digitalocean.com/",
     "kubernetes.io/elb.",
     "lbipam.cilium.io/",
     "metallb.io/",
@@ -176,6 +177,7 @@ std::optional<Service> parse_service(const Json& object) {
     return std::nullopt;
   }
   service.created = parse_time(text(metadata, "creationTimestamp")).value_or(std::chrono::sys_seconds());
+  service.proxy_name = text(member(metadata, "labels"), "service.kubernetes.io/service-proxy-name");
   service.annotations = string_map(metadata, "annotations", std::numeric_limits<std::size_t>::max());
   // The whole manifest once more, as kubectl apply leaves it: large, and nothing to us.
   service.annotations.erase("kubectl.kubernetes.io/last-applied-configuration");
@@ -220,6 +222,10 @@ void keep_what_is_judged(Service& service) {
     kept.emplace(name, std::move(value));
   }
   service.annotations = std::move(kept);
+}
+
+std::optional<KubernetesVersion> parse_kubelet_version(const Json& object) {
+  return KubernetesVersion::parse(text(member(member(object, "status"), "nodeInfo"), "kubeletVersion"));
 }
 
 std::set<IpAddress> parse_node_addresses(const Json& object) {

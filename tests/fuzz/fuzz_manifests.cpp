@@ -10,8 +10,11 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   hairpind::Manifests manifests;
   hairpind::read_manifest(std::string(reinterpret_cast<const char*>(data), size), "fuzz", manifests);
-  for (const hairpind::Service& service : manifests.services) {
-    hairpind::assess(service);
+  for (const auto& service : manifests.services) {
+    hairpind::assess(service.object);
+  }
+  for (const auto& other : manifests.others) {
+    hairpind::assess(other.object);
   }
   return 0;
 }

@@ -4,7 +4,6 @@
 #include <array>
 #include <compare>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -51,10 +50,3 @@ struct Endpoint {
 };
 
 }  // namespace hairpind
-
-template <>
-struct std::hash<hairpind::IpAddress> {
-  std::size_t operator()(const hairpind::IpAddress& address) const noexcept {
-    return std::hash<std::string_view>{}({reinterpret_cast<const char*>(address.bytes.data()), address.bytes.size()});
-  }
-};

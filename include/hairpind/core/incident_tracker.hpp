@@ -39,7 +39,7 @@ struct IncidentCount {
   Attempt sample;              ///< that example
 };
 
-/// An alert whose time has come; compose_alert (verdict.hpp) puts it into words.
+/// An alert whose time has come; compose_alert puts it into words.
 struct DueAlert {
   AlertEvent event = AlertEvent::kAsymmetricHandshake;
   IncidentKey key;

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <chrono>
+#include <compare>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "hairpind/core/address.hpp"
@@ -62,6 +65,7 @@ struct Service {
   std::string type;                    ///< ClusterIP, NodePort, LoadBalancer, ExternalName
   std::string load_balancer_class;     ///< spec.loadBalancerClass
   std::string external_traffic_policy;
+  std::string proxy_name;  ///< label service.kubernetes.io/service-proxy-name: kube-proxy leaves the Service alone
   std::map<std::string, std::string> annotations;
   std::map<std::string, std::string> selector;
   std::vector<ServicePort> ports;
@@ -73,6 +77,18 @@ struct Service {
   [[nodiscard]] std::string full_name() const { return namespace_name + "/" + name; }
   /// Is the pod one of this Service's backends? A Service without a selector selects none.
   [[nodiscard]] bool selects(const Pod& pod) const;
+};
+
+/// "v1.31.4-eks-1a2b3c": what is compared is 1.31.
+struct KubernetesVersion {
+  unsigned major = 0;
+  unsigned minor = 0;
+
+  auto operator<=>(const KubernetesVersion&) const = default;
+
+  static std::optional<KubernetesVersion> parse(std::string_view text);
+  /// "1.31"
+  [[nodiscard]] std::string to_string() const;
 };
 
 }  // namespace hairpind

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,7 +20,12 @@ enum class Risk : std::uint8_t {
 /// "safe", "at_risk", "unknown".
 std::string_view to_string(Risk risk);
 
-/// What `hairpind audit` says of a Service of type LoadBalancer, from its manifest and status alone.
+/// What a cluster says beyond the Service itself; from a file nothing.
+struct ClusterFacts {
+  std::optional<KubernetesVersion> newest_node = std::nullopt;  ///< the newest kubelet's
+};
+
+/// What `hairpind audit` says of a Service of type LoadBalancer, from its manifest and status.
 struct Assessment {
   Risk risk = Risk::kUnknown;
   std::string reason;  ///< the setting, or the provider's default that applies since nothing pins it
@@ -27,7 +33,7 @@ struct Assessment {
   std::string link;    ///< the provider's page, or empty
 };
 
-Assessment assess(const Service& service);
+Assessment assess(const Service& service, const ClusterFacts& facts = {});
 
 /// The hint of an alert about this Service's load balancer: what to change for its controller, what that costs, and
 /// the provider's page at the end. Falls back to advice for every provider where the controller is not known.

@@ -18,6 +18,8 @@ std::optional<Service> parse_service(const nlohmann::json& object);
 /// Leaves of a Service's annotations those that some rule reads (core/preservation), cut to a length: whoever may
 /// create Services must not be able to fill the memory of all agents, nor their alerts.
 void keep_what_is_judged(Service& service);
+/// status.nodeInfo.kubeletVersion of a v1 Node.
+std::optional<KubernetesVersion> parse_kubelet_version(const nlohmann::json& object);
 /// status.addresses[] of a v1 Node that are addresses.
 std::set<IpAddress> parse_node_addresses(const nlohmann::json& object);
 

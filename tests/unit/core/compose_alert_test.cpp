@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hairpind/core/verdict.hpp"
+#include "hairpind/core/compose_alert.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

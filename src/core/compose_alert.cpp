@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hairpind/core/verdict.hpp"
+#include "hairpind/core/compose_alert.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -250,22 +250,6 @@ Alert compose_alert(const DueAlert& due, const AlertContext& context) {
   }
   alert.message = message(alert, example);
   return alert;
-}
-
-std::string_view to_string(AlertEvent event) {
-  switch (event) {
-    case AlertEvent::kAsymmetricHandshake:
-      return "asymmetric_handshake";
-    case AlertEvent::kAsymmetricHandshakeRepeated:
-      return "asymmetric_handshake_repeated";
-    case AlertEvent::kHairpinExposure:
-      break;
-  }
-  return "hairpin_exposure";
-}
-
-std::string_view to_string(Severity severity) {
-  return severity == Severity::kCritical ? "critical" : "warning";
 }
 
 }  // namespace hairpind
