@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <span>
+#include <vector>
 
 namespace hairpind {
 namespace {

@@ -129,7 +129,7 @@ TEST(ReadManifest, DeepNestingIsRefused) {
 }
 
 TEST(ReadManifest, TemplatesAreRefusedWithTheCommand) {
-  for (const std::string text : {kHead + "metadata: {name: {{ .Release.Name }}}\n",
+  for (const std::string& text : {kHead + "metadata: {name: {{ .Release.Name }}}\n",
                                  kHead + "metadata:\n  name: a\n{{- if .Values.x }}\nspec: {}\n{{- end }}\n",
                                  kHead + "metadata: {name: a}\nspec: {type: \"{{ .Values.type }}\"}\n",
                                  kHead + "metadata: {name: a, annotations: {k: '{{ tpl . }}'}}\n"}) {
