@@ -171,7 +171,8 @@ Result<void> HttpResponse::take_line(std::string_view line, const std::function<
   if (status_ == 0) {
     // "HTTP/1.1 200 OK"
     const auto status = line.size() >= 12 ? number(line.substr(9, 3), 10) : std::nullopt;
-    if (!line.starts_with("HTTP/1.") || line[8] != ' ' || !status || *status < 100) {
+    const bool ends = line.size() == 12 || (line.size() > 12 && line[12] == ' ');
+    if (!line.starts_with("HTTP/1.") || line[8] != ' ' || !ends || !status || *status < 100) {
       return wrong();
     }
     status_ = static_cast<int>(*status);

@@ -103,7 +103,7 @@ TEST(HttpResponse, BodiesOfEachForm) {
 TEST(HttpResponse, WhatIsNoAnswerIsSaidToBeNone) {
   for (const auto& [bytes, error] : std::vector<std::pair<std::string, std::string>>{
            {"SSH-2.0-OpenSSH\r\n", "no HTTP/1.1"},
-           {"HTTP/1.1 999999\r\n\r\n", "closed the connection"},
+           {"HTTP/1.1 999999\r\n\r\n", "no HTTP/1.1"},
            {"HTTP/1.1 abc OK\r\n", "no HTTP/1.1"},
            {"\r\n", "no HTTP/1.1"},
            {"HTTP/1.1 200 OK\r\nno colon\r\n", "no HTTP/1.1"},
