@@ -168,7 +168,10 @@ Result<void> Agent::start_sources() {
         "give at least one --lb, or --kubeconfig");
   }
   for (const FeatureStatus& status : kernel_->features.all()) {
-    if (!status.present) {
+    // Another sensor in the probes' place is no loss.
+    const bool replaced =
+        status.feature == Feature::kKprobes && kernel_->datapath->outcome().reset_sensor != ResetSensor::kNone;
+    if (!status.present && !replaced) {
       spdlog::warn("kernel feature {} is absent: {}", status.name, status.without);
     }
   }

@@ -137,6 +137,12 @@ Result<std::variant<Configuration, HelpText>> parse_run_options(const std::vecto
   try {
     // CLI11 takes the vector from its back.
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+    // It reads the variable of --config only after the file would have been read.
+    const char* const file = std::getenv("HAIRPIND_CONFIG");
+    const auto names_file = [](const std::string& argument) { return argument.starts_with("--config"); };
+    if (file != nullptr && *file != '\0' && std::ranges::none_of(arguments, names_file)) {
+      reversed.insert(reversed.end(), {file, "--config"});
+    }
     app.parse(reversed);
   } catch (const CLI::CallForHelp&) {
     return HelpText{app.help()};
