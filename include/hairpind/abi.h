@@ -163,10 +163,11 @@ struct hp_attempt {
  * All zero where nothing answered.
  */
 static inline const struct hp_endpoint* hp_responder(const struct hp_attempt* attempt) {
-  if (attempt->flags & HP_SYNACK_DELIVERED) {
+  if ((attempt->flags & HP_SYNACK_DELIVERED) != 0) {
     return &attempt->synack_delivered;
   }
-  if ((attempt->flags & HP_RETURNED) && (attempt->flags & (HP_SYNACK_LEFT | HP_SYNACK_ARRIVED | HP_SYNACK_PASSED))) {
+  if ((attempt->flags & HP_RETURNED) != 0 &&
+      (attempt->flags & (HP_SYNACK_LEFT | HP_SYNACK_ARRIVED | HP_SYNACK_PASSED)) != 0) {
     return &attempt->returned;
   }
   if ((attempt->flags & (HP_SYNACK_LEFT | HP_SYNACK_ARRIVED | HP_SYNACK_PASSED)) == HP_SYNACK_PASSED) {

@@ -83,11 +83,11 @@ class Agent {
   const FileDescriptor claim_;
   StatusBoard board_;
   std::unique_ptr<KernelSide> kernel_;
-  std::optional<ConntrackBackends> conntrack_;
-  std::optional<InterfaceMonitor> monitor_;
-  std::optional<Attachments> attachments_;
-  std::optional<WatchList> watch_list_;
-  std::optional<IncidentReporter> reporter_;
+  std::unique_ptr<ConntrackBackends> conntrack_;
+  std::unique_ptr<InterfaceMonitor> monitor_;
+  std::unique_ptr<Attachments> attachments_;
+  std::unique_ptr<WatchList> watch_list_;
+  std::unique_ptr<IncidentReporter> reporter_;
   AlertWriter alerts_;
   Scheduled scheduled_;
   // Last, so that their threads end before what they post to is gone.

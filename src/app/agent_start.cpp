@@ -88,14 +88,15 @@ Result<void> Agent::load() {
   for (const std::string& lost : loaded.lost) {
     spdlog::warn("{}", lost);
   }
-  conntrack_.emplace(ConntrackBackends::Options{
+  conntrack_ = std::make_unique<ConntrackBackends>(ConntrackBackends::Options{
       .kernel = loaded.conntrack_in_kernel,
       .await_module = configuration_.conntrack == "auto" && !kernel_->features.has(Feature::kConntrackKfunc),
       .cilium_bpffs = configuration_.cilium_bpffs});
-  attachments_.emplace(kernel_->attachments, InterfaceSelection{.pod_globs = configuration_.pod_interfaces,
-                                                                .uplink_globs = configuration_.uplinks});
-  watch_list_.emplace(kernel_->frontends, configuration_.load_balancers);
-  reporter_.emplace(
+  attachments_ = std::make_unique<Attachments>(
+      kernel_->attachments,
+      InterfaceSelection{.pod_globs = configuration_.pod_interfaces, .uplink_globs = configuration_.uplinks});
+  watch_list_ = std::make_unique<WatchList>(kernel_->frontends, configuration_.load_balancers);
+  reporter_ = std::make_unique<IncidentReporter>(
       IncidentReporter::Kernel{
           .read_count = [this](const IncidentKey& key) { return kernel_->counters->read_incident_count(key); },
           .ask_conntrack = [this](const Attempt& attempt) { return conntrack_->ask(attempt); },
@@ -133,7 +134,7 @@ Result<void> Agent::start_sources() {
   if (!monitor) {
     return std::unexpected(monitor.error());
   }
-  monitor_.emplace(*std::move(monitor));
+  monitor_ = std::make_unique<InterfaceMonitor>(*std::move(monitor));
   auto cluster = InCluster::follow(
       configuration_, [this] { loop_->post([this] { loop_->after(kClusterBurst, [this] { on_cluster_news(); }); }); });
   if (!cluster) {

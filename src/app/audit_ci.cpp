@@ -135,7 +135,7 @@ CaseResult result_of(const AuditRow& row, bool fail_on_unknown) {
 
 std::string junit_case(const AuditRow& row, CaseResult result) {
   std::string text = "    <testcase classname=\"" + xml(row.kind + "." + row.namespace_name) + "\" name=\"" +
-                     xml(row.title()) + "\" time=\"0\"";
+                     xml(row.title()) + R"(" time="0")";
   if (!row.place.file.empty()) {
     text += " file=\"" + xml(row.place.file) + "\" line=\"" + std::to_string(row.place.line) + "\"";
   }

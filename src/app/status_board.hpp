@@ -66,7 +66,7 @@ struct Status {
 /// Owns: the newest published values. Called by: any thread; the loop publishes, everybody reads. Never calls anybody.
 class StatusBoard {
  public:
-  void publish(AttachStatus status) { set(&Status::attached, std::move(status)); }
+  void publish(AttachStatus status) { set(&Status::attached, status); }
   void publish(WatchStatus status) { set(&Status::watched, std::move(status)); }
   void publish(AlertStatus status) { set(&Status::alerts, std::move(status)); }
   void publish(std::shared_ptr<const NamedCounts> named) { set(&Status::named, std::move(named)); }

@@ -63,7 +63,11 @@ void WatchList::change(Origin origin, const std::vector<Frontend>& added, const 
   std::vector<Frontend> gone;
   for (const Frontend& frontend : removed) {
     const auto found = wanted_.find(frontend);
-    if (found != wanted_.end() && (found->second &= ~unsigned{origin}) == 0) {
+    if (found == wanted_.end()) {
+      continue;
+    }
+    found->second &= ~unsigned{origin};
+    if (found->second == 0) {
       wanted_.erase(found);
       refused_.erase(frontend);
       gone.push_back(frontend);

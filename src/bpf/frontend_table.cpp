@@ -86,7 +86,7 @@ void FrontendTable::remove(const Frontend& frontend) {
     hairpind::remove(maps_.prefixes, prefix_key(frontend));
   } else {
     // The address's entry is there, or it goes: neither needs room.
-    static_cast<void>(write_address(frontend.address));
+    [[maybe_unused]] const auto written = write_address(frontend.address);
     if (frontend.port != 0) {
       hairpind::remove(maps_.frontends, endpoint_key(frontend.address, frontend.port));
     }

@@ -19,6 +19,12 @@ constexpr int kBpfNetkitPrimary = 54;
 constexpr int kBpfNetkitPeer = 55;
 constexpr std::uint32_t kBpfFlagBefore = 1U << 3U;
 
+// Newer than this libbpf's enum, which has room for them.
+bpf_attach_type attach_type(int type) {
+  // NOLINTNEXTLINE(clang-analyzer-optin.core.EnumCastOutOfRange)
+  return static_cast<bpf_attach_type>(type);
+}
+
 int tcx_type(TcDirection direction) {
   return direction == TcDirection::kIngress ? kBpfTcxIngress : kBpfTcxEgress;
 }
@@ -26,9 +32,7 @@ int tcx_type(TcDirection direction) {
 // How many programs are linked there, ours among them; nullopt where the kernel does not tell this process.
 std::optional<std::uint32_t> count_linked(std::uint32_t ifindex, int type) {
   std::uint32_t count = 0;
-  // NOLINTNEXTLINE(clang-analyzer-optin.core.EnumCastOutOfRange): newer than this libbpf's enum
-  const int error =
-      bpf_prog_query(static_cast<int>(ifindex), static_cast<bpf_attach_type>(type), 0, nullptr, nullptr, &count);
+  const int error = bpf_prog_query(static_cast<int>(ifindex), attach_type(type), 0, nullptr, nullptr, &count);
   // The others mean that there can be none: no such kind of link, or of device.
   return error == -EPERM ? std::nullopt : std::optional(error == 0 ? count : 0);
 }
@@ -39,8 +43,7 @@ int link_first(std::uint32_t ifindex, int type, int program_fd) {
   bpf_link_create_opts options{};
   options.sz = sizeof(options);
   options.flags = kBpfFlagBefore;
-  // NOLINTNEXTLINE(clang-analyzer-optin.core.EnumCastOutOfRange): newer than this libbpf's enum
-  return bpf_link_create(program_fd, static_cast<int>(ifindex), static_cast<bpf_attach_type>(type), &options);
+  return bpf_link_create(program_fd, static_cast<int>(ifindex), attach_type(type), &options);
 }
 
 std::expected<FileDescriptor, TcLink::AttachError> attach_tcx(std::uint32_t ifindex, TcDirection direction,

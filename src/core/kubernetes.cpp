@@ -19,8 +19,9 @@ std::optional<KubernetesVersion> KubernetesVersion::parse(std::string_view text)
   if (text.starts_with("v")) {
     text.remove_prefix(1);
   }
-  const char* const end = text.data() + text.size();
-  const auto major = std::from_chars(text.data(), end, version.major);
+  const char* const begin = text.data();
+  const char* const end = begin + text.size();
+  const auto major = std::from_chars(begin, end, version.major);
   if (major.ec != std::errc() || major.ptr == end || *major.ptr != '.') {
     return std::nullopt;
   }

@@ -44,7 +44,7 @@ class ApiClient::Connection {
  private:
   enum class Answered : std::uint8_t { kWhole, kNothing };
 
-  Result<std::string> request_for(const std::string& path) const;
+  [[nodiscard]] Result<std::string> request_for(const std::string& path) const;
   /// Connects, unless there is a connection that still stands for what the credentials say.
   Result<void> connect(const TlsConnection::Peer& peer);
   Result<Answered> exchange(const std::string& request, std::chrono::milliseconds silence, HttpResponse& parser,

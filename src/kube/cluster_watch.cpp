@@ -147,6 +147,21 @@ struct ClusterWatch::State {
     on_change();
   }
 
+  template <typename Take>
+  auto told(Resource resource, Take take) {
+    return [this, resource, take = std::move(take)](const Json& object) {
+      if (object.is_null()) {
+        if (!std::exchange(passed_over.at(resource), true)) {
+          on_trouble(kResources.at(resource),
+                     std::string(kResources.at(resource)) + ": one is larger than any true one, and is passed over");
+        }
+        return;
+      }
+      take(object);
+      on_change();
+    };
+  }
+
   ResourceWatch::Handlers pod_handlers() {
     return {.list_begun = [this] { known_pods.list_begun(); },
             .upserted = told(kPods, [this](const Json& object) { upsert_pod(object); }),
@@ -178,20 +193,6 @@ struct ClusterWatch::State {
             .deleted = [](const Json&) {},
             .list_ended = [] {},
             .state = [this](bool synced, const std::string& why) { set_node_state(synced, why); }};
-  }
-
-  std::function<void(const Json&)> told(Resource resource, std::function<void(const Json&)> take) {
-    return [this, resource, take = std::move(take)](const Json& object) {
-      if (object.is_null()) {
-        if (!std::exchange(passed_over.at(resource), true)) {
-          on_trouble(kResources.at(resource),
-                     std::string(kResources.at(resource)) + ": one is larger than any true one, and is passed over");
-        }
-        return;
-      }
-      take(object);
-      on_change();
-    };
   }
 };
 

@@ -17,14 +17,14 @@ constexpr std::chrono::seconds kEarly{10};
 
 }  // namespace
 
-bool Credentials::needs_plugin() const {
+bool Credentials::lacks_credential() const {
   const bool expired = handed_out_ && handed_out_->expires &&
                        std::chrono::floor<std::chrono::seconds>(system_clock::now()) + kEarly >= *handed_out_->expires;
-  return access_.exec && (!handed_out_ || expired);
+  return !handed_out_ || expired;
 }
 
 Result<TlsConnection::Peer> Credentials::peer(int stop) {
-  if (needs_plugin()) {
+  if (access_.exec && lacks_credential()) {
     auto credential = run_plugin(*access_.exec, stop);
     if (!credential) {
       return std::unexpected(credential.error());

@@ -20,14 +20,14 @@ class Credentials {
   /// plugin, until `stop` becomes readable.
   Result<TlsConnection::Peer> peer(int stop);
   /// The bearer token; empty if there is none. After peer().
-  Result<std::string> token() const;
+  [[nodiscard]] Result<std::string> token() const;
   /// The server would not have them: a plugin is asked again.
   void refused() { handed_out_.reset(); }
 
   [[nodiscard]] const ClusterAccess& access() const { return access_; }
 
  private:
-  [[nodiscard]] bool needs_plugin() const;
+  [[nodiscard]] bool lacks_credential() const;
 
   const ClusterAccess access_;
   std::optional<ExecCredential> handed_out_;

@@ -91,6 +91,7 @@ std::vector<std::string> environment_of(const ExecPlugin& plugin, bool interacti
 
 std::vector<char*> pointers_to(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
+  pointers.reserve(texts.size() + 1);
   for (std::string& text : texts) {
     pointers.push_back(text.data());
   }

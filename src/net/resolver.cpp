@@ -17,6 +17,7 @@
 #include <span>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -254,8 +255,10 @@ class Resolver::Worker {
     for (auto each = seen.begin(); each != seen.end(); ++each) {
       order.push_back(each);
     }
-    std::ranges::stable_sort(order, [&](const auto& a, const auto& b) {
-      return std::pair(a->second, host.told.contains(a->first)) > std::pair(b->second, host.told.contains(b->first));
+    // Newest first; of equals those that have been told, then the lower addresses.
+    std::ranges::sort(order, [&](const auto& a, const auto& b) {
+      return std::tuple(a->second, host.told.contains(a->first), b->first) >
+             std::tuple(b->second, host.told.contains(b->first), a->first);
     });
     for (const auto& each : std::span(order).subspan(options_.most_addresses)) {
       seen.erase(each);

@@ -61,7 +61,7 @@ struct ServiceIngress {
 struct Service {
   std::string namespace_name;
   std::string name;
-  std::chrono::sys_seconds created{};  ///< by the API server's clock; its epoch where not known
+  std::chrono::sys_seconds created;  ///< by the API server's clock; its epoch where not known
   std::string type;                    ///< ClusterIP, NodePort, LoadBalancer, ExternalName
   std::string load_balancer_class;     ///< spec.loadBalancerClass
   std::string external_traffic_policy;

@@ -30,7 +30,7 @@ NlbSetting setting_of(const Service& service, std::uint16_t port, const NlbContr
   if (!controller.all_annotations || every_port.preservation == Preservation::kBroken) {
     return every_port;
   }
-  NlbSetting own = read(std::string(kAwsAttributes) + "." + std::to_string(port));
+  const NlbSetting own = read(std::string(kAwsAttributes) + "." + std::to_string(port));
   return own.preservation == Preservation::kAbsent ? every_port : own;
 }
 

@@ -40,7 +40,7 @@ class AttachmentsTest : public ::testing::Test {
 };
 
 TEST_F(AttachmentsTest, OneDeviceAStepUntilAllAreAttached) {
-  for (const std::uint32_t ifindex : {1, 2, 3}) {
+  for (const std::uint32_t ifindex : {1U, 2U, 3U}) {
     add_pod(ifindex);
   }
   EXPECT_FALSE(attachments.status().complete) << "the node has not been looked at";

@@ -28,7 +28,8 @@ IpAddress ip(const char* text) {
 class Message {
  public:
   template <typename Header>
-  Message(std::uint16_t type, const Header& content) : header_(mnl_nlmsg_put_header(buffer_.data())) {
+  Message(std::uint16_t type, const Header& content) {
+    header_ = mnl_nlmsg_put_header(buffer_.data());
     header_->nlmsg_type = type;
     std::memcpy(mnl_nlmsg_put_extra_header(header_, sizeof(content)), &content, sizeof(content));
   }
@@ -58,7 +59,7 @@ class Message {
 
  private:
   alignas(nlmsghdr) std::array<char, 1024> buffer_{};
-  nlmsghdr* header_;
+  nlmsghdr* header_ = nullptr;
 };
 
 Message link(std::uint16_t type, int ifindex, unsigned flags = IFF_UP, unsigned char family = AF_UNSPEC) {
