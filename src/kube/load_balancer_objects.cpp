@@ -59,12 +59,12 @@ std::vector<TargetGroupSettings> target_groups_of(const Json& spec) {
 }
 
 std::string ingress_class_of(const Json& object) {
-  std::string name = text_at(object, "/spec/ingressClassName");
+  const std::string name = text_at(object, "/spec/ingressClassName");
   return name.empty() ? text_at(object, "/metadata/annotations/kubernetes.io~1ingress.class") : name;
 }
 
 std::string provider_of(const Json& object) {
-  std::string provider = text_at(object, "/spec/endpointPublishingStrategy/loadBalancer/providerParameters/type");
+  const std::string provider = text_at(object, "/spec/endpointPublishingStrategy/loadBalancer/providerParameters/type");
   const std::string type = text_at(object, "/spec/endpointPublishingStrategy/loadBalancer/providerParameters/aws/type");
   return type.empty() ? provider : provider + " " + type;
 }

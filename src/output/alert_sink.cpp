@@ -96,7 +96,7 @@ ssize_t AlertSink::write_now(const char* data, std::size_t size) const {
     // Nobody reads a file slowly.
     return ::write(fd_.get(), data, size);
   }
-  iovec piece{.iov_base = const_cast<char*>(data), .iov_len = size};
+  const iovec piece{.iov_base = const_cast<char*>(data), .iov_len = size};
   const ssize_t written = pwritev2(fd_.get(), &piece, 1, -1, RWF_NOWAIT);
   if (written >= 0 || errno != EOPNOTSUPP) {
     return written;

@@ -40,7 +40,7 @@ void empty_hash(int fd) {
 // An array that can be mapped, as .bss is and those of attempts are.
 void zero_mapped(int fd) {
   const bpf_map_info info = info_of(fd);
-  const std::size_t value = (info.value_size + 7) / 8 * 8;
+  const std::size_t value = (std::size_t{info.value_size} + 7) / 8 * 8;
   const std::size_t bytes = (value * info.max_entries + kPage - 1) / kPage * kPage;
   void* const memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (memory == MAP_FAILED) {
@@ -54,7 +54,7 @@ void zero_mapped(int fd) {
 void zero_array(int fd) {
   const bpf_map_info info = info_of(fd);
   const auto cpus = info.type == BPF_MAP_TYPE_PERCPU_ARRAY ? static_cast<std::size_t>(libbpf_num_possible_cpus()) : 1;
-  const std::vector<std::byte> zero((info.value_size + 7) / 8 * 8 * cpus);
+  const std::vector<std::byte> zero((std::size_t{info.value_size} + 7) / 8 * 8 * cpus);
   for (__u32 index = 0; index < info.max_entries; index++) {
     bpf_map_update_elem(fd, &index, zero.data(), BPF_ANY);
   }
@@ -76,9 +76,9 @@ void reset(KernelSide& kernel) {
   // It remembers what it saw last.
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
   for ([[maybe_unused]] const int look : {1, 2}) {
-    static_cast<void>(kernel.datapath->sweep(MonotonicTime(now)));
+    [[maybe_unused]] const auto swept = kernel.datapath->sweep(MonotonicTime(now));
   }
-  static_cast<void>(kernel.datapath->poll([](std::span<const std::byte>) {}));
+  [[maybe_unused]] const auto emptied = kernel.datapath->poll([](std::span<const std::byte>) {});
 }
 
 }  // namespace
