@@ -230,8 +230,7 @@ static __always_inline struct hp_attempt *take_place(const struct hp_attempt_key
 			goto taken;
 		if (attempt && !decided) {
 			victim = place;
-			decided = attempt->flags &
-				  (HP_MISMATCHED | HP_UNANSWERED | HP_ANSWERED);
+			decided = attempt->flags & (HP_MISMATCHED | HP_UNANSWERED | HP_ANSWERED);
 		}
 	}
 	place = victim;

@@ -78,7 +78,8 @@ __u32 ask_conntrack;
 
 __u32 spoofing_device; /* the last that sent from another's address: the agent's to name */
 __u8 seen_devices[HP_SEEN_DEVICES]; /* abi.h */
-__u32 beside_cilium; /* its maps are there: what its programs leave in a dropped packet is believed */
+__u32
+    beside_cilium; /* its maps are there: what its programs leave in a dropped packet is believed */
 
 /* Others' programs may come after to_pod on a pod's device: what it sees is not yet what the pod
  * gets. */

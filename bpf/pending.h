@@ -119,9 +119,9 @@ static __noinline int add_alias(const struct hp_attempt_key *alias,
 }
 
 /*
- * A program behind to_net may hide clients behind the node's address, or give the node's own another
- * port (Cilium's masquerading in BPF): the alias is seen only when it comes back, and its ISN tells
- * whose it is. By the ISN first, which nearly always says nobody's.
+ * A program behind to_net may hide clients behind the node's address, or give the node's own
+ * another port (Cilium's masquerading in BPF): the alias is seen only when it comes back, and its
+ * ISN tells whose it is. By the ISN first, which nearly always says nobody's.
  */
 static __noinline struct hp_attempt *find_hidden(const struct hp_attempt_key *key)
 {

@@ -34,7 +34,8 @@ __noinline int on_answer_to_pod(struct __sk_buff *skb, const struct segment *ans
 	/* A bridge may flood it to other pods' ports, too. */
 	if (!attempt || attempt->syn_ifindex != skb->ifindex)
 		return 0;
-	/* What is for the client is brought to the device that its SYN came by: that is the owner's. */
+	/* What is for the client is brought to the device that its SYN came by: that is the
+	 * owner's. */
 	if (attempt->flags & HP_UNVERIFIED)
 		__sync_fetch_and_and(&attempt->flags, ~HP_UNVERIFIED);
 	if (is_endpoint(&attempt->lb, &answer->source, answer->source_port)) {

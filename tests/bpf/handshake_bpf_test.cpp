@@ -882,7 +882,7 @@ TEST_P(FollowedTest, OrCiliumsTable) {
   ASSERT_EQ(asked.size(), 1);
   ASSERT_EQ(asked[0].kind, EventKind::kConntrack);
   EXPECT_TRUE(kernel->datapath->set_conntrack(asked[0].attempt,
-                                      {.conntrack = Conntrack::kNoEntry, .source = ConntrackSource::kCilium}));
+                                              {.conntrack = Conntrack::kNoEntry, .source = ConntrackSource::kCilium}));
   const auto seen = events();
   ASSERT_EQ(seen.size(), 1) << "what it has not translated by now it never will";
   EXPECT_EQ(seen[0].attempt.cause, Cause::kAsymmetricRemote);

@@ -20,8 +20,8 @@ namespace hairpind::testing {
 /// reaches.
 bool eventually(const std::function<bool()>& condition, std::chrono::seconds bound = std::chrono::seconds(30));
 
-/// The real binary, run in the lab's node namespace. Killed, if need be, when destroyed: one that has ended by itself by
-/// then fails the test.
+/// The real binary, run in the lab's node namespace. Killed, if need be, when destroyed: one that has ended by itself
+/// by then fails the test.
 class AgentProcess {
  public:
   /// `arguments` follow "run"; --alerts is added, to a file, unless given. `resolv_conf`: a file that the agent sees

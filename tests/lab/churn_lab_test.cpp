@@ -39,6 +39,7 @@ TEST_F(ChurnTest, FourScrapersReadWhatChangesAllTheTime) {
   std::atomic<int> pages = 0;
   {
     std::vector<std::jthread> scrapers;
+    scrapers.reserve(4);
     for (int i = 0; i < 4; i++) {
       scrapers.emplace_back([&](const std::stop_token& stop) {
         while (!stop.stop_requested()) {

@@ -50,6 +50,7 @@ with_module() {
 
 packets() {
   gtest packets 2400 bpf/bpf_test
+  gtest program-cost 600 bpf/program_cost_test
   gtest conntrack-packets 1200 bpf/conntrack_test
 }
 

@@ -62,8 +62,8 @@ struct Service {
   std::string namespace_name;
   std::string name;
   std::chrono::sys_seconds created;  ///< by the API server's clock; its epoch where not known
-  std::string type;                    ///< ClusterIP, NodePort, LoadBalancer, ExternalName
-  std::string load_balancer_class;     ///< spec.loadBalancerClass
+  std::string type;                  ///< ClusterIP, NodePort, LoadBalancer, ExternalName
+  std::string load_balancer_class;   ///< spec.loadBalancerClass
   std::string external_traffic_policy;
   std::string proxy_name;  ///< label service.kubernetes.io/service-proxy-name: kube-proxy leaves the Service alone
   std::map<std::string, std::string> annotations;

@@ -130,9 +130,9 @@ TEST(ReadManifest, DeepNestingIsRefused) {
 
 TEST(ReadManifest, TemplatesAreRefusedWithTheCommand) {
   for (const std::string& text : {kHead + "metadata: {name: {{ .Release.Name }}}\n",
-                                 kHead + "metadata:\n  name: a\n{{- if .Values.x }}\nspec: {}\n{{- end }}\n",
-                                 kHead + "metadata: {name: a}\nspec: {type: \"{{ .Values.type }}\"}\n",
-                                 kHead + "metadata: {name: a, annotations: {k: '{{ tpl . }}'}}\n"}) {
+                                  kHead + "metadata:\n  name: a\n{{- if .Values.x }}\nspec: {}\n{{- end }}\n",
+                                  kHead + "metadata: {name: a}\nspec: {type: \"{{ .Values.type }}\"}\n",
+                                  kHead + "metadata: {name: a, annotations: {k: '{{ tpl . }}'}}\n"}) {
     const Manifests manifests = read(text);
     EXPECT_THAT(manifests.errors, ElementsAre(AllOf(HasSubstr("m.yaml:"), HasSubstr("not rendered"),
                                                     HasSubstr("helm template CHART | hairpind audit -f -"))));
