@@ -191,7 +191,7 @@ TEST_F(AuditTest, OtherKindsAreListed) {
 
 TEST_F(AuditTest, StandardInput) {
   const std::string path = write("in.yaml", service("piped", ""));
-  std::ifstream file(path);
+  const std::ifstream file(path);
   std::streambuf* const before = std::cin.rdbuf(file.rdbuf());
   const Ran ran = run({"-f", "-"});
   std::cin.rdbuf(before);

@@ -37,7 +37,7 @@ class EventLoopTest : public ::testing::Test {
 TEST_F(EventLoopTest, PostedTasksRunInOrderAndInTheLoopsThread) {
   std::vector<int> seen;
   const auto here = std::this_thread::get_id();
-  std::jthread other([&] {
+  const std::jthread other([&] {
     for (int i = 0; i < 100; i++) {
       loop->post([&, i] {
         EXPECT_EQ(std::this_thread::get_id(), here);

@@ -54,6 +54,7 @@ TEST(Readiness, IsNotWhereNothingIsWatched) {
 TEST(StatusBoard, IsReadWholeWhileItChanges) {
   StatusBoard board;
   std::vector<std::jthread> readers;
+  readers.reserve(4);
   for (int i = 0; i < 4; i++) {
     readers.emplace_back([&board](const std::stop_token& stop) {
       while (!stop.stop_requested()) {

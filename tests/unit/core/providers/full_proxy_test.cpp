@@ -27,7 +27,7 @@ TEST(AssessFullProxy, HasAnAddressOfItsOwn) {
 }
 
 TEST(AssessDigitalOcean, TheTypeDecides) {
-  const auto digital_ocean = [](Annotations annotations) {
+  const auto digital_ocean = [](const Annotations& annotations) {
     Annotations prefixed{{"kubernetes.digitalocean.com/load-balancer-id", "1"}};
     for (const auto& [key, value] : annotations) {
       prefixed[do_prefix + key] = value;
