@@ -23,7 +23,6 @@ using testing::ApiServer;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 Json pod(const std::string& name) {
   return {{"metadata", {{"namespace", "shop"}, {"name", name}}}, {"spec", {{"nodeName", "n1"}}}};
