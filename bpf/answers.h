@@ -15,6 +15,16 @@ static __always_inline void note_synack(struct hp_attempt *attempt, const struct
 	attempt->synack_ack = synack->acknowledgment;
 }
 
+/* A wrong SYN-ACK that is only suspicion so far: whose, in the endpoint that goes with the flag. */
+static __always_inline void note_suspect(struct hp_attempt *attempt, const struct segment *synack,
+					 __u32 ifindex, struct hp_endpoint *whose,
+					 enum hp_attempt_flag flag)
+{
+	note_synack(attempt, synack, ifindex);
+	set_endpoint(whose, &synack->source, synack->source_port);
+	set_flag(attempt, flag);
+}
+
 /* What an attempt was counted as stays: a later, other answer must not rename its incident. */
 static __always_inline void note_delivered(struct hp_attempt *attempt,
 					   const struct hp_address *responder, __u16 port)

@@ -121,7 +121,7 @@ static __always_inline int on_dropped_synack(struct sk_buff *skb, const struct s
 	struct hp_attempt_key key;
 	struct hp_attempt *attempt;
 
-	set_key(&key, &synack->destination, synack->destination_port, synack->acknowledgment - 1);
+	set_answered_key(&key, synack);
 	attempt = find_attempt(&key);
 	if (!attempt || is_endpoint(&attempt->lb, &synack->source, synack->source_port) ||
 	    (attempt->flags & HP_TRANSLATED))

@@ -16,7 +16,7 @@ __noinline int on_net_answer(struct __sk_buff *skb, const struct segment *answer
 
 	if (!answer)
 		return 0;
-	set_key(&key, &answer->destination, answer->destination_port, answer->acknowledgment - 1);
+	set_answered_key(&key, answer);
 	attempt = find_attempt(&key);
 	if (!attempt) {
 		attempt = find_hidden(&key);
@@ -37,9 +37,7 @@ __noinline int on_net_answer(struct __sk_buff *skb, const struct segment *answer
 	if ((answer->flags & TCP_RST) ||
 	    (attempt->flags & (HP_SYNACK_LEFT | HP_SYNACK_ARRIVED | HP_MISMATCHED)))
 		return 0;
-	note_synack(attempt, answer, skb->ifindex);
-	set_endpoint(&attempt->synack_left, &answer->source, answer->source_port);
-	set_flag(attempt, HP_SYNACK_ARRIVED);
+	note_suspect(attempt, answer, skb->ifindex, &attempt->synack_left, HP_SYNACK_ARRIVED);
 	return 0;
 }
 

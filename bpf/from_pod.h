@@ -63,9 +63,7 @@ static __noinline int on_masqueraded_synack(struct __sk_buff *skb, const struct 
 		return 0;
 	if (count_if_forged(skb, synack))
 		return 0;
-	note_synack(attempt, synack, skb->ifindex);
-	set_endpoint(&attempt->synack_left, &synack->source, synack->source_port);
-	set_flag(attempt, HP_SYNACK_LEFT);
+	note_suspect(attempt, synack, skb->ifindex, &attempt->synack_left, HP_SYNACK_LEFT);
 	return 0;
 }
 
@@ -82,7 +80,7 @@ __noinline int on_pod_synack(struct __sk_buff *skb, const struct segment *synack
 	/* Nearly all answer no SYN to a load balancer, and the tables are cold. */
 	if (!may_answer_syn(synack->acknowledgment))
 		return 0;
-	set_key(&key, &synack->destination, synack->destination_port, synack->acknowledgment - 1);
+	set_answered_key(&key, synack);
 	attempt = find_any(&key);
 	if (!attempt)
 		return on_masqueraded_synack(skb, synack);
@@ -101,9 +99,7 @@ __noinline int on_pod_synack(struct __sk_buff *skb, const struct segment *synack
 	attempt->conntrack = conntrack;
 	if (conntrack != HP_CONNTRACK_UNCHECKED)
 		attempt->conntrack_source = HP_CONNTRACK_SOURCE_KERNEL;
-	note_synack(attempt, synack, skb->ifindex);
-	set_endpoint(&attempt->synack_left, &synack->source, synack->source_port);
-	set_flag(attempt, HP_SYNACK_LEFT);
+	note_suspect(attempt, synack, skb->ifindex, &attempt->synack_left, HP_SYNACK_LEFT);
 	if (conntrack == HP_CONNTRACK_TRANSLATED) {
 		set_flag(attempt, HP_TRANSLATED);
 		COUNT_LB(attempt, translations);

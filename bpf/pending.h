@@ -44,6 +44,13 @@ static __always_inline void set_key(struct hp_attempt_key *key, const struct hp_
 	key->pad = 0;
 }
 
+/* Of the attempt that this answers. */
+static __always_inline void set_answered_key(struct hp_attempt_key *key,
+					     const struct segment *answer)
+{
+	set_key(key, &answer->destination, answer->destination_port, answer->acknowledgment - 1);
+}
+
 /* The attempt of this name or alias. Finds HP_UNSOLICITED ones too. */
 static __always_inline struct hp_attempt *find_any(const struct hp_attempt_key *key)
 {

@@ -21,7 +21,7 @@ static __noinline int on_refused(const struct segment *synack, __u32 ifindex)
 
 	if (!is_synack(synack))
 		return 0;
-	set_key(&key, &synack->destination, synack->destination_port, synack->acknowledgment - 1);
+	set_answered_key(&key, synack);
 	attempt = find_any(&key);
 	if (!attempt || is_endpoint(&attempt->lb, &synack->source, synack->source_port))
 		return 0;

@@ -16,9 +16,7 @@ static __always_inline int suspect_delivery(struct __sk_buff *skb, const struct 
 	if ((answer->flags & TCP_RST) ||
 	    (attempt->flags & (HP_SYNACK_PASSED | HP_SYNACK_DELIVERED | HP_MISMATCHED)))
 		return 0;
-	note_synack(attempt, answer, skb->ifindex);
-	set_endpoint(&attempt->synack_delivered, &answer->source, answer->source_port);
-	set_flag(attempt, HP_SYNACK_PASSED);
+	note_suspect(attempt, answer, skb->ifindex, &attempt->synack_delivered, HP_SYNACK_PASSED);
 	return 0;
 }
 
@@ -29,7 +27,7 @@ __noinline int on_answer_to_pod(struct __sk_buff *skb, const struct segment *ans
 
 	if (!answer)
 		return 0;
-	set_key(&key, &answer->destination, answer->destination_port, answer->acknowledgment - 1);
+	set_answered_key(&key, answer);
 	attempt = find_attempt(&key);
 	/* A bridge may flood it to other pods' ports, too. */
 	if (!attempt || attempt->syn_ifindex != skb->ifindex)

@@ -2,11 +2,10 @@
 // How the agent comes to be: each part is built, and whoever has a say is asked, before anything is attached.
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <utility>
-#include <variant>
 
 #include "agent.hpp"
+#include "load_options.hpp"
 #include "metrics_page.hpp"
 #include "node_claim.hpp"
 
@@ -68,16 +67,8 @@ Result<void> Agent::load() {
   if (auto listening = start_http(features, *attach_mode); !listening) {
     return listening;
   }
-  const auto is_prefix = [](const LoadBalancerSpec& spec) {
-    const auto* const frontend = std::get_if<Frontend>(&spec);
-    return frontend != nullptr && frontend->is_prefix();
-  };
-  auto kernel = KernelSide::load({.pending_syns = configuration_.pending_syns,
-                                  .handshake_timeout = configuration_.handshake_timeout,
-                                  .ring_bytes = configuration_.ring_bytes,
-                                  .prefixes = std::ranges::any_of(configuration_.load_balancers, is_prefix),
-                                  .reset_sensor = *reset_sensor},
-                                 *attach_mode, std::move(features), configuration_.conntrack == "auto");
+  auto kernel = KernelSide::load(load_options(configuration_, *reset_sensor), *attach_mode, std::move(features),
+                                 configuration_.conntrack == "auto");
   if (!kernel) {
     return std::unexpected(kernel.error());
   }

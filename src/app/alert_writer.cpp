@@ -3,8 +3,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include <utility>
-
 #include "hairpind/output/alert_json.hpp"
 
 namespace hairpind {
@@ -39,10 +37,10 @@ void AlertWriter::note(const Result<void>& result) {
     waiting_.pop_front();
   }
   if (result) {
-    if (std::exchange(failing_, false)) {
+    if (writing_.ends()) {
       spdlog::info("the alert stream {} takes alerts again", path_);
     }
-  } else if (!std::exchange(failing_, true)) {
+  } else if (writing_.begins()) {
     spdlog::error("{}; alerts are kept and tried again each second", result.error().message);
   }
 }

@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 
+#include "fault.hpp"
 #include "hairpind/core/alert.hpp"
 #include "hairpind/output/alert_sink.hpp"
 
@@ -36,7 +37,7 @@ class AlertWriter {
   std::string path_;
   std::deque<AlertEvent> waiting_;  ///< of the lines in the sink's queue, in its order
   std::map<AlertEvent, std::uint64_t> written_;
-  bool failing_ = false;  ///< logged
+  Fault writing_;
 };
 
 }  // namespace hairpind

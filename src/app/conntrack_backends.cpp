@@ -18,9 +18,9 @@ std::vector<std::string> cilium_roots(const std::string& named) {
 }
 
 // Not being able to ask is no answer; said once, until it works again.
-ConntrackAnswer answer_of(const Result<Conntrack>& found, ConntrackSource source, bool& failing) {
+ConntrackAnswer answer_of(const Result<Conntrack>& found, ConntrackSource source, Fault& asking) {
   if (!found) {
-    if (!std::exchange(failing, true)) {
+    if (asking.begins()) {
       spdlog::warn("{}; alerts say conntrack \"unchecked\"", found.error().message);
     }
     return {};
@@ -28,7 +28,7 @@ ConntrackAnswer answer_of(const Result<Conntrack>& found, ConntrackSource source
   if (*found == Conntrack::kUnchecked) {
     return {};
   }
-  failing = false;
+  static_cast<void>(asking.ends());
   return {.conntrack = *found, .source = source};
 }
 
@@ -49,8 +49,7 @@ void ConntrackBackends::refresh() {
     await_module_ = false;
     spdlog::info(
         "nf_conntrack has been loaded since the start: it is asked over netlink, for handshakes in doubt only; an "
-        "agent "
-        "started now, with CAP_SYS_ADMIN, has its programs ask");
+        "agent started now, with CAP_SYS_ADMIN, has its programs ask");
   }
   const CiliumConntrack::Changes changes = cilium_.refresh();
   // What was asked for and is not there may be a slip of the pen.
@@ -80,12 +79,12 @@ ConntrackAnswer ConntrackInquiry::ask(const Attempt& attempt, const ConntrackLoo
     return answer;
   }
   if (answer.conntrack == Conntrack::kUnchecked && netlink) {
-    answer = answer_of(netlink(query), ConntrackSource::kNetlink, netlink_failing_);
+    answer = answer_of(netlink(query), ConntrackSource::kNetlink, asking_netlink_);
   }
   const bool open = answer.conntrack == Conntrack::kUnchecked ||
                     (answer.conntrack == Conntrack::kNoEntry && answer.source != ConntrackSource::kCilium);
   if (open && cilium) {
-    answer = answer_of(cilium(query), ConntrackSource::kCilium, cilium_failing_);
+    answer = answer_of(cilium(query), ConntrackSource::kCilium, asking_cilium_);
   }
   return answer;
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "fault.hpp"
 #include "hairpind/core/conntrack.hpp"
 #include "hairpind/net/cilium_conntrack.hpp"
 #include "hairpind/net/ctnetlink.hpp"
@@ -20,8 +21,8 @@ class ConntrackInquiry {
   ConntrackAnswer ask(const Attempt& attempt, const ConntrackLookup& netlink, const ConntrackLookup& cilium);
 
  private:
-  bool netlink_failing_ = false;  ///< logged
-  bool cilium_failing_ = false;   ///< logged
+  Fault asking_netlink_;
+  Fault asking_cilium_;
 };
 
 /// The veto (S5) as far as it is asked for in userspace: netfilter by ctnetlink where the kernel side cannot ask, and

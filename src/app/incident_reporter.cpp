@@ -3,8 +3,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include <utility>
-
 namespace hairpind {
 namespace {
 
@@ -30,8 +28,8 @@ void IncidentReporter::on_record(std::span<const std::byte> record, MonotonicTim
 
 void IncidentReporter::answer(const Attempt& asked) {
   if (const auto set = kernel_.answer_conntrack(asked, kernel_.ask_conntrack(asked)); set) {
-    answers_failing_ = false;
-  } else if (!std::exchange(answers_failing_, true)) {
+    static_cast<void>(answering_.ends());
+  } else if (answering_.begins()) {
     spdlog::error("{}; legitimate translations may be taken for mismatches", set.error().message);
   }
 }

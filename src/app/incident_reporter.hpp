@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "fault.hpp"
 #include "hairpind/core/alert.hpp"
 #include "hairpind/core/compose_alert.hpp"
 #include "hairpind/core/conntrack.hpp"
@@ -49,7 +50,7 @@ class IncidentReporter {
   Kernel kernel_;
   IncidentTracker tracker_;
   std::uint64_t records_invalid_ = 0;
-  bool answers_failing_ = false;  ///< logged
+  Fault answering_;
 };
 
 }  // namespace hairpind

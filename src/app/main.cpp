@@ -17,6 +17,7 @@
 #include "configuration.hpp"
 #include "conntrack_backends.hpp"
 #include "event_loop.hpp"
+#include "load_options.hpp"
 #include "logging.hpp"
 
 namespace {
@@ -73,10 +74,7 @@ hairpind::Preflight try_loading(const hairpind::Configuration& configuration, co
     return preflight;
   }
   const auto datapath = hairpind::Datapath::load(
-      {.pending_syns = configuration.pending_syns,
-       .handshake_timeout = configuration.handshake_timeout,
-       .ring_bytes = configuration.ring_bytes,
-       .reset_sensor = reset_sensor},
+      load_options(configuration, reset_sensor),
       configuration.conntrack == "auto" ? features : features.without(Feature::kConntrackKfunc));
   if (!datapath) {
     preflight.loaded = std::unexpected(datapath.error());
