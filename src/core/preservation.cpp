@@ -55,6 +55,10 @@ Judgement judge(const Service& service, const Provider& provider, const ClusterF
 
 }  // namespace
 
+bool is_judged(std::string_view annotation) {
+  return providers::reads(annotation);
+}
+
 std::string_view to_string(Risk risk) {
   switch (risk) {
     case Risk::kSafe:

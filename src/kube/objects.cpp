@@ -2,7 +2,6 @@
 #include "hairpind/kube/objects.hpp"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <limits>
@@ -11,6 +10,7 @@
 #include <string_view>
 
 #include "exec_credential.hpp"
+#include "hairpind/core/preservation.hpp"
 
 namespace hairpind {
 namespace {
@@ -23,28 +23,6 @@ constexpr std::size_t kMostAddresses = 16;  // of a pod
 constexpr std::size_t kMostLabelBytes = 4096;
 constexpr std::size_t kMostJudgedBytes = 4096;
 constexpr std::size_t kLongestAnnotation = 1024;
-
-// What the rules of core read begins with one of these.
-constexpr std::array<std::string_view, 18> kJudged{
-    "cloud.google.com/load-balancer-type",
-    "hairpind.dev/",
-    "io.cilium/",
-    "kube-vip.io/",
-    "kubernetes.digitalocean.com/",
-    "kubernetes.io/elb.",
-    "lbipam.cilium.io/",
-    "metallb.io/",
-    "metallb.universe.tf/",
-    "networking.gke.io/",
-    "oci-network-load-balancer.oraclecloud.com/",
-    "oci.oraclecloud.com/",
-    "service.beta.kubernetes.io/",
-    "service.cilium.io/",
-    "service.cloud.tencent.com/",
-    "service.kubernetes.io/",
-    "load-balancer.hetzner.cloud/",
-    "loadbalancer.openstack.org/",
-};
 
 const Json& member(const Json& object, const char* key) {
   static const Json none;
@@ -210,7 +188,7 @@ void keep_what_is_judged(Service& service) {
   std::size_t bytes = 0;
   std::map<std::string, std::string> kept;
   for (auto& [name, value] : service.annotations) {
-    if (std::ranges::none_of(kJudged, [&](std::string_view prefix) { return name.starts_with(prefix); })) {
+    if (!is_judged(name)) {
       continue;
     }
     value.resize(std::min(value.size(), kLongestAnnotation));

@@ -17,6 +17,9 @@ enum class Risk : std::uint8_t {
   kUnknown,  ///< nothing says
 };
 
+/// May a rule read this annotation of a Service? The others need not be kept.
+bool is_judged(std::string_view annotation);
+
 /// "safe", "at_risk", "unknown".
 std::string_view to_string(Risk risk);
 

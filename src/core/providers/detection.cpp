@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "detection.hpp"
 
+#include <algorithm>
 #include <array>
 #include <span>
 #include <string>
@@ -61,6 +62,36 @@ constexpr std::array kAnnotationEvidence = {
     Evidence{"oci.oraclecloud.com/load-balancer-type", "lb", kOciProxy},
 };
 
+// All that the providers' rules read of annotations begins with one of these.
+constexpr std::array<std::string_view, 18> kJudged{
+    "cloud.google.com/load-balancer-type",
+    "hairpind.dev/",
+    "io.cilium/",
+    "kube-vip.io/",
+    "kubernetes.digitalocean.com/",
+    "kubernetes.io/elb.",
+    "lbipam.cilium.io/",
+    "load-balancer.hetzner.cloud/",
+    "loadbalancer.openstack.org/",
+    "metallb.io/",
+    "metallb.universe.tf/",
+    "networking.gke.io/",
+    "oci-network-load-balancer.oraclecloud.com/",
+    "oci.oraclecloud.com/",
+    "service.beta.kubernetes.io/",
+    "service.cilium.io/",
+    "service.cloud.tencent.com/",
+    "service.kubernetes.io/",
+};
+
+constexpr bool begins_as_judged(std::string_view annotation) {
+  return std::ranges::any_of(kJudged, [&](std::string_view prefix) { return annotation.starts_with(prefix); });
+}
+
+// Evidence that is not kept would never be seen in a cluster.
+static_assert(std::ranges::all_of(kAwsTypeEvidence, begins_as_judged, &Evidence::key_prefix));
+static_assert(std::ranges::all_of(kAnnotationEvidence, begins_as_judged, &Evidence::key_prefix));
+
 /// "name.elb.region.amazonaws.com" is an NLB's, "name.region.elb.amazonaws.com" a classic load balancer's.
 const Provider& provider_of_hostname(std::string_view hostname) {
   for (const std::string_view domain : {".amazonaws.com", ".amazonaws.com.cn"}) {
@@ -118,6 +149,10 @@ const Provider& provider_of_annotations(const Service& service) {
 }
 
 }  // namespace
+
+bool reads(std::string_view annotation) {
+  return begins_as_judged(annotation);
+}
 
 const Provider& provider_of(const Service& service) {
   for (const auto evidence : {provider_of_class, provider_of_aws_type, provider_of_status, provider_of_annotations}) {

@@ -5,6 +5,9 @@
 
 namespace hairpind::providers {
 
+/// May any provider's rule read this annotation?
+bool reads(std::string_view annotation);
+
 /// Whose load balancer it is; kUnclaimed where nothing says. The surest evidence counts: the class binds a Service to
 /// one controller, then the AWS type annotation, then the name that the status publishes, then any provider's
 /// annotation.
