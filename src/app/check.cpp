@@ -5,6 +5,9 @@
 
 #include <algorithm>
 
+#include "conntrack_backends.hpp"
+#include "load_options.hpp"
+
 namespace hairpind {
 namespace {
 
@@ -19,6 +22,31 @@ std::string_view state_word(const FeatureStatus& status) {
 }
 
 }  // namespace
+
+Preflight try_loading(const Configuration& configuration, const KernelFeatures& features, AttachMode attach_mode,
+                      ResetSensor reset_sensor) {
+  Preflight preflight{.attach_mode = attach_mode, .conntrack = {}, .loaded = {}, .costs = {}};
+  // The table above says of each what to do.
+  if (!features.check_required()) {
+    preflight.loaded = fail("what is MISSING above is needed");
+    return preflight;
+  }
+  const auto datapath =
+      Datapath::load(load_options(configuration, reset_sensor),
+                     configuration.conntrack == "auto" ? features : features.without(Feature::kConntrackKfunc));
+  if (!datapath) {
+    preflight.loaded = std::unexpected(datapath.error());
+    return preflight;
+  }
+  preflight.loaded = (*datapath)->outcome();
+  preflight.costs = (*datapath)->program_costs();
+  ConntrackBackends conntrack({.kernel = preflight.loaded->conntrack_in_kernel,
+                               .await_module = false,
+                               .cilium_bpffs = configuration.cilium_bpffs});
+  conntrack.refresh();
+  preflight.conntrack = conntrack.describe();
+  return preflight;
+}
 
 std::string render_check(const KernelFeatures& features, const std::string& kernel_release,
                          const Preflight& preflight) {

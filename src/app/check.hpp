@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "configuration.hpp"
 #include "hairpind/bpf/datapath.hpp"
 #include "hairpind/bpf/kernel_features.hpp"
 #include "hairpind/bpf/tc_link.hpp"
@@ -18,6 +19,11 @@ struct Preflight {
   Result<LoadOutcome> loaded;
   std::vector<ProgramCost> costs;
 };
+
+/// Loads the programs as `run` would, and takes them off again: what a kernel offers in its type information it may
+/// still refuse. Needs the rights that the agent needs.
+Preflight try_loading(const Configuration& configuration, const KernelFeatures& features, AttachMode attach_mode,
+                      ResetSensor reset_sensor);
 
 /// What `hairpind check` prints: each feature, whether it is there, what is lost without it, and the mode the agent
 /// would run in, or why it would not.

@@ -15,9 +15,7 @@
 #include "audit.hpp"
 #include "check.hpp"
 #include "configuration.hpp"
-#include "conntrack_backends.hpp"
 #include "event_loop.hpp"
-#include "load_options.hpp"
 #include "logging.hpp"
 
 namespace {
@@ -63,33 +61,6 @@ void open_standard_streams() {
   }
 }
 
-// Loads the programs as run() would, and takes them off again: what a kernel offers in its type information it may
-// still refuse.
-hairpind::Preflight try_loading(const hairpind::Configuration& configuration, const hairpind::KernelFeatures& features,
-                                hairpind::AttachMode attach_mode, hairpind::ResetSensor reset_sensor) {
-  using hairpind::Feature;
-  hairpind::Preflight preflight{.attach_mode = attach_mode, .conntrack = {}, .loaded = {}, .costs = {}};
-  if (const auto runnable = features.check_required(); !runnable) {
-    preflight.loaded = std::unexpected(runnable.error());
-    return preflight;
-  }
-  const auto datapath = hairpind::Datapath::load(
-      load_options(configuration, reset_sensor),
-      configuration.conntrack == "auto" ? features : features.without(Feature::kConntrackKfunc));
-  if (!datapath) {
-    preflight.loaded = std::unexpected(datapath.error());
-    return preflight;
-  }
-  preflight.loaded = (*datapath)->outcome();
-  preflight.costs = (*datapath)->program_costs();
-  hairpind::ConntrackBackends conntrack({.kernel = preflight.loaded->conntrack_in_kernel,
-                                         .await_module = false,
-                                         .cilium_bpffs = configuration.cilium_bpffs});
-  conntrack.refresh();
-  preflight.conntrack = conntrack.describe();
-  return preflight;
-}
-
 int check(const hairpind::Configuration& configuration) {
   // What there is to say of Cilium's maps, and of a refusal, goes to the log.
   hairpind::configure_logging(configuration.log_level, configuration.log_format);
@@ -103,7 +74,7 @@ int check(const hairpind::Configuration& configuration) {
   }
   utsname kernel{};
   uname(&kernel);
-  const auto preflight = try_loading(configuration, features, *attach_mode, *reset_sensor);
+  const auto preflight = hairpind::try_loading(configuration, features, *attach_mode, *reset_sensor);
   std::fputs(hairpind::render_check(features, kernel.release, preflight).c_str(), stdout);
   return preflight.loaded ? 0 : kExitFailure;
 }
