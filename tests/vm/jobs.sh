@@ -89,6 +89,7 @@ subset_without_module() {
 subset_with_module() {
   modprobe nf_conntrack
   check with-module
+  gtest program-cost 300 bpf/program_cost_test
   gtest packets 600 bpf/bpf_test '*SynIsFoundInEveryShape*:*.IpTarget/*:*.NodePort/*:*.SnatAlias*:*HealthyHandshakes*:*TranslationByThisNode*'
   cells verdicts 900 "${matter_most[@]}"
   as_three cells verdicts-capabilities 900 ip_target_on_routed
