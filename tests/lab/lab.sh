@@ -386,14 +386,15 @@ node_translates() {
 }
 
 # A policy that knows only of connections that p1 opened: p2's answer to the returned SYN is not for one.
+# As a policy does: what finds a neighbour passes. Else no answer would leave p2 once it forgot where p1 is.
 node_drops_answers() {
   case $(datapath) in
   routed | netkit-*) in_ns node nft 'add table inet node; add chain inet node forward { type filter hook forward priority filter; };
-    add rule inet node forward iif veth2 oif veth1 drop' ;;
+    add rule inet node forward iif veth2 oif veth1 meta l4proto tcp drop' ;;
   bridge) in_ns node nft 'add table bridge node; add chain bridge node forward { type filter hook forward priority filter; };
-    add rule bridge node forward iif veth2 oif veth1 drop' ;;
+    add rule bridge node forward iif veth2 oif veth1 meta l4proto tcp drop' ;;
   bridge-netfilter) in_ns node nft 'add table inet node; add chain inet node forward { type filter hook forward priority filter; };
-    add rule inet node forward iif cni0 oif cni0 drop' ;;
+    add rule inet node forward iif cni0 oif cni0 meta l4proto tcp drop' ;;
   redirect* | endpoint* | masquerade) redirect_datapath settings 1 - ;;
   esac
 }
