@@ -49,17 +49,22 @@ with_module() {
 # --- the suites --------------------------------------------------------------------------------------------------
 
 packets() {
+  modprobe nf_conntrack
   gtest packets 2400 bpf/bpf_test
   gtest program-cost 600 bpf/program_cost_test
   gtest conntrack-packets 1200 bpf/conntrack_test
 }
 
+# As on every node with kube-proxy; the states without the module are above.
 verdicts() {
-  modprobe br_netfilter
+  modprobe -a nf_conntrack br_netfilter
   HAIRPIND_LAB_ONE_BY_ONE=1 HAIRPIND_LAB_MATRIX=/run/results/verdict-matrix.md gtest verdicts 14000 lab/lab_verdict
 }
 
-conntrack() { gtest conntrack 2400 lab/lab_conntrack; }
+conntrack() {
+  modprobe nf_conntrack
+  gtest conntrack 2400 lab/lab_conntrack
+}
 lifecycle() { gtest lifecycle 2400 lab/lab_lifecycle; }
 coexistence() { gtest coexistence 2400 lab/lab_coexistence; }
 storm() { HAIRPIND_STORM=20000 gtest storm 2400 lab/lab_storm; }
