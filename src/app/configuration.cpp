@@ -12,6 +12,8 @@
 #include <cstdlib>
 #include <ranges>
 
+#include "toml_file.hpp"
+
 namespace hairpind {
 namespace {
 
@@ -46,13 +48,11 @@ void name_environment_variables(CLI::App& app) {
   }
 }
 
-// CLI11 reports an unknown key as "INI was not able to parse KEY", and words of its own for the rest.
-std::string explain(const CLI::Error& error) {
+std::string explain(const CLI::Error& error, const CLI::App& app) {
   std::string text = error.what();
   std::ranges::replace(text, '\n', ' ');
-  if (const auto* const config = dynamic_cast<const CLI::ConfigError*>(&error); config != nullptr) {
-    return "configuration file: " + text +
-           " (an unknown key?); keys are the option names without dashes in front, see 'hairpind run --help'";
+  if (dynamic_cast<const CLI::ConfigError*>(&error) != nullptr) {
+    text = "configuration file '" + app.get_config_ptr()->as<std::string>() + "', " + text;
   }
   return text + "; see 'hairpind run --help'";
 }
@@ -70,7 +70,6 @@ Result<std::variant<Configuration, HelpText>> parse_run_options(const std::vecto
       "Watch this node for asymmetric hairpin connections. Alerts are JSON lines; the agent's own log goes to stderr.",
       "hairpind run"};
   app.set_config("--config", "", "TOML file with the options below as keys");
-  app.allow_config_extras(CLI::config_extras_mode::error);
   app.add_option("--lb", load_balancers,
                  "Load balancer: ADDR[:PORT], [IPV6]:PORT, CIDR or HOST[:PORT]; repeatable, or separated by commas")
       ->delimiter(',');
@@ -133,6 +132,7 @@ Result<std::variant<Configuration, HelpText>> parse_run_options(const std::vecto
       ->capture_default_str();
 
   name_environment_variables(app);
+  read_config_as_toml(app);
 
   try {
     // CLI11 takes the vector from its back.
@@ -147,7 +147,7 @@ Result<std::variant<Configuration, HelpText>> parse_run_options(const std::vecto
   } catch (const CLI::CallForHelp&) {
     return HelpText{app.help()};
   } catch (const CLI::Error& error) {
-    return fail(explain(error));
+    return fail(explain(error, app));
   }
 
   // To CLI11 an empty variable is none; here it has a meaning.

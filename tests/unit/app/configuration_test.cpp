@@ -159,6 +159,63 @@ TEST_F(ConfigurationTest, AnEmptyListenVariableSwitchesHttpOff) {
   EXPECT_EQ(parse({"--config", path}).listen, "127.0.0.1:2") << "and so does the file";
 }
 
+TEST_F(ConfigurationTest, TheFileIsToml) {
+  write_file(R"(# lists over many lines, with a comma at the end
+lb = [
+  "10.0.5.5:443",  # the first
+  '[fd00:5::5]:443',
+]
+"pod-interface" = []
+handshake-timeout = 0.5
+repeat-interval = 5
+pending-syns = 1_024
+ring-bytes = 0x2000
+node-name = "n\u0031 # \"7\""
+)");
+  const Configuration configuration = parse({"--config", path});
+  ASSERT_EQ(configuration.load_balancers.size(), 2);
+  EXPECT_EQ(std::get<Frontend>(configuration.load_balancers[1]).to_string(), "[fd00:5::5]:443");
+  EXPECT_TRUE(configuration.pod_interfaces.empty());
+  EXPECT_EQ(configuration.handshake_timeout, 500ms);
+  EXPECT_EQ(configuration.repeat_interval, 5s);
+  EXPECT_EQ(configuration.pending_syns, 1024);
+  EXPECT_EQ(configuration.ring_bytes, 8192);
+  EXPECT_EQ(configuration.node_name, "n1 # \"7\"");
+}
+
+TEST_F(ConfigurationTest, ErrorsInTheFileNameTheLine) {
+  const struct {
+    const char* text;
+    std::vector<const char*> says;
+  } tests[] = {
+      {"lb = [\"10.0.5.5\"]\n\nnode-nam = \"x\"\n", {"line 3", "'node-nam'", "is 'node-name' meant?"}},
+      {"lbs = [\"10.0.5.5\"]\n", {"line 1", "'lbs'", "is 'lb' meant?"}},
+      {"a = 1\n", {"line 1", "'a'; keys are"}},
+      {"\"\" = 1\n", {"line 1", "''; keys are"}},
+      {"kubernetes = true\n", {"line 1", "'kubernetes'", "names without dashes in front"}},
+      {"config = \"other.toml\"\n", {"line 1", "unknown key 'config'"}},
+      {"help = true\n", {"line 1", "unknown key 'help'"}},
+      {"lb = [\n\"10.0.5.5\",\n{ address = \"10.0.5.6\" },\n]\n", {"line 3", "'lb' takes a text"}},
+      {"[node-name]\nx = 1\n", {"line 1", "'node-name' takes a text"}},
+      {"listen = 2026-11-25\n", {"line 1", "'listen' takes a text"}},
+      {"listen = \"a\"\nlisten = \"b\"\n", {"line 2", "listen"}},
+      {"lb = [\"10.0.5.5\"\n", {"array"}},
+      {"listen = localhost:9\n", {"line 1"}},
+      {"listen = \"\xff\"\n", {"line 1"}},
+      {"pending-syns = [1024, 2048]\n", {"--pending-syns"}},
+  };
+  for (const auto& test : tests) {
+    write_file(test.text);
+    const std::string error = error_of({"--config", path});
+    for (const char* const words : test.says) {
+      EXPECT_THAT(error, HasSubstr(words)) << test.text;
+    }
+    EXPECT_THAT(error, ::testing::Not(HasSubstr("\n"))) << test.text;
+  }
+  write_file("log-level = \"error\"\nnode-nam = 1\n");
+  EXPECT_THAT(error_of({"--config", path}), HasSubstr("'" + path + "'"));
+}
+
 TEST_F(ConfigurationTest, ErrorsNameTheValue) {
   EXPECT_THAT(error_of({"--repeat-interval", "nan"}), HasSubstr("nan is no number"));
   EXPECT_THAT(error_of({"--handshake-timeout", "-nan"}), HasSubstr("is no number"));
