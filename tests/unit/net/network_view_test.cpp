@@ -117,6 +117,13 @@ TEST(NetworkView, ALinkThatGoesTakesEverythingWithIt) {
   take_listed(address(RTM_NEWADDR, 7, "10.0.0.4"), state);
   take_listed(Message(RTM_NEWROUTE, default_route()).number(RTA_OIF, 7), state);
   EXPECT_TRUE(view_of(state).interfaces.at(7).has_default_route);
+  NetworkState with_another = state;
+  take_listed(named_link(8, "eth8"), with_another);
+  take_listed(address(RTM_NEWADDR, 8, "10.0.8.4"), with_another);
+  take_listed(Message(RTM_NEWROUTE, default_route()).number(RTA_OIF, 8), with_another);
+  take_notification(link(RTM_DELLINK, 7), with_another);
+  EXPECT_THAT(view_of(with_another).addresses, ElementsAre(ip("10.0.8.4"))) << "and nothing of another's";
+  EXPECT_TRUE(view_of(with_another).interfaces.at(8).has_default_route);
   // Leaving a bridge is told in the bridge's own words.
   take_notification(link(RTM_DELLINK, 7, IFF_UP, AF_BRIDGE), state);
   EXPECT_THAT(view_of(state).interfaces, ElementsAre(Key(7)));
