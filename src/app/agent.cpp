@@ -199,11 +199,13 @@ void Agent::count() {
 }
 
 void Agent::look_for_exposures() {
-  const auto callers = kernel_->counters->read_callers();
-  const auto incidents = kernel_->counters->read_incidents();
-  if (callers && incidents) {
-    write(cluster_->exposure.look(*callers, *incidents, cluster_->sync.cluster(), EventLoop::now(),
-                                  std::chrono::system_clock::now()));
+  auto callers = kernel_->counters->read_callers();
+  auto incidents = kernel_->counters->read_incidents();
+  auto rows = kernel_->counters->read_load_balancers();
+  if (callers && incidents && rows) {
+    write(cluster_->exposure.look(
+        {.callers = *std::move(callers), .incidents = *std::move(incidents), .load_balancers = *std::move(rows)},
+        cluster_->sync.cluster(), EventLoop::now(), std::chrono::system_clock::now()));
     board_.publish_exposed(cluster_->exposure.pairs());
   }
 }

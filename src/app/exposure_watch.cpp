@@ -7,15 +7,20 @@
 namespace hairpind {
 namespace {
 
-// A client that has not called for so long may have been told not to.
-constexpr std::chrono::hours kCallerIdle{1};
+// A client that has not called for so long may have been told not to; what has not been seen for so long may be over.
+constexpr std::chrono::hours kIdle{1};
 constexpr std::size_t kSeries = 200;
 
-std::set<std::string> seen_preserving(const std::vector<IncidentCount>& incidents, const Cluster& cluster) {
+std::set<std::string> seen_preserving(const std::vector<IncidentCount>& incidents, const Cluster& cluster,
+                                      MonotonicTime now) {
   std::set<std::string> services;
   for (const IncidentCount& incident : incidents) {
     const auto ref = cluster.load_balancer_at(incident.key.load_balancer);
-    if (ref && !incident.sample.returned.empty()) {
+    // Who turns it off at the cloud's console changes no Service: then silence has to tell.
+    if (!ref || incident.sample.returned.empty() || now - incident.last_event >= kIdle) {
+      continue;
+    }
+    if (const auto changed = cluster.service_changed(ref->full_name()); changed && incident.last_event > *changed) {
       services.insert(ref->full_name());
     }
   }
@@ -24,21 +29,35 @@ std::set<std::string> seen_preserving(const std::vector<IncidentCount>& incident
 
 }  // namespace
 
-std::vector<Alert> ExposureWatch::look(const std::vector<Caller>& callers, const std::vector<IncidentCount>& incidents,
-                                       const Cluster& cluster, MonotonicTime now, WallTime wall) {
+void ExposureWatch::see_translations(const std::vector<LoadBalancerCounters>& load_balancers, MonotonicTime now) {
+  for (const LoadBalancerCounters& row : load_balancers) {
+    if (row.translations == 0) {
+      translations_.erase(row.load_balancer);
+    } else if (Translations& seen = translations_[row.load_balancer]; seen.count != row.translations) {
+      seen = {.count = row.translations, .last = now};
+    }
+  }
+}
+
+std::vector<Alert> ExposureWatch::look(const Counted& counted, const Cluster& cluster, MonotonicTime now,
+                                       WallTime wall) {
+  see_translations(counted.load_balancers, now);
+  const auto translated = [&](const Endpoint& load_balancer) {
+    const auto found = translations_.find(load_balancer);
+    return found != translations_.end() && now - found->second.last < kIdle;
+  };
   std::vector<Call> calls;
-  for (const Caller& caller : callers) {
-    if (now - caller.last < kCallerIdle) {
+  for (const Caller& caller : counted.callers) {
+    if (now - caller.last < kIdle && !translated(caller.load_balancer)) {
       calls.push_back({.client = caller.client, .load_balancer = caller.load_balancer});
     }
   }
   // A Service that comes back is another one.
   std::erase_if(told_, [&](const std::string& name) { return cluster.service(name) == nullptr; });
-  const std::set<std::string> preserving = seen_preserving(incidents, cluster);
+  const std::set<std::string> preserving = seen_preserving(counted.incidents, cluster, now);
   pairs_.clear();
   std::vector<Alert> alerts;
   for (const auto& [name, exposure] : find_exposures(cluster, calls, now)) {
-    pairs_[pairs_.size() < kSeries ? name : "other"] += exposure.pairs;
     const Service& service = *cluster.service(name);
     const Assessment assessment = assess(service);
     std::string preserved;
@@ -49,6 +68,7 @@ std::vector<Alert> ExposureWatch::look(const std::vector<Caller>& callers, const
     } else {
       continue;
     }
+    pairs_[pairs_.size() < kSeries ? name : "other"] += exposure.pairs;
     if (told_.insert(name).second) {
       alerts.push_back(compose_exposure_alert(service, exposure, preserved, node_, wall));
     }

@@ -56,12 +56,16 @@ void Cluster::apply(const ClusterChanges& changes, MonotonicTime now) {
     if (const auto found = services_.find(name); found != services_.end()) {
       unindex(found->second);
       services_.erase(found);
+      service_changed_.erase(name);
     }
   }
   for (const Service& service : changes.services) {
     const auto [position, is_new] = services_.try_emplace(service.full_name());
     // Most changes are of annotations: nothing that is found by them.
     const bool reindex = is_new || !is_indexed_alike(position->second, service);
+    if (is_new || position->second != service) {
+      service_changed_[position->first] = now;
+    }
     if (!is_new && reindex) {
       unindex(position->second);
     }
@@ -296,6 +300,11 @@ const Service* Cluster::service_with_node_port(std::uint16_t node_port) const {
 const Service* Cluster::service(const std::string& full_name) const {
   const auto found = services_.find(full_name);
   return found == services_.end() ? nullptr : &found->second;
+}
+
+std::optional<MonotonicTime> Cluster::service_changed(const std::string& full_name) const {
+  const auto found = service_changed_.find(full_name);
+  return found == service_changed_.end() ? std::nullopt : std::optional(found->second);
 }
 
 std::set<Frontend> Cluster::frontends() const {

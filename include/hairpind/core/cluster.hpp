@@ -66,6 +66,9 @@ class Cluster {
   /// The Service with this node port.
   [[nodiscard]] const Service* service_with_node_port(std::uint16_t node_port) const;
   [[nodiscard]] const Service* service(const std::string& full_name) const;
+  /// When this Service was last told of otherwise than before; what was seen of its load balancer earlier may be of
+  /// another setting. Nothing for one that is not there.
+  [[nodiscard]] std::optional<MonotonicTime> service_changed(const std::string& full_name) const;
   /// Since the last call. What was there in between only, or is there again, may be among the removed or the added.
   [[nodiscard]] WatchChanges take_watch_changes();
   /// Every load balancer found, by address and port.
@@ -102,6 +105,7 @@ class Cluster {
   std::map<IpAddress, std::vector<Tenancy>> tenancies_;      ///< newest last
   std::set<IpAddress> node_addresses_;
   std::map<std::string, Service> services_;                         ///< by full name
+  std::map<std::string, MonotonicTime> service_changed_;            ///< of each of services_
   std::map<Endpoint, std::vector<Claim>> load_balancers_;           ///< oldest first: two Services may share an address
   std::map<std::uint16_t, std::set<std::string>> node_ports_;       ///< -> full names
   std::map<std::string, std::set<std::string>> hostname_services_;  ///< -> full names

@@ -136,11 +136,12 @@ class ExposureWatchTest : public ::testing::Test {
         {.pods = {pod("web", "10.0.1.10"), pod("api", "10.0.1.20")}, .services = {service("api", "10.0.5.5")}}, kNow);
   }
   std::vector<Alert> look(MonotonicTime now = kNow, const std::vector<IncidentCount>& incidents = {}) {
-    return watch.look(callers, incidents, cluster, now, kWall);
+    return watch.look({.callers = callers, .incidents = incidents, .load_balancers = rows}, cluster, now, kWall);
   }
 
   Cluster cluster;
   std::vector<Caller> callers{{.client = *IpAddress::parse("10.0.1.10"), .load_balancer = kLb, .last = kNow - 59min}};
+  std::vector<LoadBalancerCounters> rows;
   ExposureWatch watch{"n1"};
 };
 
@@ -175,10 +176,55 @@ TEST_F(ExposureWatchTest, ASynThatCameBackProvesIt) {
   unknown.load_balancer_class = "example.com/of-our-own";
   cluster.apply({.services = {unknown}}, kNow);
   EXPECT_THAT(look(), IsEmpty()) << "it may be safe";
-  EXPECT_EQ(watch.pairs().at("shop/api"), 1);
-  const auto alerts = look(kNow, {incident(1)});
+  EXPECT_THAT(watch.pairs(), IsEmpty());
+  IncidentCount seen = incident(1);
+  seen.last_event = kNow + 1s;
+  const auto alerts = look(kNow + 1s, {seen});
   ASSERT_EQ(alerts.size(), 1);
   EXPECT_THAT(alerts[0].message, ::testing::HasSubstr("a SYN was seen coming back"));
+  EXPECT_EQ(watch.pairs().at("shop/api"), 1);
+}
+
+TEST_F(ExposureWatchTest, IsOverOnceTheServiceIsMended) {
+  EXPECT_EQ(look().size(), 1);
+  Service mended = service("api", "10.0.5.5");
+  mended.annotations = {
+      {"service.beta.kubernetes.io/aws-load-balancer-target-group-attributes", "preserve_client_ip.enabled=false"}};
+  IncidentCount before = incident(1);
+  before.last_event = kNow + 1s;
+  cluster.apply({.services = {mended}}, kNow + 2s);
+  EXPECT_THAT(look(kNow + 3s, {before}), IsEmpty());
+  EXPECT_THAT(watch.pairs(), IsEmpty()) << "what was seen before it changed says nothing";
+  cluster.apply({.services = {mended}}, kNow + 5s);
+  IncidentCount since = before;
+  since.last_event = kNow + 4s;
+  EXPECT_THAT(look(kNow + 5s, {since}), IsEmpty()) << "told of before, while it lasted or not";
+  EXPECT_EQ(watch.pairs().at("shop/api"), 1) << "the same again is no change: the setting is not the load balancer's";
+  callers[0].last = kNow + 2h;
+  EXPECT_THAT(look(kNow + 2h, {since}), IsEmpty());
+  EXPECT_THAT(watch.pairs(), IsEmpty()) << "nothing came back for long: mended where no Service tells";
+}
+
+TEST_F(ExposureWatchTest, IsNoneWhereTheNodeTranslates) {
+  rows = {{.load_balancer = kLb, .translations = 7}};
+  EXPECT_THAT(look(), IsEmpty());
+  EXPECT_THAT(watch.pairs(), IsEmpty());
+  callers[0].last = kNow + 2h;
+  EXPECT_EQ(look(kNow + 2h).size(), 1) << "not any more";
+  rows[0].translations++;
+  EXPECT_THAT(look(kNow + 2h), IsEmpty());
+  EXPECT_THAT(watch.pairs(), IsEmpty());
+  rows = {{.load_balancer = kLb}};
+  look(kNow + 2h);
+  EXPECT_EQ(watch.pairs().at("shop/api"), 1) << "another row";
+}
+
+TEST_F(ExposureWatchTest, IsNoneOfAVirtualAddress) {
+  Service virtual_ip = service("api", "10.0.5.5");
+  virtual_ip.ingress[0].ip_mode = "VIP";
+  cluster.apply({.services = {virtual_ip}}, kNow);
+  EXPECT_THAT(look(), IsEmpty());
+  EXPECT_THAT(watch.pairs(), IsEmpty());
 }
 
 }  // namespace
