@@ -4,8 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <csignal>
+#include <iterator>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -159,14 +161,23 @@ TEST_F(ResourceWatchTest, AListNeverGoesBackBehindWhatWasTold) {
 }
 
 TEST_F(ResourceWatchTest, AServerThatKnowsNoSuchVersionIsAskedForItsNewest) {
-  ApiServer server;
-  put(server, "a");
-  start(server);
-  ASSERT_TRUE(wait_for_names({"a"}));
-  server.fail_next(1, 504, 0, "list pods");
-  server.send_line("no JSON");
-  EXPECT_TRUE(wait_until([&] { return server.count_of("list pods") == 3; }));
-  EXPECT_TRUE(wait_for_names({"a"}));
+  for (const int status : {410, 504}) {
+    ApiServer server;
+    put(server, "a");
+    start(server);
+    ASSERT_TRUE(wait_for_names({"a"}));
+    server.fail_next(1, status, 0, "list pods");
+    server.send_line("no JSON");
+    EXPECT_TRUE(wait_until([&] { return server.count_of("list pods") == 3; }));
+    EXPECT_TRUE(wait_for_names({"a"}));
+    std::vector<std::string> lists;
+    std::ranges::copy_if(server.targets(), std::back_inserter(lists),
+                         [](const std::string& target) { return !target.contains("watch=1"); });
+    ASSERT_EQ(lists.size(), 3);
+    EXPECT_THAT(lists[1], HasSubstr("resourceVersion="));
+    EXPECT_THAT(lists[2], ::testing::Not(HasSubstr("resourceVersion="))) << status;
+    watch.reset();
+  }
 }
 
 TEST_F(ResourceWatchTest, AWatchThatSaysNothingIsBegunAgain) {
