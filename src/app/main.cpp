@@ -17,6 +17,7 @@
 #include "configuration.hpp"
 #include "event_loop.hpp"
 #include "logging.hpp"
+#include "verify.hpp"
 
 namespace {
 
@@ -27,6 +28,8 @@ constexpr const char* kUsage =
     "  hairpind check [OPTIONS] what this kernel and this process offer; exit 1 if the agent could not run with the\n"
     "                           same options\n"
     "  hairpind audit [OPTIONS] which Services will fail one day, read from a cluster or from manifests\n"
+    "  hairpind verify LB[:PORT] [OPTIONS]\n"
+    "                           opens connections to a load balancer and says how many were answered\n"
     "  hairpind version\n";
 
 // Distinct for the caller's scripts: asked wrongly, or could not do it.
@@ -106,6 +109,9 @@ int main(int argc, char** argv) {
     if (command == "audit") {
       return hairpind::run_audit(arguments);
     }
+    if (command == "verify") {
+      return hairpind::run_verify(arguments);
+    }
     if ((command == "version" || command == "--version") && arguments.empty()) {
       std::puts("hairpind " HAIRPIND_VERSION);
       return 0;
@@ -118,7 +124,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "hairpind: internal error: %s\n", error.what());
     return kExitFailure;
   }
-  std::fprintf(stderr, "hairpind: %s; expected run, check, audit or version\n",
+  std::fprintf(stderr, "hairpind: %s; expected run, check, audit, verify or version\n",
                command.empty() ? "no command given" : ("unknown command or argument after '" + command + "'").c_str());
   return kExitUsage;
 }
