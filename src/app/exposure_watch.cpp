@@ -15,7 +15,7 @@ std::set<std::string> seen_preserving(const std::vector<IncidentCount>& incident
   std::set<std::string> services;
   for (const IncidentCount& incident : incidents) {
     const auto ref = cluster.load_balancer_at(incident.key.load_balancer);
-    if (ref && !incident.sample.returned.empty()) {
+    if (ref && !incident.example.returned.empty()) {
       services.insert(ref->full_name());
     }
   }

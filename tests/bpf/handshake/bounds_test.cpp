@@ -82,7 +82,7 @@ TEST_F(HandshakeTest, CountsStayExactWhenTheRingIsFull) {
   ASSERT_EQ(incidents->size(), kPairs);
   for (const IncidentCount& incident : *incidents) {
     EXPECT_EQ(incident.count, 3);
-    EXPECT_EQ(incident.sample.load_balancer, (Endpoint{ip(kV4.lb), 443})) << "an alert can be made without the ring";
+    EXPECT_EQ(incident.example.load_balancer, (Endpoint{ip(kV4.lb), 443})) << "an alert can be made without the ring";
   }
 }
 
