@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "configuration.hpp"
+#include "hairpind/bpf/attached_program.hpp"
 #include "hairpind/bpf/datapath.hpp"
 #include "hairpind/bpf/kernel_features.hpp"
-#include "hairpind/bpf/tc_link.hpp"
 #include "hairpind/core/error.hpp"
 
 namespace hairpind {

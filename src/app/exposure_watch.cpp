@@ -17,7 +17,7 @@ std::set<std::string> seen_preserving(const std::vector<IncidentCount>& incident
   for (const IncidentCount& incident : incidents) {
     const auto ref = cluster.load_balancer_at(incident.key.load_balancer);
     // Who turns it off at the cloud's console changes no Service: then silence has to tell.
-    if (!ref || incident.sample.returned.empty() || now - incident.last_event >= kIdle) {
+    if (!ref || incident.example.returned.empty() || now - incident.last_event >= kIdle) {
       continue;
     }
     if (const auto changed = cluster.service_changed(ref->full_name()); changed && incident.last_event > *changed) {

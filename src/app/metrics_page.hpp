@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "hairpind/bpf/attached_program.hpp"
 #include "hairpind/bpf/hook.hpp"
 #include "hairpind/bpf/kernel_features.hpp"
-#include "hairpind/bpf/tc_link.hpp"
 #include "hairpind/output/metrics.hpp"
 #include "status_board.hpp"
 

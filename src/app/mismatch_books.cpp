@@ -26,7 +26,7 @@ void MismatchBooks::book(const std::vector<IncidentCount>& incidents, std::vecto
   }
   services_ = std::move(services);
   ledger_.book(incidents, rows, [&](const IncidentCount& incident) {
-    const auto client = cluster.pod_at(incident.sample.client, incident.sample.first_syn);
+    const auto client = cluster.pod_at(incident.example.client, incident.example.first_syn);
     return client ? client->namespace_name : std::string();
   });
 }

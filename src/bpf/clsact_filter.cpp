@@ -196,11 +196,11 @@ std::string ingress_qdisc(std::uint32_t ifindex) {
   return kind;
 }
 
-std::unexpected<TcLink::AttachError> attach_error(std::uint32_t ifindex, Error error) {
+std::unexpected<AttachedProgram::AttachError> attach_error(std::uint32_t ifindex, Error error) {
   std::array<char, IF_NAMESIZE> name{};
   // Not by the error's number: the kernel says ENOENT for a missing module, too.
-  return std::unexpected(
-      TcLink::AttachError{.device_gone = if_indextoname(ifindex, name.data()) == nullptr, .error = std::move(error)});
+  return std::unexpected(AttachedProgram::AttachError{.device_gone = if_indextoname(ifindex, name.data()) == nullptr,
+                                                      .error = std::move(error)});
 }
 
 Result<void> ensure_clsact(std::uint32_t ifindex) {
@@ -261,9 +261,9 @@ Result<void> detach(std::uint32_t ifindex, TcDirection direction, const Place& p
 
 }  // namespace
 
-std::expected<std::unique_ptr<ClsactFilter>, TcLink::AttachError> ClsactFilter::attach(std::uint32_t ifindex,
-                                                                                       TcDirection direction,
-                                                                                       int program_fd) {
+std::expected<std::unique_ptr<ClsactFilter>, AttachedProgram::AttachError> ClsactFilter::attach(std::uint32_t ifindex,
+                                                                                                TcDirection direction,
+                                                                                                int program_fd) {
   if (auto ready = ensure_clsact(ifindex); !ready) {
     return attach_error(ifindex, std::move(ready.error()));
   }

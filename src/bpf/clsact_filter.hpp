@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "hairpind/bpf/tc_link.hpp"
+#include "hairpind/bpf/attached_program.hpp"
 #include "hairpind/core/error.hpp"
 
 namespace hairpind {
@@ -14,9 +14,9 @@ namespace hairpind {
 class ClsactFilter {
  public:
   /// First in line as of now, where a filter of another kind does not hold that place. Nobody's filter is replaced.
-  static std::expected<std::unique_ptr<ClsactFilter>, TcLink::AttachError> attach(std::uint32_t ifindex,
-                                                                                  TcDirection direction,
-                                                                                  int program_fd);
+  static std::expected<std::unique_ptr<ClsactFilter>, AttachedProgram::AttachError> attach(std::uint32_t ifindex,
+                                                                                           TcDirection direction,
+                                                                                           int program_fd);
   /// Takes off what a process of ours that was killed has left on this hook.
   static Result<void> remove_leftovers(std::uint32_t ifindex, TcDirection direction);
 

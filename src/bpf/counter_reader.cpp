@@ -93,10 +93,10 @@ Result<std::vector<IncidentCount>> CounterReader::read_incidents() const {
 }
 
 std::optional<IncidentCount> decode_incident(const hp_incident_key& key, const hp_incident& incident) {
-  auto sample = Attempt::from_abi(incident.sample);
+  auto example = Attempt::from_abi(incident.sample);
   // A cause this build does not know cannot come from its own object. A new incident is counted a moment before
   // its first example is written: it is there at the next look.
-  if (!sample || sample->load_balancer.empty() || key.cause >= HP_CAUSE_COUNT) {
+  if (!example || example->load_balancer.empty() || key.cause >= HP_CAUSE_COUNT) {
     return std::nullopt;
   }
   return IncidentCount{.key = {.client = IpAddress::from_abi(key.client),
@@ -105,7 +105,7 @@ std::optional<IncidentCount> decode_incident(const hp_incident_key& key, const h
                                .cause = static_cast<Cause>(key.cause)},
                        .count = incident.count,
                        .last_event = monotonic(incident.last_event_ns),
-                       .sample = *std::move(sample)};
+                       .example = *std::move(example)};
 }
 
 std::optional<std::uint64_t> CounterReader::read_incident_count(const IncidentKey& key) const {

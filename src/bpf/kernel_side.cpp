@@ -14,17 +14,17 @@ KernelMap map_of(const Datapath& datapath, const char* name) {
 
 class Linked final : public TcAttachment {
  public:
-  explicit Linked(TcLink link) : link_(std::move(link)) {}
+  explicit Linked(AttachedProgram link) : link_(std::move(link)) {}
   [[nodiscard]] Result<bool> first_in_line() const override { return link_.first_in_line(); }
   [[nodiscard]] bool may_be_followed(bool look_at_filters) override { return link_.may_be_followed(look_at_filters); }
   [[nodiscard]] bool is_preceded() const override { return link_.is_preceded(); }
 
  private:
-  TcLink link_;
+  AttachedProgram link_;
 };
 
 TcAttachResult attach(AttachMode mode, std::uint32_t ifindex, TcDirection direction, int program_fd) {
-  auto link = TcLink::attach(mode, ifindex, direction, program_fd);
+  auto link = AttachedProgram::attach(mode, ifindex, direction, program_fd);
   if (!link) {
     return std::unexpected(std::move(link.error()));
   }
@@ -45,7 +45,7 @@ KernelSide::KernelSide(KernelFeatures features_found, AttachMode mode, std::uniq
       attachments(
           {.attach = [this](std::uint32_t ifindex, TcDirection direction,
                             Hook hook) { return attach(attach_mode, ifindex, direction, datapath->program_fd(hook)); },
-           .remove_leftovers = [](std::uint32_t ifindex) { return TcLink::remove_leftovers(ifindex); },
+           .remove_leftovers = [](std::uint32_t ifindex) { return AttachedProgram::remove_leftovers(ifindex); },
            .devices = devices_map,
            .node_addresses = node_addresses_map}) {}
 

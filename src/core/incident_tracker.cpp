@@ -112,7 +112,7 @@ void IncidentTracker::on_counts(const std::vector<IncidentCount>& counts, Monoto
     const auto [position, is_new] = incidents_.try_emplace(counted.key);
     Incident& incident = position->second;
     if (is_new) {
-      incident.example = counted.sample;
+      incident.example = counted.example;
       incident.example_time = counted.last_event.count() != 0 ? counted.last_event : now;
       // Its event may be in the ring, not yet read, with the outcome to follow.
       incident.due = now + options_.outcome_wait;

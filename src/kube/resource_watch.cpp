@@ -54,7 +54,8 @@ class ResourceWatch::Worker {
   }
 
  private:
-  enum class Ended : std::uint8_t { kClosed, kExpired, kFailed };
+  /// kListAnew: something was missed, or the version is too old; only a new list tells what there is.
+  enum class Ended : std::uint8_t { kClosed, kListAnew, kFailed };
 
   void run();
   bool list();
@@ -106,7 +107,7 @@ void ResourceWatch::Worker::run() {
       continue;
     }
     Ended ended = Ended::kClosed;
-    while (ended != Ended::kExpired && !stopping()) {
+    while (ended != Ended::kListAnew && !stopping()) {
       const auto begun = std::chrono::steady_clock::now();
       ended = watch();
       // A server that closes each watch at once must not be asked in a loop.
@@ -180,7 +181,7 @@ ResourceWatch::Worker::Ended ResourceWatch::Worker::watch() {
   }
   if (response->status == 410) {
     list_from_.clear();
-    return Ended::kExpired;
+    return Ended::kListAnew;
   }
   if (response->status != 200) {
     failed(refusal(collection_, "watch", *response));
@@ -202,7 +203,7 @@ std::optional<ResourceWatch::Worker::Ended> ResourceWatch::Worker::take_piece(st
     }
     if (line_bytes_ > ListReader::kLongestPassedOver) {
       failed("an object larger than " + std::to_string(ListReader::kLongestPassedOver >> 20U) + " MiB");
-      return Ended::kExpired;
+      return Ended::kListAnew;
     }
     if (end == std::string_view::npos) {
       break;
@@ -232,13 +233,12 @@ std::optional<ResourceWatch::Worker::Ended> ResourceWatch::Worker::handle_line(s
   const auto object = event.is_object() ? event.find("object") : event.end();
   if (type.empty() || object == event.end()) {
     failed("the watch sent what is no event");
-    // Something was missed: only a new list tells what.
-    return Ended::kExpired;
+    return Ended::kListAnew;
   }
   if (type == "ERROR") {
     // Most of all 410 Gone: the version is too old to go on from.
     list_from_.clear();
-    return Ended::kExpired;
+    return Ended::kListAnew;
   }
   if (const std::string version = text_at(*object, "/metadata/resourceVersion"); !version.empty()) {
     resource_version_ = version;

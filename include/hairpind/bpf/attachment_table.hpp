@@ -8,16 +8,16 @@
 #include <memory>
 #include <set>
 
+#include "hairpind/bpf/attached_program.hpp"
 #include "hairpind/bpf/bpf_map.hpp"
 #include "hairpind/bpf/hook.hpp"
-#include "hairpind/bpf/tc_link.hpp"
 #include "hairpind/core/address.hpp"
 #include "hairpind/core/error.hpp"
 #include "hairpind/core/event.hpp"
 
 namespace hairpind {
 
-/// A program on one hook of one device, for as long as this lives: TcLink, or a test's.
+/// A program on one hook of one device, for as long as this lives: AttachedProgram, or a test's.
 class TcAttachment {
  public:
   TcAttachment() = default;
@@ -26,11 +26,11 @@ class TcAttachment {
   TcAttachment& operator=(const TcAttachment&) = delete;
 
   [[nodiscard]] virtual Result<bool> first_in_line() const = 0;
-  /// TcLink's.
+  /// AttachedProgram's.
   [[nodiscard]] virtual bool may_be_followed(bool /*look_at_filters*/) { return false; }
   [[nodiscard]] virtual bool is_preceded() const { return false; }
 };
-using TcAttachResult = std::expected<std::unique_ptr<TcAttachment>, TcLink::AttachError>;
+using TcAttachResult = std::expected<std::unique_ptr<TcAttachment>, AttachedProgram::AttachError>;
 
 /// The devices that the programs are on, and what the kernel side must know of this node to believe a packet.
 ///
@@ -53,13 +53,13 @@ class AttachmentTable {
   /// For a device that left or changed its role; unknown ones are ignored.
   void detach(std::uint32_t ifindex);
   [[nodiscard]] const std::map<std::uint32_t, Device>& attached() const { return devices_; }
-  /// Whether both programs of an attached device are where attaching put them (TcLink::first_in_line).
+  /// Whether both programs of an attached device are where attaching put them (AttachedProgram::first_in_line).
   [[nodiscard]] Result<bool> first_in_line(std::uint32_t ifindex) const;
 
   /// Whether others may still change what `to_pod` has seen: their programs come after it on a pod's device, or one is
   /// too new to tell. Asks about some of the devices in each call, in turn, and about those of `filters_changed`.
   [[nodiscard]] bool answers_may_change(const std::set<std::uint32_t>& filters_changed, MonotonicTime now);
-  /// The pods' devices on which programs of others run before `from_pod` (TcLink::is_preceded).
+  /// The pods' devices on which programs of others run before `from_pod` (AttachedProgram::is_preceded).
   [[nodiscard]] std::set<std::uint32_t> preceded() const;
 
   /// Takes off any device what an agent that was killed has left on it.

@@ -36,7 +36,7 @@ struct IncidentCount {
   IncidentKey key;
   std::uint64_t count = 0;     ///< misdirected attempts since the agent started
   MonotonicTime last_event{};  ///< newest example; 0 if none has been offered to the ring yet
-  Attempt sample;              ///< that example
+  Attempt example;             ///< that one
 };
 
 /// An alert whose time has come; compose_alert puts it into words.
@@ -49,7 +49,7 @@ struct DueAlert {
   std::string drop_symbol;
 };
 
-/// Turns sightings into incidents and decides when each is told: once when first seen, after waiting briefly
+/// Turns events and counts into incidents and decides when each is told: once when first seen, after waiting briefly
 /// for its outcome, then at most once an interval while its count grows.
 ///
 /// Pure: time and counts come in as arguments. Not thread safe; owned by the event loop.

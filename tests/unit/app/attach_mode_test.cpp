@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "hairpind/bpf/tc_link.hpp"
+#include "hairpind/bpf/attached_program.hpp"
 
 namespace hairpind {
 namespace {

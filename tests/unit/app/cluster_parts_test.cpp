@@ -97,8 +97,8 @@ LoadBalancerCounters row(const Endpoint& lb) {
 }
 
 IncidentCount incident(std::uint64_t count) {
-  IncidentCount result{.key = IncidentKey::of(ip_target_attempt()), .count = count, .last_event = kNow, .sample = {}};
-  result.sample = ip_target_attempt();
+  IncidentCount result{.key = IncidentKey::of(ip_target_attempt()), .count = count, .last_event = kNow, .example = {}};
+  result.example = ip_target_attempt();
   return result;
 }
 

@@ -87,8 +87,8 @@ TEST_F(IncidentReporterTest, WhatIsNoRecordIsCountedAndIgnored) {
 
 TEST_F(IncidentReporterTest, AnIncidentThatHasBeenQuietForADayStartsOver) {
   IncidentCount fresh{
-      .key = IncidentKey::of(ip_target_attempt()), .count = 1, .last_event = kStart - 23h, .sample = {}};
-  fresh.sample = ip_target_attempt();
+      .key = IncidentKey::of(ip_target_attempt()), .count = 1, .last_event = kStart - 23h, .example = {}};
+  fresh.example = ip_target_attempt();
   IncidentCount idle = fresh;
   idle.key.client = *IpAddress::parse("10.0.1.11");
   idle.last_event = kStart - 25h;

@@ -44,10 +44,10 @@ struct FakeTc {
     attempts++;
     const Place place{ifindex, direction};
     if (gone.contains(ifindex)) {
-      return std::unexpected(TcLink::AttachError{.device_gone = true, .error = {"gone"}});
+      return std::unexpected(AttachedProgram::AttachError{.device_gone = true, .error = {"gone"}});
     }
     if (refused.contains(place)) {
-      return std::unexpected(TcLink::AttachError{.device_gone = false, .error = {"refused"}});
+      return std::unexpected(AttachedProgram::AttachError{.device_gone = false, .error = {"refused"}});
     }
     programs.emplace(place, hook);
     return std::make_unique<Attachment>(*this, place);

@@ -22,8 +22,8 @@ class IncidentTrackerTest : public ::testing::Test {
     attempt.outcome = outcome;
     tracker.on_event({.kind = EventKind::kOutcome, .time = now, .attempt = attempt, .drop_symbol = symbol}, now);
   }
-  void counts(std::uint64_t count, MonotonicTime now, const Attempt& sample = ip_target_attempt()) {
-    tracker.on_counts({{.key = IncidentKey::of(sample), .count = count, .last_event = now, .sample = sample}}, now);
+  void counts(std::uint64_t count, MonotonicTime now, const Attempt& example = ip_target_attempt()) {
+    tracker.on_counts({{.key = IncidentKey::of(example), .count = count, .last_event = now, .example = example}}, now);
   }
   std::vector<DueAlert> due(MonotonicTime now) {
     return tracker.take_due(now, [&](const IncidentKey&) { return read; });

@@ -15,7 +15,7 @@ class ClsactFilter;
 
 enum class TcDirection : std::uint8_t { kIngress, kEgress };
 
-/// How programs are put on a device. Another way is a new enumerator here and a case in TcLink::attach.
+/// How programs are put on a device. Another way is a new enumerator here and a case in AttachedProgram::attach.
 enum class AttachMode : std::uint8_t {
   kTcx,     ///< a TCX link (kernel 6.6); the kernel takes it off when the process dies, however it dies
   kClsact,  ///< a filter with direct action on the clsact qdisc; outlives a process that is killed
@@ -27,7 +27,7 @@ std::string_view to_string(AttachMode mode);
 Result<AttachMode> choose_attach_mode(std::string_view wanted, const KernelFeatures& features);
 
 /// One program on one hook of one device, first in line. Detached when destroyed.
-class TcLink {
+class AttachedProgram {
  public:
   /// Fails with the kernel's reason; `device_gone` where the device has vanished, not an error to report.
   struct AttachError {
@@ -37,14 +37,14 @@ class TcLink {
   /// Leftovers on the hook are removed first, in both modes.
   /// By TCX, and the ingress of a netkit device: where its pod sends (BPF_NETKIT_PEER, 6.7), since programs there may
   /// hand a packet on before the device has received it.
-  static std::expected<TcLink, AttachError> attach(AttachMode mode, std::uint32_t ifindex, TcDirection direction,
-                                                   int program_fd);
+  static std::expected<AttachedProgram, AttachError> attach(AttachMode mode, std::uint32_t ifindex,
+                                                            TcDirection direction, int program_fd);
   /// Takes off a device what an agent that was killed in clsact mode has left on it.
   static Result<void> remove_leftovers(std::uint32_t ifindex);
 
-  TcLink(TcLink&&) noexcept;
-  TcLink& operator=(TcLink&&) noexcept;
-  ~TcLink();
+  AttachedProgram(AttachedProgram&&) noexcept;
+  AttachedProgram& operator=(AttachedProgram&&) noexcept;
+  ~AttachedProgram();
 
   /// False once somebody has taken the program off or put another before it. Of clsact filters only: a TCX link
   /// cannot be taken off, and of its place nobody tells.
@@ -58,8 +58,8 @@ class TcLink {
   [[nodiscard]] bool is_preceded() const;
 
  private:
-  TcLink(std::uint32_t ifindex, TcDirection direction, FileDescriptor link);
-  TcLink(std::uint32_t ifindex, TcDirection direction, std::unique_ptr<ClsactFilter> filter);
+  AttachedProgram(std::uint32_t ifindex, TcDirection direction, FileDescriptor link);
+  AttachedProgram(std::uint32_t ifindex, TcDirection direction, std::unique_ptr<ClsactFilter> filter);
 
   std::uint32_t ifindex_;
   TcDirection direction_;

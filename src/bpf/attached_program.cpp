@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hairpind/bpf/tc_link.hpp"
+#include "hairpind/bpf/attached_program.hpp"
 
 #include <bpf/bpf.h>
 
@@ -46,11 +46,11 @@ int link_first(std::uint32_t ifindex, int type, int program_fd) {
   return bpf_link_create(program_fd, static_cast<int>(ifindex), attach_type(type), &options);
 }
 
-std::expected<FileDescriptor, TcLink::AttachError> attach_tcx(std::uint32_t ifindex, TcDirection direction,
-                                                              int program_fd) {
+std::expected<FileDescriptor, AttachedProgram::AttachError> attach_tcx(std::uint32_t ifindex, TcDirection direction,
+                                                                       int program_fd) {
   const int link = link_first(ifindex, tcx_type(direction), program_fd);
   if (link < 0) {
-    return std::unexpected(TcLink::AttachError{
+    return std::unexpected(AttachedProgram::AttachError{
         .device_gone = link == -ENODEV,
         .error = fail_errno("attach tcx " + std::string(direction == TcDirection::kIngress ? "ingress" : "egress") +
                                 " to ifindex " + std::to_string(ifindex),
@@ -81,16 +81,18 @@ Result<AttachMode> choose_attach_mode(std::string_view wanted, const KernelFeatu
   return wanted == "clsact" || !tcx ? AttachMode::kClsact : AttachMode::kTcx;
 }
 
-TcLink::TcLink(std::uint32_t ifindex, TcDirection direction, FileDescriptor link)
+AttachedProgram::AttachedProgram(std::uint32_t ifindex, TcDirection direction, FileDescriptor link)
     : ifindex_(ifindex), direction_(direction), link_(std::move(link)) {}
-TcLink::TcLink(std::uint32_t ifindex, TcDirection direction, std::unique_ptr<ClsactFilter> filter)
+AttachedProgram::AttachedProgram(std::uint32_t ifindex, TcDirection direction, std::unique_ptr<ClsactFilter> filter)
     : ifindex_(ifindex), direction_(direction), filter_(std::move(filter)) {}
-TcLink::TcLink(TcLink&&) noexcept = default;
-TcLink& TcLink::operator=(TcLink&&) noexcept = default;
-TcLink::~TcLink() = default;
+AttachedProgram::AttachedProgram(AttachedProgram&&) noexcept = default;
+AttachedProgram& AttachedProgram::operator=(AttachedProgram&&) noexcept = default;
+AttachedProgram::~AttachedProgram() = default;
 
-std::expected<TcLink, TcLink::AttachError> TcLink::attach(AttachMode mode, std::uint32_t ifindex, TcDirection direction,
-                                                          int program_fd) {
+std::expected<AttachedProgram, AttachedProgram::AttachError> AttachedProgram::attach(AttachMode mode,
+                                                                                     std::uint32_t ifindex,
+                                                                                     TcDirection direction,
+                                                                                     int program_fd) {
   if (auto removed = ClsactFilter::remove_leftovers(ifindex, direction); !removed) {
     return std::unexpected(AttachError{.device_gone = false, .error = std::move(removed.error())});
   }
@@ -98,7 +100,7 @@ std::expected<TcLink, TcLink::AttachError> TcLink::attach(AttachMode mode, std::
     // Any other device refuses.
     FileDescriptor at_peer(direction == TcDirection::kIngress ? link_first(ifindex, kBpfNetkitPeer, program_fd) : -1);
     if (at_peer.get() >= 0) {
-      TcLink attached(ifindex, direction, std::move(at_peer));
+      AttachedProgram attached(ifindex, direction, std::move(at_peer));
       attached.at_peer_ = true;
       return attached;
     }
@@ -106,16 +108,16 @@ std::expected<TcLink, TcLink::AttachError> TcLink::attach(AttachMode mode, std::
     if (!link) {
       return std::unexpected(std::move(link.error()));
     }
-    return TcLink(ifindex, direction, *std::move(link));
+    return AttachedProgram(ifindex, direction, *std::move(link));
   }
   auto filter = ClsactFilter::attach(ifindex, direction, program_fd);
   if (!filter) {
     return std::unexpected(std::move(filter.error()));
   }
-  return TcLink(ifindex, direction, *std::move(filter));
+  return AttachedProgram(ifindex, direction, *std::move(filter));
 }
 
-Result<void> TcLink::remove_leftovers(std::uint32_t ifindex) {
+Result<void> AttachedProgram::remove_leftovers(std::uint32_t ifindex) {
   for (const TcDirection direction : {TcDirection::kIngress, TcDirection::kEgress}) {
     if (auto removed = ClsactFilter::remove_leftovers(ifindex, direction); !removed) {
       return removed;
@@ -124,11 +126,11 @@ Result<void> TcLink::remove_leftovers(std::uint32_t ifindex) {
   return {};
 }
 
-Result<bool> TcLink::first_in_line() const {
+Result<bool> AttachedProgram::first_in_line() const {
   return filter_ ? filter_->first_in_line() : true;
 }
 
-bool TcLink::may_be_followed(bool look_at_filters) {
+bool AttachedProgram::may_be_followed(bool look_at_filters) {
   if (look_at_filters) {
     const auto foreign = ClsactFilter::has_foreign(ifindex_, direction_);
     foreign_filters_ = !foreign || *foreign;
@@ -144,7 +146,7 @@ bool TcLink::may_be_followed(bool look_at_filters) {
   return !filter_ && count_linked(ifindex_, tcx_type(direction_)).value_or(2) > 1;
 }
 
-bool TcLink::is_preceded() const {
+bool AttachedProgram::is_preceded() const {
   if (direction_ == TcDirection::kIngress && !at_peer_ && count_linked(ifindex_, kBpfNetkitPeer).value_or(0) > 0) {
     return true;
   }
