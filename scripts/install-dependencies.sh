@@ -6,11 +6,11 @@ set -euo pipefail
 
 packages=(
   # build
-  bpftool clang-19 cmake g++ libbpf-dev libc-ares-dev libcli11-dev libcpp-httplib-dev libmnl-dev libnetfilter-conntrack-dev
-  libspdlog-dev libssl-dev libtomlplusplus-dev libyaml-cpp-dev ninja-build nlohmann-json3-dev pkg-config
+  bpftool clang-19 cmake g++ libbpf-dev libc-ares-dev libcap-ng-dev libcli11-dev libmnl-dev libnetfilter-conntrack-dev
+  libseccomp-dev libspdlog-dev libssl-dev libtomlplusplus-dev libyaml-cpp-dev ninja-build nlohmann-json3-dev pkg-config
   prometheus-cpp-dev zlib1g-dev
   # test
-  clang-format-19 clang-tidy-19 libclang-rt-19-dev libgmock-dev libgtest-dev libvalijson-dev prometheus python3-yaml
+  clang-format-19 clang-tidy-19 libclang-rt-19-dev libcpp-httplib-dev libgmock-dev libgtest-dev libvalijson-dev prometheus python3-yaml
   # image, and the test that runs it
   buildah podman runc
   # lab and demo

@@ -24,7 +24,7 @@ namespace hairpind {
 
 /// The running agent: builds the parts, carries values between them, stops them. What is to be done is theirs.
 ///
-/// Owns: all parts. Threads: the loop's, in which all parts live; the HTTP server's, which see the status board only;
+/// Owns: all parts. Threads: the loop's, in which all parts live; the HTTP server's, which sees the status board only;
 /// the resolver's and the Kubernetes watches', which post to the loop.
 class Agent {
  public:
@@ -52,6 +52,7 @@ class Agent {
   Agent(Configuration configuration, std::unique_ptr<EventLoop> loop, FileDescriptor claim, AlertSink sink);
   Result<void> load();
   Result<void> start_http(const KernelFeatures& features, AttachMode attach_mode);
+  Result<void> settle_down();
   Result<void> start_sources();
 
   void begin();

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "agent.hpp"
+#include "least_rights.hpp"
 #include "load_options.hpp"
 #include "metrics_page.hpp"
 #include "node_claim.hpp"
@@ -15,11 +16,10 @@ namespace {
 // Changes of the cluster are taken in together: a rollout is hundreds of them.
 constexpr std::chrono::milliseconds kClusterBurst{100};
 
-// In the HTTP server's threads.
+// In the HTTP server's thread.
 MetricsSnapshot read_metrics(const StatusBoard& board, const KernelFeatures& features, AttachMode mode) {
   const Status status = board.read();
   std::optional<KernelCounts> counts;
-  // The server starts first; until the programs are loaded there is nothing to read.
   if (status.counters) {
     counts = KernelCounts::read(*status.counters);
   }
@@ -43,7 +43,7 @@ Result<std::unique_ptr<Agent>> Agent::start(Configuration configuration) {
   }
   std::unique_ptr<Agent> agent(
       new Agent(std::move(configuration), *std::move(loop), *std::move(claim), *std::move(sink)));
-  for (const auto step : {&Agent::load, &Agent::start_sources}) {
+  for (const auto step : {&Agent::load, &Agent::settle_down, &Agent::start_sources}) {
     if (auto done = (agent.get()->*step)(); !done) {
       return std::unexpected(done.error());
     }
@@ -79,6 +79,12 @@ Result<void> Agent::load() {
   for (const std::string& lost : loaded.lost) {
     spdlog::warn("{}", lost);
   }
+  const KernelMemory memory = kernel_->datapath->kernel_memory();
+  const auto limit = memory_limit();
+  spdlog::info("{}", describe(memory, limit));
+  if (may_fall_short(memory, limit)) {
+    spdlog::warn("{}", kMemoryShort);
+  }
   conntrack_ = std::make_unique<ConntrackBackends>(ConntrackBackends::Options{
       .kernel = loaded.conntrack_in_kernel,
       .await_module = configuration_.conntrack == "auto" && !kernel_->features.has(Feature::kConntrackKfunc),
@@ -107,7 +113,7 @@ Result<void> Agent::start_http(const KernelFeatures& features, AttachMode attach
   if (!address) {
     return std::unexpected(address.error());
   }
-  auto server = HttpServer::start(
+  auto server = HttpServer::listen(
       address->first, address->second,
       {.metrics = [&board = board_, features,
                    attach_mode] { return render_metrics(read_metrics(board, features, attach_mode)); },
@@ -117,6 +123,19 @@ Result<void> Agent::start_http(const KernelFeatures& features, AttachMode attach
     return std::unexpected(server.error());
   }
   http_ = *std::move(server);
+  return {};
+}
+
+// Before any other thread: what a thread may do is its own.
+Result<void> Agent::settle_down() {
+  const RightsLeft left = give_up_rights(rights_needed(configuration_));
+  for (const std::string& kept : left.lost) {
+    spdlog::warn("{}", kept);
+  }
+  spdlog::info("{}", describe(left));
+  if (http_) {
+    http_->serve();
+  }
   return {};
 }
 

@@ -25,7 +25,7 @@ std::string_view state_word(const FeatureStatus& status) {
 
 Preflight try_loading(const Configuration& configuration, const KernelFeatures& features, AttachMode attach_mode,
                       ResetSensor reset_sensor) {
-  Preflight preflight{.attach_mode = attach_mode, .conntrack = {}, .loaded = {}, .costs = {}};
+  Preflight preflight{.attach_mode = attach_mode, .conntrack = {}, .loaded = {}, .costs = {}, .memory = {}};
   // The table above says of each what to do.
   if (!features.check_required()) {
     preflight.loaded = fail("what is MISSING above is needed");
@@ -40,6 +40,7 @@ Preflight try_loading(const Configuration& configuration, const KernelFeatures& 
   }
   preflight.loaded = (*datapath)->outcome();
   preflight.costs = (*datapath)->program_costs();
+  preflight.memory = (*datapath)->kernel_memory();
   ConntrackBackends conntrack({.kernel = preflight.loaded->conntrack_in_kernel,
                                .await_module = false,
                                .cilium_bpffs = configuration.cilium_bpffs});
@@ -48,8 +49,8 @@ Preflight try_loading(const Configuration& configuration, const KernelFeatures& 
   return preflight;
 }
 
-std::string render_check(const KernelFeatures& features, const std::string& kernel_release,
-                         const Preflight& preflight) {
+std::string render_check(const KernelFeatures& features, const std::string& kernel_release, const Preflight& preflight,
+                         const RightsLeft& rights) {
   std::string text = fmt::format("hairpind {} on kernel {}\n\n", HAIRPIND_VERSION, kernel_release);
   text += fmt::format("{:<18} {:<9} {}\n", "FEATURE", "STATE", "WHAT IT GIVES / WHAT IS LOST WITHOUT IT");
   for (const FeatureStatus& status : features.all()) {
@@ -83,6 +84,15 @@ std::string render_check(const KernelFeatures& features, const std::string& kern
       dearest != preflight.costs.end()) {
     text += fmt::format("loaded and unloaded: {} programs; the verifier's dearest is {} with {} instructions\n",
                         preflight.costs.size(), dearest->name, dearest->verified_instructions);
+  }
+  const auto limit = memory_limit();
+  text += describe(preflight.memory, limit) + "\n";
+  if (may_fall_short(preflight.memory, limit)) {
+    text += fmt::format("  {}\n", kMemoryShort);
+  }
+  text += describe(rights) + "\n";
+  for (const std::string& kept : rights.lost) {
+    text += fmt::format("  {}\n", kept);
   }
   return text + "result: can run\n";
 }

@@ -9,6 +9,7 @@
 #include "hairpind/bpf/datapath.hpp"
 #include "hairpind/bpf/kernel_features.hpp"
 #include "hairpind/core/error.hpp"
+#include "least_rights.hpp"
 
 namespace hairpind {
 
@@ -18,6 +19,7 @@ struct Preflight {
   std::string conntrack;  ///< ConntrackBackends::describe()
   Result<LoadOutcome> loaded;
   std::vector<ProgramCost> costs;
+  KernelMemory memory;
 };
 
 /// Loads the programs as `run` would, and takes them off again: what a kernel offers in its type information it may
@@ -26,7 +28,8 @@ Preflight try_loading(const Configuration& configuration, const KernelFeatures& 
                       ResetSensor reset_sensor);
 
 /// What `hairpind check` prints: each feature, whether it is there, what is lost without it, and the mode the agent
-/// would run in, or why it would not.
-std::string render_check(const KernelFeatures& features, const std::string& kernel_release, const Preflight& preflight);
+/// would run in with which rights, or why it would not.
+std::string render_check(const KernelFeatures& features, const std::string& kernel_release, const Preflight& preflight,
+                         const RightsLeft& rights);
 
 }  // namespace hairpind

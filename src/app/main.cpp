@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include "check.hpp"
 #include "configuration.hpp"
 #include "event_loop.hpp"
+#include "least_rights.hpp"
 #include "logging.hpp"
 #include "verify.hpp"
 
@@ -36,8 +38,18 @@ constexpr const char* kUsage =
 constexpr int kExitUsage = 2;
 constexpr int kExitFailure = 1;
 
+// Each pod takes two; the soft limit is as it is for the sake of select(2), which nobody calls here.
+void raise_descriptor_limit() {
+  rlimit descriptors{};
+  if (getrlimit(RLIMIT_NOFILE, &descriptors) == 0) {
+    descriptors.rlim_cur = descriptors.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &descriptors);
+  }
+}
+
 int run(hairpind::Configuration configuration) {
   hairpind::configure_logging(configuration.log_level, configuration.log_format);
+  raise_descriptor_limit();
   auto agent = hairpind::Agent::start(std::move(configuration));
   if (!agent) {
     spdlog::error("{}", agent.error().message);
@@ -78,7 +90,9 @@ int check(const hairpind::Configuration& configuration) {
   utsname kernel{};
   uname(&kernel);
   const auto preflight = hairpind::try_loading(configuration, features, *attach_mode, *reset_sensor);
-  std::fputs(hairpind::render_check(features, kernel.release, preflight).c_str(), stdout);
+  // As run does: what is said is what is so.
+  const auto rights = hairpind::give_up_rights(hairpind::rights_needed(configuration));
+  std::fputs(hairpind::render_check(features, kernel.release, preflight, rights).c_str(), stdout);
   return preflight.loaded ? 0 : kExitFailure;
 }
 

@@ -19,7 +19,7 @@ struct KernelCounts {
 
 /// All that /metrics tells: what the loop has published, and what the kernel has counted (null: nothing yet).
 ///
-/// Called by the HTTP server's threads. Pure.
+/// Called by the HTTP server's thread. Pure.
 MetricsSnapshot metrics_of(const Status& status, const KernelCounts* counts, const KernelFeatures& features,
                            AttachMode attach_mode);
 

@@ -61,7 +61,7 @@ struct Status {
   MonotonicTime last_turn{};                                                   ///< of the event loop; 0 = not yet
 };
 
-/// What the event loop tells the HTTP server's threads: the only state that both touch.
+/// What the event loop tells the HTTP server's thread: the only state that both touch.
 ///
 /// Owns: the newest published values. Called by: any thread; the loop publishes, everybody reads. Never calls anybody.
 class StatusBoard {

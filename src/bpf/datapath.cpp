@@ -68,6 +68,19 @@ std::vector<ProgramCost> Datapath::program_costs() const {
   return costs;
 }
 
+KernelMemory Datapath::kernel_memory() const {
+  KernelMemory memory;
+  bpf_map* map = nullptr;
+  while ((map = bpf_object__next_map(skeleton_->obj, map)) != nullptr) {
+    memory.now += map_memory(bpf_map__fd(map));
+    if ((bpf_map__map_flags(map) & BPF_F_NO_PREALLOC) != 0) {
+      memory.full += bpf_map__max_entries(map) * map_element_memory(bpf_map__key_size(map), bpf_map__value_size(map));
+    }
+  }
+  memory.full += memory.now;
+  return memory;
+}
+
 int Datapath::program_fd(Hook hook) const {
   switch (hook) {
     case Hook::kFromPod:

@@ -4,12 +4,14 @@
 #include <bpf/libbpf.h>
 #include <sys/utsname.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <random>
 #include <string>
 
+#include "hairpind/bpf/kernel_memory.hpp"
 #include "handshake.skel.h"
 #include "handshake_without_kfunc.skel.h"
 #include "libbpf_log.hpp"
@@ -63,6 +65,21 @@ Result<Skeleton> open_object(const Datapath::Options& options, const KernelFeatu
   return skeleton;
 }
 
+std::uint64_t bytes_of(const bpf_map* map) {
+  return std::uint64_t{bpf_map__max_entries(map)} * std::max(bpf_map__value_size(map), 1U);
+}
+
+// Who asked for how much, and who would not give it.
+std::string why_no_memory(const Datapath::Options& options, const handshake_bpf& object) {
+  const auto limit = memory_limit();
+  return "; of the kernel's memory --pending-syns " + std::to_string(options.pending_syns) + " asks for " +
+         mebibytes(bytes_of(object.maps.attempts) + bytes_of(object.maps.attempt_index)) + ", --ring-bytes for " +
+         mebibytes(bytes_of(object.maps.events)) + ", and the other tables for some 8 MiB; " +
+         (limit ? "the limit is " + mebibytes(limit->bytes) + " (" + limit->file +
+                      "; in Kubernetes resources.limits.memory): raise it, or lower --pending-syns"
+                : "no cgroup limits it: the machine has no more; lower --pending-syns");
+}
+
 // Opened and loaded, or why not in one line.
 Result<Skeleton> try_to_load(const Datapath::Options& options, const KernelFeatures& features) {
   const LibbpfTranscript transcript;
@@ -72,7 +89,8 @@ Result<Skeleton> try_to_load(const Datapath::Options& options, const KernelFeatu
   }
   if (const int error = handshake_bpf::load(skeleton->get()); error != 0) {
     transcript.log();
-    return fail_errno(refusal_in(transcript.messages()), error);
+    auto refused = fail_errno(refusal_in(transcript.messages()), error);
+    return error == -ENOMEM ? fail(refused.error().message + why_no_memory(options, **skeleton)) : refused;
   }
   return skeleton;
 }

@@ -1,115 +1,329 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hairpind/output/http_server.hpp"
 
-#include <httplib.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <zlib.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
+#include <optional>
+#include <span>
 #include <thread>
+#include <vector>
+
+#include "http_connection.hpp"
+#include "listen_socket.hpp"
 
 namespace hairpind {
 namespace {
 
-// A silent client holds a thread until its timeout: many threads and a short one, so that a handful of them does not
-// delay a probe past its own.
-constexpr std::size_t kThreads = 16;
-constexpr time_t kTimeoutSeconds = 1;
-constexpr std::size_t kRequestBytes = 4096;
+using Time = HttpConnection::Time;
+using Stage = HttpConnection::Stage;
 
-void answer_probe(httplib::Response& response, bool good, const char* good_word, const char* bad_word) {
-  response.status = good ? 200 : 503;
-  response.set_content(std::string(good ? good_word : bad_word) + "\n", "text/plain");
+// A turn takes in fewer than would push out who came the turn before.
+constexpr int kAcceptedATurn = 16;
+constexpr std::chrono::milliseconds kNoDescriptors{100};
+// To render is the only work that clients can ask for: it takes a tenth of a core at most, or a second's pause.
+constexpr int kRest = 9;
+constexpr std::chrono::seconds kLongestRest{1};
+// Slow readers keep the pages they have begun.
+constexpr std::size_t kMostPages = 2;
+
+constexpr const char* kPlain = "text/plain";
+constexpr const char* kMetricsFormat = "text/plain; version=0.0.4; charset=utf-8";
+
+std::string_view reason_of(int status) {
+  switch (status) {
+    case 200:
+      return "OK";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 413:
+      return "Content Too Large";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 503:
+      return "Service Unavailable";
+    case 505:
+      return "HTTP Version Not Supported";
+    default:
+      return "Bad Request";
+  }
+}
+
+std::string head_of(int status, const char* type, std::size_t length, std::string_view more = "") {
+  return "HTTP/1.1 " + std::to_string(status) + " " + std::string(reason_of(status)) + "\r\nContent-Type: " + type +
+         "\r\nContent-Length: " + std::to_string(length) + "\r\n" + std::string(more) + "Connection: close\r\n\r\n";
+}
+
+/// The page of one moment.
+struct Page {
+  std::string text;
+  std::string gzip;  ///< empty until somebody takes it so
+};
+
+std::string gzip(const std::string& text) {
+  constexpr int kGzip = 16 + MAX_WBITS;
+  constexpr int kMemory = 8;  // zlib's default
+  z_stream stream{};
+  // Text of numbers: more effort hardly makes it smaller.
+  if (deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, kGzip, kMemory, Z_DEFAULT_STRATEGY) != Z_OK) {
+    return "";
+  }
+  std::string packed(deflateBound(&stream, text.size()), '\0');
+  // zlib reads only.
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  stream.avail_in = static_cast<uInt>(text.size());
+  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
+  stream.avail_out = static_cast<uInt>(packed.size());
+  const bool whole = deflate(&stream, Z_FINISH) == Z_STREAM_END;
+  packed.resize(whole ? stream.total_out : 0);
+  packed.shrink_to_fit();
+  deflateEnd(&stream);
+  return packed;
 }
 
 }  // namespace
 
-Result<std::pair<std::string, std::uint16_t>> parse_listen_address(std::string_view text) {
-  const auto wrong = [&] {
-    return fail("listen address '" + std::string(text) +
-                "': expected ADDR:PORT or [IPV6]:PORT, such as 127.0.0.1:9477, 0.0.0.0:9477 or [::]:9477; empty "
-                "for none");
-  };
-  const std::size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos || colon == 0) {
-    return wrong();
+/// What the thread does. Nothing of it is anybody else's while it runs.
+class HttpServer::Service {
+ public:
+  Service(FileDescriptor listener, Handlers handlers)
+      : port_(port_of(listener.get())), listener_(std::move(listener)), handlers_(std::move(handlers)) {
+    connections_.reserve(kMostAsking + kMostServed);
   }
-  std::string_view host = text.substr(0, colon);
-  const std::string_view digits = text.substr(colon + 1);
-  if (host.starts_with('[') && host.ends_with(']')) {
-    host = host.substr(1, host.size() - 2);
-  } else if (host.contains(':')) {
-    return wrong();
+  ~Service() {
+    eventfd_write(stop_.get(), 1);
+    if (thread_.joinable()) {
+      thread_.join();
+    }
   }
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-  if (host.empty() || error != std::errc() || end != digits.data() + digits.size()) {
-    return wrong();
-  }
-  return std::pair{std::string(host), port};
-}
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
 
-struct HttpServer::Listener {
-  httplib::Server server;
-  std::uint16_t port = 0;
-  std::thread thread;
+  void start() {
+    thread_ = std::thread([this] { serve(); });
+  }
+  [[nodiscard]] std::uint16_t port() const { return port_; }
+
+ private:
+  void serve() {
+    for (;;) {
+      const Time begun = now();
+      std::array<pollfd, 2 + kMostAsking + kMostServed> waited_for{};
+      waited_for[0] = {.fd = stop_.get(), .events = POLLIN, .revents = 0};
+      waited_for[1] = {.fd = begun < accept_from_ ? -1 : listener_.get(), .events = POLLIN, .revents = 0};
+      const std::span<pollfd> clients = std::span(waited_for).subspan(2, connections_.size());
+      std::ranges::transform(connections_, clients.begin(), [](const HttpConnection& connection) {
+        return pollfd{.fd = connection.stage() == Stage::kFlushing ? -1 : connection.socket(),
+                      .events = connection.events(),
+                      .revents = 0};
+      });
+      poll(waited_for.data(), 2 + clients.size(), patience(begun));
+      if (waited_for[0].revents != 0) {
+        return;
+      }
+      go_on(clients);
+      if (waited_for[1].revents != 0) {
+        accept_some();
+      }
+      hand_out_pages();
+    }
+  }
+
+  static Time now() { return std::chrono::steady_clock::now(); }
+
+  /// Milliseconds until something is due; -1: nothing is.
+  [[nodiscard]] int patience(Time begun) const {
+    std::optional<Time> next;
+    const auto by = [&next](Time due) { next = next ? std::min(*next, due) : due; };
+    for (const HttpConnection& connection : connections_) {
+      by(connection.deadline());
+      if (connection.stage() == Stage::kWaiting) {
+        by(render_from_);
+      }
+    }
+    if (begun < accept_from_) {
+      by(accept_from_);
+    }
+    if (!next) {
+      return -1;
+    }
+    return static_cast<int>(
+        std::max<std::int64_t>(0, std::chrono::ceil<std::chrono::milliseconds>(*next - begun).count()));
+  }
+
+  void go_on(std::span<const pollfd> clients) {
+    const Time read_at = now();
+    for (std::size_t i = 0; i < clients.size(); i++) {
+      if (clients[i].revents != 0) {
+        go_on(connections_[i], read_at);
+      }
+    }
+    std::erase_if(connections_, [&](const HttpConnection& connection) {
+      return connection.stage() == Stage::kOver || connection.deadline() <= read_at;
+    });
+    make_room(kMostServed, is_served);
+  }
+
+  void go_on(HttpConnection& connection, Time read_at) {
+    const bool asking = connection.stage() == Stage::kAsking;
+    connection.go_on(read_at);
+    if (asking && connection.stage() == Stage::kWaiting) {
+      answer(connection, read_at);
+    }
+  }
+
+  /// At once, unless it is the page that is asked for.
+  void answer(HttpConnection& connection, Time read_at) {
+    const HttpRequest& request = connection.request();
+    const auto say = [&](int status, std::string_view text, std::string_view more = "") {
+      const std::string body = std::string(text) + "\n";
+      connection.answer(head_of(status, kPlain, body.size(), more) + (request.head_only() ? "" : body), nullptr,
+                        read_at);
+    };
+    if (request.refusal() != 0) {
+      return say(request.refusal(), reason_of(request.refusal()),
+                 request.refusal() == 405 ? "Allow: GET, HEAD\r\n" : "");
+    }
+    if (request.path() == "/healthz") {
+      const bool healthy = handlers_.healthy();
+      return say(healthy ? 200 : 503, healthy ? "ok" : "the event loop has stalled");
+    }
+    if (request.path() == "/readyz") {
+      const bool ready = handlers_.ready();
+      return say(ready ? 200 : 503, ready ? "ready" : "not attached yet");
+    }
+    if (request.path() != "/metrics") {
+      return say(404, "/metrics, /healthz and /readyz are here");
+    }
+  }
+
+  void accept_some() {
+    for (int i = 0; i < kAcceptedATurn; i++) {
+      FileDescriptor socket(accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+      const int error = errno;
+      if (socket.get() < 0) {
+        if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
+          // The next may come where one of these has gone.
+          make_room(0, is_asking);
+          accept_from_ = now() + kNoDescriptors;
+        }
+        return;
+      }
+      make_room(kMostAsking - 1, is_asking);
+      const Time accepted = now();
+      // Most have sent their question by now.
+      go_on(connections_.emplace_back(std::move(socket), accepted), accepted);
+      make_room(kMostServed, is_served);
+    }
+  }
+
+  /// To whoever waits, if it is time for a page.
+  void hand_out_pages() {
+    const Time begun = now();
+    const auto waits = [](const HttpConnection& connection) { return connection.stage() == Stage::kWaiting; };
+    if (begun < render_from_ || std::ranges::none_of(connections_, waits)) {
+      return;
+    }
+    const std::shared_ptr<Page> page = current_page();
+    for (HttpConnection& connection : connections_) {
+      if (waits(connection)) {
+        hand_out(connection, page);
+      }
+    }
+    const Time done = now();
+    render_from_ = done + std::min<Time::duration>(kRest * (done - begun), kLongestRest);
+  }
+
+  static void hand_out(HttpConnection& connection, const std::shared_ptr<Page>& page) {
+    const bool gzipped = connection.request().takes_gzip();
+    if (gzipped && page->gzip.empty()) {
+      page->gzip = gzip(page->text);
+    }
+    const bool packed = gzipped && !page->gzip.empty();
+    // The whole page lives as long as one of its forms is being sent.
+    std::shared_ptr<const std::string> body(page, packed ? &page->gzip : &page->text);
+    std::string head =
+        head_of(200, kMetricsFormat, body->size(),
+                packed ? "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n" : "Vary: Accept-Encoding\r\n");
+    if (connection.request().head_only()) {
+      body.reset();
+    }
+    connection.answer(std::move(head), std::move(body), now());
+  }
+
+  /// A new one, unless as many as there may be are being read slowly: then the newest of them again.
+  std::shared_ptr<Page> current_page() {
+    std::erase_if(pages_, [](const std::weak_ptr<Page>& page) { return page.expired(); });
+    if (pages_.size() < kMostPages) {
+      auto page = std::make_shared<Page>(Page{.text = handlers_.metrics(), .gzip = ""});
+      pages_.emplace_back(page);
+      return page;
+    }
+    return pages_.back().lock();
+  }
+
+  static bool is_served(const HttpConnection& connection) {
+    return connection.stage() == Stage::kWaiting || connection.had_body();
+  }
+  static bool is_asking(const HttpConnection& connection) { return !is_served(connection); }
+
+  /// So that no more than `most` of a kind are left: who has been silent longest goes.
+  template <typename Kind>
+  void make_room(std::size_t most, Kind kind) {
+    while (std::cmp_greater(std::ranges::count_if(connections_, kind), most)) {
+      auto silent = std::ranges::find_if(connections_, kind);
+      for (auto each = silent; each != connections_.end(); ++each) {
+        if (kind(*each) && each->idle_since() < silent->idle_since()) {
+          silent = each;
+        }
+      }
+      connections_.erase(silent);
+    }
+  }
+
+  const std::uint16_t port_;
+  const FileDescriptor listener_;
+  const FileDescriptor stop_{eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+  const Handlers handlers_;
+  std::vector<HttpConnection> connections_;
+  std::vector<std::weak_ptr<Page>> pages_;  ///< that somebody may still be reading, oldest first
+  Time render_from_{};
+  Time accept_from_{};
+  std::thread thread_;
 };
 
-HttpServer::HttpServer(std::unique_ptr<Listener> listener) : listener_(std::move(listener)) {}
+HttpServer::HttpServer(std::unique_ptr<Service> service) : service_(std::move(service)) {}
 
-HttpServer::~HttpServer() {
-  listener_->server.stop();
-  listener_->thread.join();
+HttpServer::~HttpServer() = default;
+
+void HttpServer::serve() {
+  service_->start();
 }
 
 std::uint16_t HttpServer::port() const {
-  return listener_->port;
+  return service_->port();
 }
 
-Result<std::unique_ptr<HttpServer>> HttpServer::start(const std::string& address, std::uint16_t port,
-                                                      const Handlers& handlers) {
-  auto listener = std::make_unique<Listener>();
-  httplib::Server& server = listener->server;
-  server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
-  // Not the library's SO_REUSEPORT: a second agent on this address must be told so.
-  server.set_socket_options([](socket_t socket) {
-    const int yes = 1;
-    setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-  });
-  server.set_read_timeout(kTimeoutSeconds);
-  server.set_write_timeout(kTimeoutSeconds);
-  server.set_keep_alive_timeout(kTimeoutSeconds);
-  server.set_payload_max_length(kRequestBytes);
-  server.Get("/metrics", [metrics = handlers.metrics](const httplib::Request&, httplib::Response& response) {
-    response.set_content(metrics(), "text/plain; version=0.0.4; charset=utf-8");
-  });
-  server.Get("/healthz", [healthy = handlers.healthy](const httplib::Request&, httplib::Response& response) {
-    answer_probe(response, healthy(), "ok", "the event loop has stalled");
-  });
-  server.Get("/readyz", [ready = handlers.ready](const httplib::Request&, httplib::Response& response) {
-    answer_probe(response, ready(), "ready", "not attached yet");
-  });
-  errno = 0;
-  int bound = -1;
-  if (port == 0) {
-    bound = server.bind_to_any_port(address);
-  } else if (server.bind_to_port(address, port)) {
-    bound = port;
-  }
-  if (bound < 0) {
+Result<std::unique_ptr<HttpServer>> HttpServer::listen(const std::string& address, std::uint16_t port,
+                                                       const Handlers& handlers) {
+  auto listener = listen_on(address, port);
+  if (!listener) {
     const std::string where =
         "listen on " + (address.contains(':') ? "[" + address + "]" : address) + ":" + std::to_string(port);
-    return errno == 0
+    return listener.error() == 0
                ? fail(where + ": not an address of this machine; choose another with --listen")
-               : fail_errno(where + " (is another hairpind running? choose another address with --listen)", errno);
+               : fail_errno(where + " (is another hairpind running? choose another address with --listen)",
+                            listener.error());
   }
-  listener->port = static_cast<std::uint16_t>(bound);
-  listener->thread = std::thread([&server] { server.listen_after_bind(); });
-  // A stop() before the server runs would be lost.
-  while (!server.is_running()) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return std::unique_ptr<HttpServer>(new HttpServer(std::move(listener)));
+  return std::unique_ptr<HttpServer>(new HttpServer(std::make_unique<Service>(*std::move(listener), handlers)));
 }
 
 }  // namespace hairpind

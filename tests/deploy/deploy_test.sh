@@ -102,7 +102,7 @@ is "security context: exactly BPF, NET_ADMIN, PERFMON" "$container.securityConte
     "seccompProfile": {"type": "RuntimeDefault"},
     "capabilities": {"drop": ["ALL"], "add": ["BPF", "NET_ADMIN", "PERFMON"]}}'
 is "no security context of the pod changes that" "$pod.securityContext" null
-is "resources" "$container.resources" '{"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}}'
+is "resources" "$container.resources" '{"requests": {"cpu": "10m", "memory": "48Mi"}, "limits": {"memory": "128Mi"}}'
 is "liveness probe" "$container.livenessProbe.httpGet" '{"host": "127.0.0.1", "port": 9477, "path": "/healthz"}'
 is "readiness probe" "$container.readinessProbe.httpGet" '{"host": "127.0.0.1", "port": 9477, "path": "/readyz"}'
 is "port for Prometheus" "$container.ports" '[{"name": "metrics", "containerPort": 9477, "protocol": "TCP"}]'

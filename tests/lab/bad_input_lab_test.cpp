@@ -121,6 +121,35 @@ TEST_F(BadInputTest, AClosedStdoutIsNoAlertStream) {
   EXPECT_THAT(ended.standard_error, ::testing::HasSubstr("give --alerts a file"));
 }
 
+// In a cgroup with the limit of a manifest that nobody has made larger.
+TEST_F(BadInputTest, MemoryThatIsTooShortIsNamedWithItsLimit) {
+  const bool first_version = std::filesystem::exists("/sys/fs/cgroup/memory/cgroup.procs");
+  const std::string group =
+      std::string("/sys/fs/cgroup/") + (first_version ? "memory/" : "") + "hairpind-test-" + std::to_string(getpid());
+  const std::string limit = group + (first_version ? "/memory.limit_in_bytes" : "/memory.max");
+  std::error_code error;
+  std::filesystem::create_directory(group, error);
+  if (!std::filesystem::exists(limit)) {
+    std::filesystem::remove(group, error);
+    GTEST_SKIP() << "no memory cgroup can be made here";
+  }
+  std::ofstream(limit) << (64U << 20U);
+  const std::string path = "/tmp/hairpind-bad-input-" + std::to_string(getpid());
+  // Not by `ip netns exec`, which hides /sys/fs/cgroup.
+  const int status = run_command({"unshare", "-n", "timeout", "20", "sh", "-c",
+                                  "echo $$ >" + group + "/cgroup.procs && exec " + HAIRPIND_BINARY +
+                                      " run --lb 10.0.5.5 --pending-syns 1048576 2>" + path});
+  const std::string said = read_file(path);
+  std::filesystem::remove(path);
+  std::filesystem::remove(group, error);
+  EXPECT_EQ(status, 1) << said;
+  for (const std::string& words :
+       {std::string("Cannot allocate memory"), std::string("--pending-syns 1048576 asks for 208.0 MiB"),
+        std::string("64.0 MiB"), limit}) {
+    EXPECT_THAT(said, ::testing::HasSubstr(words));
+  }
+}
+
 TEST_F(BadInputTest, CheckExitsWithOneWhereItCouldNotRun) {
   EXPECT_EQ(run_shell("$HAIRPIND check").status, 0);
   EXPECT_EQ(run_shell("$HAIRPIND check --attach clsact | grep -q 'mode: attach clsact'").status, 0);

@@ -15,6 +15,7 @@
 #include "hairpind/bpf/counter_reader.hpp"
 #include "hairpind/bpf/hook.hpp"
 #include "hairpind/bpf/kernel_features.hpp"
+#include "hairpind/bpf/kernel_memory.hpp"
 #include "hairpind/bpf/reset_sensor.hpp"
 #include "hairpind/core/conntrack.hpp"
 #include "hairpind/core/error.hpp"
@@ -68,6 +69,9 @@ class Datapath {
   [[nodiscard]] const LoadOutcome& outcome() const { return outcome_; }
   /// What the verifier made of each loaded program; empty on kernels that do not tell (before 5.16).
   [[nodiscard]] std::vector<ProgramCost> program_costs() const;
+
+  /// What the maps take, as the kernel tells it (exact since 6.4).
+  [[nodiscard]] KernelMemory kernel_memory() const;
 
   /// Where the tables write. Of the object, and so with its life.
   [[nodiscard]] int map_fd(std::string_view name) const;

@@ -15,20 +15,31 @@ namespace hairpind {
 /// Host and port (host order) of "ADDR:PORT" or "[V6]:PORT"; the host without brackets.
 Result<std::pair<std::string, std::uint16_t>> parse_listen_address(std::string_view text);
 
-/// /metrics, /healthz and /readyz, in threads of its own.
+/// /metrics, /healthz and /readyz by HTTP/1.1, for neighbours that are not to be trusted: one request a connection, of
+/// bounded bytes, time and number, whatever they send. Why it is no library: docs/design.md.
+///
+/// Owns: a thread, in which everything is done, and the sockets. Probes are answered as soon as they are read; a page
+/// is rendered for all who wait for one together, with a pause before the next.
 class HttpServer {
  public:
-  /// Called from the server's threads.
+  /// Called from the server's thread, one at a time. `healthy` and `ready` are to take no time.
   struct Handlers {
     std::function<std::string()> metrics;
     std::function<bool()> healthy;
     std::function<bool()> ready;
   };
 
-  /// Listens when it returns; an address in use is an error. Port 0 takes a free one.
-  static Result<std::unique_ptr<HttpServer>> start(const std::string& address, std::uint16_t port,
-                                                   const Handlers& handlers);
-  /// Waits for requests in progress.
+  /// Clients that have not asked yet, or have asked for a probe; the one that has been silent longest makes room.
+  static constexpr std::size_t kMostAsking = 96;
+  /// Clients that wait for the page, take it in, or have just done so; likewise.
+  static constexpr std::size_t kMostServed = 16;
+
+  /// Clients may connect when it returns, and wait; an address in use is an error. Port 0 takes a free one.
+  static Result<std::unique_ptr<HttpServer>> listen(const std::string& address, std::uint16_t port,
+                                                    const Handlers& handlers);
+  /// Starts the thread, with the rights of the caller's.
+  void serve();
+  /// At once: answers in the middle are cut.
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
@@ -36,9 +47,9 @@ class HttpServer {
   [[nodiscard]] std::uint16_t port() const;
 
  private:
-  struct Listener;
-  explicit HttpServer(std::unique_ptr<Listener> listener);
-  std::unique_ptr<Listener> listener_;
+  class Service;
+  explicit HttpServer(std::unique_ptr<Service> service);
+  std::unique_ptr<Service> service_;
 };
 
 }  // namespace hairpind
