@@ -68,7 +68,9 @@ static __always_inline int take_conntrack_answer(const struct hp_conntrack_answe
 	if (answer->conntrack == HP_CONNTRACK_TRANSLATED) {
 		set_flag(attempt, HP_TRANSLATED);
 		COUNT_LB(attempt, translations);
-		return 0;
+		/* And the client has got it as it was. */
+		return attempt->flags & HP_SYNACK_DELIVERED ? conclude_misdirected(attempt, &ending)
+							    : 0;
 	}
 	/* The datapath that could still have changed it would have done so by now. */
 	if ((attempt->flags & HP_SYNACK_PASSED) &&

@@ -4,6 +4,7 @@
 
 #include "answers.h"
 #include "pending.h"
+#include "source_check.h"
 
 /*
  * An answer that comes in on the uplink has reached a client on the node itself. For a pod it is
@@ -41,6 +42,24 @@ __noinline int on_net_answer(struct __sk_buff *skb, const struct segment *answer
 	return 0;
 }
 
+/* Whether what answers it would be on this node: a node forwards what is for others, too. */
+static __always_inline void note_target(struct __sk_buff *skb, const struct segment *syn,
+					struct hp_attempt *attempt)
+{
+	if (is_local_pod(skb, &syn->destination, syn->ipv6))
+		set_flag(attempt, HP_TARGET_HERE);
+}
+
+static __noinline int on_unsolicited_syn(struct __sk_buff *skb, const struct segment *syn,
+					 const struct hp_attempt_key *key)
+{
+	struct hp_attempt *attempt = add_unsolicited(key, syn, skb->ifindex);
+
+	if (attempt)
+		note_target(skb, syn, attempt);
+	return 0;
+}
+
 /* S2: the load balancer kept the source and chose this node. */
 __noinline int on_net_syn(struct __sk_buff *skb, const struct segment *syn)
 {
@@ -54,9 +73,7 @@ __noinline int on_net_syn(struct __sk_buff *skb, const struct segment *syn)
 	if (!attempt) {
 		attempt = find_hidden(&key);
 		if (!attempt)
-			return may_be_client(&syn->source)
-				   ? add_unsolicited(&key, syn, skb->ifindex)
-				   : 0;
+			return may_be_client(&syn->source) ? on_unsolicited_syn(skb, syn, &key) : 0;
 		set_flag(attempt, HP_SNATED);
 		add_alias(&key, &attempt->key, attempt->last_ns);
 	}
@@ -65,6 +82,7 @@ __noinline int on_net_syn(struct __sk_buff *skb, const struct segment *syn)
 		return 0;
 	set_endpoint(&attempt->returned, &syn->destination, syn->destination_port);
 	set_flag(attempt, HP_RETURNED);
+	note_target(skb, syn, attempt);
 	/* Its SYN-ACK may be for the node, and tell by the ISN alone. */
 	index_isn(attempt);
 	return 0;

@@ -16,6 +16,7 @@ __noinline int on_pod_syn(struct __sk_buff *skb, const struct segment *syn)
 	struct hp_index_set *set;
 	struct hp_attempt *attempt;
 	struct hp_frontend *frontend;
+	enum hp_ownership ownership;
 	struct hp_source *source;
 	__u64 now;
 
@@ -31,20 +32,35 @@ __noinline int on_pod_syn(struct __sk_buff *skb, const struct segment *syn)
 	if (attempt && is_endpoint(&attempt->lb, &syn->destination, syn->destination_port))
 		return count_retransmit(attempt);
 	source = find_source(&syn->source);
-	if (!source || source->ifindex != skb->ifindex) {
-		if (count_if_forged(skb, syn))
-			return 0;
+	ownership = check_source(skb, syn, source);
+	if (ownership == FORGED)
+		return 0;
+	if (!source || source->ifindex != skb->ifindex)
 		source = find_source(&syn->source);
-	}
 	if (attempt)
 		forget(attempt);
 	now = bpf_ktime_get_ns();
 	add_attempt(set, &key, syn, frontend, skb->ifindex,
-		    source && source->unverified ? HP_UNVERIFIED : 0, now);
+		    ownership == UNKNOWN ? HP_UNVERIFIED : 0, now);
 	note_caller(syn, source, now);
 	if (syn->payload_length)
 		add_fast_open_alias(&key, syn->payload_length, now);
 	return 0;
+}
+
+/* A wrong SYN-ACK as it leaves a pod. False if its source is forged: then it is nobody's. */
+static __noinline int note_left(struct __sk_buff *skb, const struct segment *synack,
+				struct hp_attempt *attempt)
+{
+	enum hp_ownership ownership = check_source(skb, synack, find_source(&synack->source));
+
+	/* By netkit the node does not tell where the client has it from. */
+	if (ownership != OWNED)
+		set_flag(attempt, HP_ANSWER_UNVERIFIED);
+	if (ownership == FORGED)
+		return false;
+	note_suspect(attempt, synack, skb->ifindex, &attempt->synack_left, HP_SYNACK_LEFT);
+	return true;
 }
 
 /*
@@ -61,10 +77,7 @@ static __noinline int on_masqueraded_synack(struct __sk_buff *skb, const struct 
 	    (attempt->flags & (HP_SYNACK_LEFT | HP_MISMATCHED)) ||
 	    !is_node_address(&synack->destination))
 		return 0;
-	if (count_if_forged(skb, synack))
-		return 0;
-	note_suspect(attempt, synack, skb->ifindex, &attempt->synack_left, HP_SYNACK_LEFT);
-	return 0;
+	return note_left(skb, synack, attempt);
 }
 
 /* S3 at the target, S5: only suspicion, since the reply may still be translated or routed back to
@@ -87,7 +100,7 @@ __noinline int on_pod_synack(struct __sk_buff *skb, const struct segment *synack
 	if (is_endpoint(&attempt->lb, &synack->source, synack->source_port) ||
 	    (attempt->flags & (HP_SYNACK_LEFT | HP_TRANSLATED | HP_MISMATCHED)))
 		return 0;
-	if (count_if_forged(skb, synack))
+	if (!note_left(skb, synack, attempt))
 		return 0;
 	/*
 	 * To an alias the node's SNAT would have to undo its work first: the entry would not tell.
@@ -99,7 +112,6 @@ __noinline int on_pod_synack(struct __sk_buff *skb, const struct segment *synack
 	attempt->conntrack = conntrack;
 	if (conntrack != HP_CONNTRACK_UNCHECKED)
 		attempt->conntrack_source = HP_CONNTRACK_SOURCE_KERNEL;
-	note_suspect(attempt, synack, skb->ifindex, &attempt->synack_left, HP_SYNACK_LEFT);
 	if (conntrack == HP_CONNTRACK_TRANSLATED) {
 		set_flag(attempt, HP_TRANSLATED);
 		COUNT_LB(attempt, translations);
@@ -130,7 +142,7 @@ __noinline int on_pod_reset(struct __sk_buff *skb, const struct segment *reset)
 	if (!attempt)
 		return 0;
 	/* A target knows the ISN that it was sent. */
-	if (count_if_forged(skb, reset) || is_strangers(attempt, skb->ifindex))
+	if (is_forged(skb, reset) || is_strangers(attempt, skb->ifindex))
 		return 0;
 	if (!(attempt->flags & HP_UNSOLICITED) &&
 	    is_endpoint(&attempt->lb, &reset->destination, reset->destination_port))
@@ -153,7 +165,7 @@ __noinline int on_pod_ack(struct __sk_buff *skb, const struct segment *ack)
 	attempt = find_attempt(&key);
 	if (!attempt || !is_endpoint(&attempt->lb, &ack->destination, ack->destination_port))
 		return 0;
-	if (count_if_forged(skb, ack) || is_strangers(attempt, skb->ifindex))
+	if (is_forged(skb, ack) || is_strangers(attempt, skb->ifindex))
 		return 0;
 	return conclude_answered(attempt, false);
 }

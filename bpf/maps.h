@@ -111,7 +111,16 @@ struct {
 	__type(value, struct hp_device);
 } devices SEC(".maps");
 
-/* Spares the route lookup for each SYN. */
+/* Pods' addresses (abi.h). */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct hp_address);
+	__type(value, __u32);
+} owners SEC(".maps");
+
+/* Spares the question whose an address is for each SYN. Never the reason to believe one. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);

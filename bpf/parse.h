@@ -14,6 +14,7 @@
 #include "hairpind/abi.h"
 #include "isn_tags.h"
 #include "kernel_types.h"
+#include "maps.h"
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
@@ -72,6 +73,29 @@ static __always_inline void set_v6(struct hp_address *address, const struct in6_
 	address->word[1] = v6->in6_u.u6_addr32[1];
 	address->word[2] = v6->in6_u.u6_addr32[2];
 	address->word[3] = v6->in6_u.u6_addr32[3];
+}
+
+/*
+ * An IPv6 packet from or to an IPv4-mapped address would have the key of an IPv4 address, of which
+ * its routes know nothing. There is none on a wire (RFC 4291, 2.5.5.2), and the kernel takes none
+ * in: counted where the hooks see it.
+ */
+static __always_inline bool is_mapped(const struct hp_address *address)
+{
+	return !address->word[0] && !address->word[1] && address->word[2] == bpf_htonl(0xffff);
+}
+
+static __always_inline bool set_ipv6_addresses(struct __sk_buff *skb, struct segment *segment,
+					       const struct ipv6hdr *ip6)
+{
+	set_v6(&segment->source, &ip6->saddr);
+	set_v6(&segment->destination, &ip6->daddr);
+	segment->ipv6 = true;
+	if (!is_mapped(&segment->source) && !is_mapped(&segment->destination))
+		return true;
+	if (skb)
+		count(HP_TOTAL_SPOOFED_SOURCES);
+	return false;
 }
 
 /* `length` is that of the TCP header and payload, from the IP header: padding of a frame is not
@@ -194,10 +218,8 @@ static __always_inline bool parse_ipv6(struct __sk_buff *skb, const unsigned cha
 	}
 	if (next != IPPROTO_TCP)
 		return false;
-	set_v6(&segment->source, &ip6.saddr);
-	set_v6(&segment->destination, &ip6.daddr);
-	segment->ipv6 = true;
-	return parse_tcp(skb, network, offset, end - offset, segment, client_acks);
+	return parse_tcp(skb, network, offset, end - offset, segment, client_acks) &&
+	       set_ipv6_addresses(skb, segment, &ip6);
 }
 
 static __always_inline bool is_vlan(__be16 protocol)
@@ -278,11 +300,8 @@ static __always_inline bool parse_handshake(struct __sk_buff *skb, struct segmen
 			return parse_slowly(skb, segment, client_acks);
 		if (!is_wanted(tcp, client_acks))
 			return false;
-		set_v6(&segment->source, &ip6->saddr);
-		set_v6(&segment->destination, &ip6->daddr);
-		segment->ipv6 = true;
 		set_tcp(segment, tcp, bpf_ntohs(ip6->payload_len));
-		return true;
+		return set_ipv6_addresses(skb, segment, ip6);
 	}
 	return is_vlan(skb->protocol) && parse_slowly(skb, segment, client_acks);
 }

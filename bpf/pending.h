@@ -213,8 +213,8 @@ static __always_inline void add_attempt(struct hp_index_set *set, const struct h
  * client's connection (TLS) and opens one of its own under the client's address. Kept for a client
  * that has called a load balancer lately, under the one it called last.
  */
-static __noinline int add_unsolicited(const struct hp_attempt_key *key, const struct segment *syn,
-				      __u32 ifindex)
+static __always_inline struct hp_attempt *add_unsolicited(const struct hp_attempt_key *key,
+							  const struct segment *syn, __u32 ifindex)
 {
 	struct hp_source *source = find_source(&syn->source);
 	struct hp_index_set *set;
@@ -222,14 +222,14 @@ static __noinline int add_unsolicited(const struct hp_attempt_key *key, const st
 	__u64 now;
 
 	if (!source || !is_seen(&source->lb))
-		return 0;
+		return NULL;
 	now = bpf_ktime_get_ns();
 	if (now - source->called_ns > RETRANSMIT_WINDOW_NS)
-		return 0;
+		return NULL;
 	set = set_of(key);
 	attempt = set ? take_place(key) : NULL;
 	if (!attempt)
-		return 0;
+		return NULL;
 	attempt->lb = source->lb;
 	attempt->flags = HP_UNSOLICITED | HP_RETURNED;
 	attempt->first_ns = now;
@@ -238,9 +238,9 @@ static __noinline int add_unsolicited(const struct hp_attempt_key *key, const st
 	attempt->syn_ifindex = ifindex;
 	set_endpoint(&attempt->returned, &syn->destination, syn->destination_port);
 	if (!publish(set, attempt))
-		return 0;
+		return NULL;
 	tag_isn(key->isn);
-	return 0;
+	return attempt;
 }
 
 /* TCP Fast Open (RFC 7413): the SYN-ACK acknowledges the SYN's data too. */

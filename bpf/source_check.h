@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * A pod must not be able to forge evidence about another: does the source address of a packet
- * belong to the pod device it came from? Only proof of the contrary counts as forged. Where routes
- * say nothing about devices (Cilium sends every pod through cilium_host) an attempt is kept as
- * HP_UNVERIFIED.
+ * belong to the pod device it came from? Asked are Cilium's endpoints, where the agent can read
+ * them, then routes. Only proof of the contrary counts as forged: an address that is another pod's,
+ * or the node's. Where nobody tells (Cilium sends every pod through cilium_host, a bridge all its
+ * ports, the uplink is the way to the rest of the world) it is not known, and who has sent from it
+ * first makes no difference: what such a packet says is kept, and is not conclusive by itself.
  */
 #pragma once
 
@@ -17,23 +19,22 @@
 #define LOOPBACK_IFINDEX 1
 
 /*
- * The device this node would reach `segment->source` by, 0 if it cannot be told. Asked as if for
- * the node's own traffic (loopback as input), so that policy rules for the pod's packets (`ip rule
- * iif veth2`) do not answer instead. `mac` receives the neighbour's address where the kernel knows
- * it.
+ * The device this node would reach `address` by, 0 if it cannot be told. Asked as if for the node's
+ * own traffic (loopback as input), so that policy rules for the pod's packets (`ip rule iif veth2`)
+ * do not answer instead. `mac` receives the neighbour's address where the kernel knows it.
  */
-static __always_inline __u32 route_device(struct __sk_buff *skb, const struct segment *segment,
-					  __u8 mac[ETH_ALEN], bool *mac_known)
+static __always_inline __u32 route_device(struct __sk_buff *skb, const struct hp_address *address,
+					  bool ipv6, __u8 mac[ETH_ALEN], bool *mac_known)
 {
 	struct bpf_fib_lookup fib = {.ifindex = LOOPBACK_IFINDEX};
 	long error;
 
-	if (segment->ipv6) {
+	if (ipv6) {
 		fib.family = AF_INET6;
-		__builtin_memcpy(fib.ipv6_dst, segment->source.word, sizeof(fib.ipv6_dst));
+		__builtin_memcpy(fib.ipv6_dst, address->word, sizeof(fib.ipv6_dst));
 	} else {
 		fib.family = AF_INET;
-		fib.ipv4_dst = segment->source.word[3];
+		fib.ipv4_dst = address->word[3];
 	}
 	error = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
 	*mac_known = error == BPF_FIB_LKUP_RET_SUCCESS;
@@ -44,10 +45,35 @@ static __always_inline __u32 route_device(struct __sk_buff *skb, const struct se
 	return fib.ifindex;
 }
 
+static __always_inline struct hp_device *find_device(__u32 ifindex)
+{
+	return bpf_map_lookup_elem(&devices, &ifindex);
+}
+
+static __always_inline bool is_pod_device(__u32 ifindex)
+{
+	struct hp_device *device = find_device(ifindex);
+
+	return device && device->role == HP_DEVICE_POD;
+}
+
+/* Is the address that of a pod of this node: by Cilium, the API server, or a route to its device?
+ */
+static __noinline bool is_local_pod(struct __sk_buff *skb, const struct hp_address *address,
+				    bool ipv6)
+{
+	struct hp_address key = *address;
+	__u8 mac[ETH_ALEN] = {};
+	bool mac_known;
+
+	return bpf_map_lookup_elem(&owners, &key) ||
+	       is_pod_device(route_device(skb, address, ipv6, mac, &mac_known));
+}
+
 /* True unless `mac` is known and differs from the packet's source: ports of one bridge share its
  * routes. */
-static __always_inline bool same_neighbour(struct __sk_buff *skb, const __u8 mac[ETH_ALEN],
-					   bool mac_known)
+static __always_inline bool may_be_neighbour(struct __sk_buff *skb, const __u8 mac[ETH_ALEN],
+					     bool mac_known)
 {
 	void *data = (void *)(long)skb->data;
 	void *end = (void *)(long)skb->data_end;
@@ -64,46 +90,83 @@ static __always_inline bool same_neighbour(struct __sk_buff *skb, const __u8 mac
 enum hp_ownership {
 	OWNED,	 /* by the device that the packet came from */
 	FORGED,	 /* by another, or by the node */
-	UNKNOWN, /* nobody tells: not even the first to use it is believed to own it */
+	UNKNOWN, /* nobody tells */
 };
 
-static __noinline int who_owns_source(struct __sk_buff *skb, const struct segment *segment)
+static __always_inline enum hp_ownership ask_owner(struct __sk_buff *skb,
+						   const struct segment *segment)
 {
-	__u32 self = skb->ifindex, route;
 	struct hp_address source = segment->source;
-	struct hp_source *known = bpf_map_lookup_elem(&sources, &source);
-	struct hp_source verified = {.ifindex = self};
+	__u32 self = skb->ifindex, route;
 	struct hp_device *device;
-	enum hp_ownership ownership = OWNED;
 	__u8 mac[ETH_ALEN] = {};
 	bool mac_known;
+	__u32 *owner;
 
-	if (known && known->ifindex == self)
-		return known->unverified ? UNKNOWN : OWNED;
 	if (bpf_map_lookup_elem(&node_addresses, &source))
 		return FORGED;
-	route = route_device(skb, segment, mac, &mac_known);
-	if (route != self) {
-		/* Another pod's device, or the way out of the node: not this pod's address. */
-		if (bpf_map_lookup_elem(&devices, &route))
-			return FORGED;
-		device = bpf_map_lookup_elem(&devices, &self);
-		if (!device || !device->master_ifindex || device->master_ifindex != route)
-			ownership = UNKNOWN;
-		else if (!same_neighbour(skb, mac, mac_known))
-			return FORGED;
+	owner = bpf_map_lookup_elem(&owners, &source);
+	if (owner && *owner == self)
+		return OWNED;
+	/* Not if its device is gone: then the address has moved, and the agent will hear of it. */
+	if (owner && *owner && find_device(*owner))
+		return FORGED;
+	route = route_device(skb, &source, segment->ipv6, mac, &mac_known);
+	if (route == self)
+		return OWNED;
+	if (is_pod_device(route))
+		return FORGED;
+	device = find_device(self);
+	/* Its own MAC address says nothing: a port may send from any. */
+	if (device && device->master_ifindex && device->master_ifindex == route &&
+	    !may_be_neighbour(skb, mac, mac_known))
+		return FORGED;
+	return UNKNOWN;
+}
+
+/* `known` is the entry of the packet's source, NULL if there is none. What is not known may be a
+ * second later. */
+static __noinline int who_owns_source(struct __sk_buff *skb, const struct segment *segment,
+				      struct hp_source *known)
+{
+	__u32 now_s = bpf_ktime_get_ns() / 1000000000ULL;
+	struct hp_address source = segment->source;
+	struct hp_source asked = {.ifindex = skb->ifindex, .asked_s = now_s};
+	bool is_own = known && known->ifindex == skb->ifindex;
+	enum hp_ownership ownership;
+
+	if (is_own && known->asked_s == now_s)
+		return UNKNOWN;
+	ownership = ask_owner(skb, segment);
+	if (ownership == FORGED)
+		return FORGED;
+	if (is_own) {
+		known->asked_s = now_s;
+		known->unverified = ownership == UNKNOWN;
+		return ownership;
 	}
-	verified.unverified = ownership == UNKNOWN;
-	bpf_map_update_elem(&sources, &source, &verified, BPF_ANY);
+	asked.unverified = ownership == UNKNOWN;
+	bpf_map_update_elem(&sources, &source, &asked, BPF_ANY);
 	return ownership;
 }
 
 /* What is forged is counted, never believed. */
-static __always_inline bool count_if_forged(struct __sk_buff *skb, const struct segment *segment)
+static __always_inline enum hp_ownership
+check_source(struct __sk_buff *skb, const struct segment *segment, struct hp_source *known)
 {
-	if (who_owns_source(skb, segment) != FORGED)
-		return false;
-	count(HP_TOTAL_SPOOFED_SOURCES);
-	spoofing_device = skb->ifindex;
-	return true;
+	enum hp_ownership ownership;
+
+	if (known && known->ifindex == skb->ifindex && !known->unverified)
+		return OWNED;
+	ownership = who_owns_source(skb, segment, known);
+	if (ownership == FORGED) {
+		count(HP_TOTAL_SPOOFED_SOURCES);
+		spoofing_device = skb->ifindex;
+	}
+	return ownership;
+}
+
+static __always_inline bool is_forged(struct __sk_buff *skb, const struct segment *segment)
+{
+	return check_source(skb, segment, find_source(&segment->source)) == FORGED;
 }

@@ -14,6 +14,22 @@ struct ending {
 	__u8 cause;   /* enum hp_cause, where the ending alone tells it; else HP_CAUSE_NONE */
 };
 
+/* Said of an address only if something places it here: its own device, or the one that it answered
+ * by, a route, the API server. */
+static __always_inline bool is_on_this_node(const struct hp_attempt *attempt,
+					    const struct hp_endpoint *responder)
+{
+	bool is_target = (attempt->flags & HP_RETURNED) &&
+			 same_address(&responder->address, &attempt->returned.address);
+
+	if (same_address(&responder->address, &attempt->key.client))
+		return true;
+	if (is_target && (attempt->flags & (HP_SYNACK_LEFT | HP_TARGET_HERE)))
+		return true;
+	return (attempt->flags & HP_SYNACK_LEFT) &&
+	       same_address(&responder->address, &attempt->synack_left.address);
+}
+
 static __always_inline void judge(struct hp_attempt *attempt, const struct ending *ending)
 {
 	const struct hp_endpoint *responder = hp_responder(attempt);
@@ -25,7 +41,7 @@ static __always_inline void judge(struct hp_attempt *attempt, const struct endin
 	if (is_seen(responder)) {
 		if (is_node_address(&responder->address))
 			attempt->responder_kind = HP_RESPONDER_NODE;
-		else if (attempt->flags & (HP_SYNACK_LEFT | HP_RETURNED))
+		else if (is_on_this_node(attempt, responder))
 			attempt->responder_kind = HP_RESPONDER_LOCAL_POD;
 		else
 			attempt->responder_kind = HP_RESPONDER_REMOTE;
@@ -126,12 +142,14 @@ static __always_inline void note_ending(struct hp_attempt *attempt, const struct
 
 /*
  * A pod that sends from an address of which nobody tells whose it is can make up the rest, too: an
- * answer from another pod of its own, and the RST. Not what comes in on an uplink.
+ * answer from another pod of its own, and the RST. Not what comes in on an uplink, nor that this
+ * node translates.
  */
 static __always_inline bool is_believed(const struct hp_attempt *attempt)
 {
-	return !(attempt->flags & HP_UNVERIFIED) ||
-	       (attempt->flags & (HP_RETURNED | HP_SYNACK_ARRIVED));
+	return !(attempt->flags & (HP_UNVERIFIED | HP_ANSWER_UNVERIFIED)) ||
+	       (attempt->flags & (HP_RETURNED | HP_SYNACK_ARRIVED)) ||
+	       attempt->conntrack == HP_CONNTRACK_TRANSLATED;
 }
 
 /* Conclusive evidence (S6), or news of an attempt already concluded. */

@@ -62,6 +62,8 @@ enum hp_attempt_flag {
                                     `synack_delivered` says whose, unless HP_SYNACK_DELIVERED does */
   HP_UNVERIFIED = 1U << 17,      /* nothing says whose the client's address is: its device's own word does not do */
   HP_ANSWERED = 1U << 16,        /* counted: the LB's answer was on its way to the pod, which has not acknowledged it */
+  HP_ANSWER_UNVERIFIED = 1U << 18, /* nor is a wrong answer's, as it left a local pod, or it is another's */
+  HP_TARGET_HERE = 1U << 19,       /* `returned` is the address of a pod of this node */
 };
 
 /* The verdict on a misdirected attempt. Order and spelling are the `cause` label (core/event). */
@@ -252,9 +254,14 @@ struct hp_source {
   __u32 ifindex;         /* device that sent from the address last */
   __u32 unverified;      /* nothing says that it is that device's */
   struct hp_endpoint lb; /* the load balancer it called last; all zero if none */
-  __u32 pad;
-  __u64 called_ns; /* when */
+  __u32 asked_s;         /* unverified: when it was last asked whose it is, seconds of CLOCK_MONOTONIC */
+  __u64 called_ns;       /* when it did */
 };
+
+/*
+ * Map `owners`, by address: pods of this node that the agent has been told of, to the ifindex of the pod's device; 0
+ * where who tells (the API server) does not know it.
+ */
 
 /* Map `frontends`: what counts as a load balancer. Keyed by endpoint; port 0 holds the address. */
 struct hp_frontend {

@@ -78,6 +78,7 @@ void Agent::on_network() {
   attachments_->on_filters_changed(monitor_->take_filters_changed());
   if (*changed) {
     attachments_->on_network(monitor_->view());
+    owners_->on_devices_changed();
   }
   attach_waiting();
 }
@@ -133,6 +134,7 @@ void Agent::on_resolution(const Resolution& resolution) {
 
 void Agent::on_cluster_news() {
   cluster_->take(EventLoop::now());
+  owners_->set_pods(cluster_->sync.cluster().pod_addresses());
   change_names_and_frontends();
   board_.publish_synced(cluster_->sync.synced());
 }
@@ -154,6 +156,7 @@ void Agent::tick() {
   kernel_->datapath->set_ask_conntrack(conntrack_->available());
   kernel_->datapath->set_beside_cilium(conntrack_->beside_cilium());
   look_behind();
+  owners_->refresh(EventLoop::now());
   settle();
   // The sweep's questions, answered before the next one.
   on_records();

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "address_owners.hpp"
 #include "alert_writer.hpp"
 #include "attachments.hpp"
 #include "configuration.hpp"
@@ -87,6 +88,7 @@ class Agent {
   std::unique_ptr<ConntrackBackends> conntrack_;
   std::unique_ptr<InterfaceMonitor> monitor_;
   std::unique_ptr<Attachments> attachments_;
+  std::unique_ptr<AddressOwners> owners_;
   std::unique_ptr<WatchList> watch_list_;
   std::unique_ptr<IncidentReporter> reporter_;
   AlertWriter alerts_;

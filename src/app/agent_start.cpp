@@ -92,6 +92,7 @@ Result<void> Agent::load() {
   attachments_ = std::make_unique<Attachments>(
       kernel_->attachments,
       InterfaceSelection{.pod_globs = configuration_.pod_interfaces, .uplink_globs = configuration_.uplinks});
+  owners_ = std::make_unique<AddressOwners>(kernel_->owners, cilium_bpffs_roots(configuration_.cilium_bpffs));
   watch_list_ = std::make_unique<WatchList>(kernel_->frontends, configuration_.load_balancers);
   reporter_ = std::make_unique<IncidentReporter>(
       IncidentReporter::Kernel{

@@ -12,11 +12,6 @@ namespace {
 // Of a kernel that has nf_conntrack as a module, while it is loaded.
 constexpr const char* kConntrackModuleBtf = "/sys/kernel/btf/nf_conntrack";
 
-std::vector<std::string> cilium_roots(const std::string& named) {
-  return named.empty() ? std::vector<std::string>(kCiliumBpffsRoots.begin(), kCiliumBpffsRoots.end())
-                       : std::vector{named};
-}
-
 // Not being able to ask is no answer; said once, until it works again.
 ConntrackAnswer answer_of(const Result<Conntrack>& found, ConntrackSource source, Fault& asking) {
   if (!found) {
@@ -35,7 +30,7 @@ ConntrackAnswer answer_of(const Result<Conntrack>& found, ConntrackSource source
 }  // namespace
 
 ConntrackBackends::ConntrackBackends(const Options& options)
-    : cilium_(cilium_roots(options.cilium_bpffs)),
+    : cilium_(cilium_bpffs_roots(options.cilium_bpffs)),
       named_bpffs_(options.cilium_bpffs),
       await_module_(options.await_module) {
   if (!options.kernel) {
@@ -51,7 +46,7 @@ void ConntrackBackends::refresh() {
         "nf_conntrack has been loaded since the start: it is asked over netlink, for handshakes in doubt only; an "
         "agent started now, with CAP_SYS_ADMIN, has its programs ask");
   }
-  const CiliumConntrack::Changes changes = cilium_.refresh();
+  const PinChanges changes = cilium_.refresh();
   // What was asked for and is not there may be a slip of the pen.
   if (const std::string named = std::exchange(named_bpffs_, {}); !named.empty() && !cilium_.present()) {
     spdlog::warn("Cilium's conntrack: no map of it under {}/tc/globals now; waiting for one", named);

@@ -41,13 +41,15 @@ KernelSide::KernelSide(KernelFeatures features_found, AttachMode mode, std::uniq
       prefixes_map(map_of(*datapath, "frontend_prefixes")),
       devices_map(map_of(*datapath, "devices")),
       node_addresses_map(map_of(*datapath, "node_addresses")),
+      owners_map(map_of(*datapath, "owners")),
       frontends({.frontends = frontends_map, .prefixes = prefixes_map, .filter = datapath->frontend_filter()}),
       attachments(
           {.attach = [this](std::uint32_t ifindex, TcDirection direction,
                             Hook hook) { return attach(attach_mode, ifindex, direction, datapath->program_fd(hook)); },
            .remove_leftovers = [](std::uint32_t ifindex) { return AttachedProgram::remove_leftovers(ifindex); },
            .devices = devices_map,
-           .node_addresses = node_addresses_map}) {}
+           .node_addresses = node_addresses_map}),
+      owners(owners_map) {}
 
 Result<std::unique_ptr<KernelSide>> KernelSide::load(const Datapath::Options& options, AttachMode mode,
                                                      KernelFeatures features, bool ask_conntrack) {

@@ -167,6 +167,16 @@ std::optional<PodRef> Cluster::pod_at(const Endpoint& endpoint, MonotonicTime ti
   return found->second.front().pod;
 }
 
+std::set<IpAddress> Cluster::pod_addresses() const {
+  std::set<IpAddress> addresses;
+  for (const auto& [address, tenancies] : tenancies_) {
+    if (std::ranges::any_of(tenancies, [](const Tenancy& tenancy) { return !tenancy.until; })) {
+      addresses.insert(address);
+    }
+  }
+  return addresses;
+}
+
 std::set<IpAddress> Cluster::addresses_of(const std::string& hostname) const {
   const auto found = resolutions_.find(hostname);
   return found == resolutions_.end() ? std::set<IpAddress>() : found->second;

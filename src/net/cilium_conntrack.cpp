@@ -2,7 +2,6 @@
 #include "hairpind/net/cilium_conntrack.hpp"
 
 #include <bpf/bpf.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -36,24 +35,6 @@ void append(std::vector<std::byte>& key, std::uint16_t port) {
   key.push_back(static_cast<std::byte>(port & 0xffU));
 }
 
-// Nothing, or what is wrong with it.
-std::string wrong_shape(int map, std::uint32_t key_size) {
-  bpf_map_info info{};
-  std::uint32_t length = sizeof(info);
-  if (const int error = bpf_obj_get_info_by_fd(map, &info, &length); error != 0) {
-    return fail_errno("ask the kernel about it", error).error().message;
-  }
-  if (info.type != BPF_MAP_TYPE_LRU_HASH && info.type != BPF_MAP_TYPE_HASH) {
-    return "map type " + std::to_string(info.type) + ", expected a hash (" + std::to_string(BPF_MAP_TYPE_HASH) +
-           ") or an LRU hash (" + std::to_string(BPF_MAP_TYPE_LRU_HASH) + ")";
-  }
-  if (info.key_size != key_size || info.value_size != sizeof(CiliumEntry)) {
-    return "keys of " + std::to_string(info.key_size) + " and values of " + std::to_string(info.value_size) +
-           " bytes, expected " + std::to_string(key_size) + " and " + std::to_string(sizeof(CiliumEntry));
-  }
-  return {};
-}
-
 }  // namespace
 
 std::vector<std::byte> cilium_key(const Endpoint& client, const Endpoint& server, CiliumDirection direction) {
@@ -74,82 +55,46 @@ bool is_client_side_translation(const CiliumEntry& out) {
 
 CiliumConntrack::CiliumConntrack(std::vector<std::string> roots)
     : roots_(std::move(roots)),
-      tables_{Table{.name = "cilium_ct4_global", .key_size = 14, .path = {}, .map = {}},
-              Table{.name = "cilium_ct6_global", .key_size = 38, .path = {}, .map = {}}} {}
+      tables_{PinnedMap({.name = "cilium_ct4_global",
+                         .key_size = 14,
+                         .value_size = sizeof(CiliumEntry),
+                         .what = "Cilium's conntrack"}),
+              PinnedMap({.name = "cilium_ct6_global",
+                         .key_size = 38,
+                         .value_size = sizeof(CiliumEntry),
+                         .what = "Cilium's conntrack"})} {}
 
-CiliumConntrack::Changes CiliumConntrack::refresh() {
-  Changes changes;
-  for (Table& table : tables_) {
-    refresh(table, changes);
+PinChanges CiliumConntrack::refresh() {
+  PinChanges changes;
+  for (PinnedMap& table : tables_) {
+    table.refresh(roots_, changes);
   }
   return changes;
 }
 
-void CiliumConntrack::refresh(Table& table, Changes& changes) const {
-  std::string path;
-  struct stat pin{};
-  for (const std::string& root : roots_) {
-    const std::string candidate = root + "/tc/globals/" + table.name;
-    if (stat(candidate.c_str(), &pin) == 0) {
-      path = candidate;
-      break;
-    }
-  }
-  if (path.empty()) {
-    if (!table.path.empty()) {
-      changes.gone.push_back(std::exchange(table.path, {}));
-      table.map = {};
-    }
-    return;
-  }
-  // A pin is a file of its own: one that was made anew has another inode.
-  if (path == table.path && pin.st_dev == table.device && pin.st_ino == table.inode) {
-    return;
-  }
-  table.path = path;
-  table.device = pin.st_dev;
-  table.inode = pin.st_ino;
-  table.map = {};
-  struct bpf_obj_get_opts options{};
-  options.sz = sizeof(options);
-  options.file_flags = BPF_F_RDONLY;
-  const int fd = bpf_obj_get_opts(path.c_str(), &options);
-  if (fd < 0) {
-    changes.refused.push_back(fail_errno("open the BPF map " + path, fd).error().message);
-    return;
-  }
-  FileDescriptor map(fd);
-  if (const std::string wrong = wrong_shape(map.get(), table.key_size); !wrong.empty()) {
-    changes.refused.push_back("the BPF map " + path + " has not the shape of Cilium's conntrack: " + wrong);
-    return;
-  }
-  table.map = std::move(map);
-  changes.opened.push_back(path);
-}
-
 bool CiliumConntrack::covers(const IpAddress& client) const {
-  return !table_of(client).path.empty();
+  return table_of(client).present();
 }
 
 bool CiliumConntrack::present() const {
-  return std::ranges::any_of(tables_, [](const Table& table) { return !table.path.empty(); });
+  return std::ranges::any_of(tables_, &PinnedMap::present);
 }
 
 bool CiliumConntrack::readable() const {
-  return std::ranges::any_of(tables_, [](const Table& table) { return table.map.get() >= 0; });
+  return std::ranges::any_of(tables_, &PinnedMap::readable);
 }
 
 Result<Conntrack> CiliumConntrack::lookup(const ConntrackQuery& query) const {
-  const Table& table = table_of(query.client.address);
-  if (table.map.get() < 0) {
+  const PinnedMap& table = table_of(query.client.address);
+  if (!table.readable()) {
     return Conntrack::kUnchecked;
   }
   CiliumEntry entry{};
   const auto find = [&](const Endpoint& server, CiliumDirection direction) {
     const auto key = cilium_key(query.client, server, direction);
-    return key.size() == table.key_size ? bpf_map_lookup_elem(table.map.get(), key.data(), entry.data()) : -ENOENT;
+    return key.size() == table.shape().key_size ? bpf_map_lookup_elem(table.fd(), key.data(), entry.data()) : -ENOENT;
   };
-  const auto failed = [&](int error) { return fail_errno("read the BPF map " + table.path, error); };
+  const auto failed = [&](int error) { return fail_errno("read the BPF map " + table.path(), error); };
 
   const int responder = find(query.responder, CiliumDirection::kOut);
   if (responder == 0 && is_client_side_translation(entry)) {

@@ -168,6 +168,7 @@ Result<void> InterfaceMonitor::resync() {
     }
   } else {
     state_.default_routes = std::move(asked->default_routes);
+    state_.configured_default_routes = std::move(asked->configured_default_routes);
   }
   stale_ = false;
   state_.routes_stale = false;

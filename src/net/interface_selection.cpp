@@ -4,6 +4,7 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <set>
 
 namespace hairpind {
 namespace {
@@ -17,21 +18,57 @@ bool is_pod_interface(const NetworkInterface& interface) {
   return (interface.kind == "veth" || interface.kind == "netkit") && interface.peer_in_other_namespace;
 }
 
+using Selected = std::map<std::uint32_t, InterfaceRole>;
+
+// Only where another way out is left: a node that is a container itself may have but one, and by advertisement.
+void drop_what_pods_may_announce(std::set<std::uint32_t>& uplinks, const NetworkView& view, const Selected& pods) {
+  const auto doubtful = [&](std::uint32_t ifindex) {
+    return pods.contains(ifindex) && view.interfaces.at(ifindex).default_route_announced;
+  };
+  if (!std::ranges::all_of(uplinks, doubtful)) {
+    std::erase_if(uplinks, doubtful);
+  }
+}
+
+void put_ports_for_bridges(std::set<std::uint32_t>& uplinks, const NetworkView& view, const Selected& pods) {
+  std::set<std::uint32_t> bridges;
+  std::set<std::uint32_t> ports;
+  for (const auto& [ifindex, interface] : view.interfaces) {
+    const std::uint32_t master = interface.master_ifindex;
+    const auto bridge = view.interfaces.find(master);
+    if (uplinks.contains(master) && bridge->second.kind == "bridge" && !pods.contains(ifindex)) {
+      bridges.insert(master);
+      ports.insert(ifindex);
+    }
+  }
+  std::erase_if(uplinks, [&](std::uint32_t ifindex) { return bridges.contains(ifindex); });
+  uplinks.merge(ports);
+}
+
 }  // namespace
 
 std::map<std::uint32_t, InterfaceRole> select_interfaces(const NetworkView& view, const InterfaceSelection& selection) {
   std::map<std::uint32_t, InterfaceRole> selected;
   for (const auto& [ifindex, interface] : view.interfaces) {
-    if (interface.loopback) {
-      continue;
-    }
-    const bool uplink =
-        selection.uplink_globs.empty() ? interface.has_default_route : matches(selection.uplink_globs, interface.name);
     const bool pod =
         selection.pod_globs.empty() ? is_pod_interface(interface) : matches(selection.pod_globs, interface.name);
-    if (uplink || pod) {
-      selected.emplace(ifindex, uplink ? InterfaceRole::kUplink : InterfaceRole::kPod);
+    if (pod && !interface.loopback) {
+      selected.emplace(ifindex, InterfaceRole::kPod);
     }
+  }
+  std::set<std::uint32_t> uplinks;
+  for (const auto& [ifindex, interface] : view.interfaces) {
+    if (!interface.loopback && (selection.uplink_globs.empty() ? interface.has_default_route
+                                                               : matches(selection.uplink_globs, interface.name))) {
+      uplinks.insert(ifindex);
+    }
+  }
+  if (selection.uplink_globs.empty()) {
+    drop_what_pods_may_announce(uplinks, view, selected);
+    put_ports_for_bridges(uplinks, view, selected);
+  }
+  for (const std::uint32_t ifindex : uplinks) {
+    selected.insert_or_assign(ifindex, InterfaceRole::kUplink);
   }
   return selected;
 }

@@ -52,6 +52,7 @@ void apply_link(const nlmsghdr* header, NetworkState& state) {
     state.interfaces.erase(ifindex);
     std::erase_if(state.addresses, [&](const auto& entry) { return entry.first == ifindex; });
     state.default_routes.erase(ifindex);
+    state.configured_default_routes.erase(ifindex);
     return;
   }
   NetworkInterface interface;
@@ -121,14 +122,20 @@ void collect_default_route(const nlmsghdr* header, NetworkState& state) {
   if (!is_default_route(*route)) {
     return;
   }
+  const auto add = [&](std::uint32_t ifindex) {
+    state.default_routes.insert(ifindex);
+    if (route->rtm_protocol != RTPROT_RA) {
+      state.configured_default_routes.insert(ifindex);
+    }
+  };
   for_each_attribute(header, sizeof(*route), [&](const nlattr* attribute) {
     if (mnl_attr_get_type(attribute) == RTA_OIF) {
-      state.default_routes.insert(mnl_attr_get_u32(attribute));
+      add(mnl_attr_get_u32(attribute));
     } else if (mnl_attr_get_type(attribute) == RTA_MULTIPATH) {
       int left = mnl_attr_get_payload_len(attribute);
       const auto* hop = static_cast<const rtnexthop*>(mnl_attr_get_payload(attribute));
       while (RTNH_OK(hop, left)) {
-        state.default_routes.insert(static_cast<std::uint32_t>(hop->rtnh_ifindex));
+        add(static_cast<std::uint32_t>(hop->rtnh_ifindex));
         left -= RTNH_ALIGN(hop->rtnh_len);
         hop = RTNH_NEXT(hop);
       }
@@ -187,6 +194,8 @@ NetworkView view_of(const NetworkState& state) {
   view.interfaces = state.interfaces;
   for (auto& [ifindex, interface] : view.interfaces) {
     interface.has_default_route = state.default_routes.contains(ifindex);
+    interface.default_route_announced =
+        interface.has_default_route && !state.configured_default_routes.contains(ifindex);
   }
   for (const auto& [ifindex, address] : state.addresses) {
     view.addresses.insert(address);

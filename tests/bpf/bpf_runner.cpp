@@ -25,10 +25,12 @@ namespace {
 
 }  // namespace
 
-RunResult run_program(int program_fd, const std::vector<std::uint8_t>& packet, std::uint32_t ifindex, int repeat) {
+RunResult run_program(int program_fd, const std::vector<std::uint8_t>& packet, std::uint32_t ifindex, int repeat,
+                      std::uint32_t ingress_ifindex) {
   std::vector<std::uint8_t> out(packet.size() + 256);
   __sk_buff context{};
   context.ifindex = ifindex;
+  context.ingress_ifindex = ingress_ifindex;
   bpf_test_run_opts options{};
   options.sz = sizeof(options);
   options.data_in = packet.data();

@@ -16,9 +16,10 @@ struct RunResult {
   double nanoseconds = 0;  ///< average over the repetitions
 };
 
-/// Runs a TC program over a packet with BPF_PROG_TEST_RUN, as if received on (or sent by) `ifindex`.
-/// Aborts with a message if the kernel refuses.
-RunResult run_program(int program_fd, const std::vector<std::uint8_t>& packet, std::uint32_t ifindex, int repeat = 1);
+/// Runs a TC program over a packet with BPF_PROG_TEST_RUN, as if received on (or sent by) `ifindex`; the node has it
+/// from `ingress_ifindex`, 0 for its own. Aborts with a message if the kernel refuses.
+RunResult run_program(int program_fd, const std::vector<std::uint8_t>& packet, std::uint32_t ifindex, int repeat = 1,
+                      std::uint32_t ingress_ifindex = 0);
 
 /// Moves the process into a network namespace of its own, gone with the process, that looks like a node:
 /// pods 10.0.1.10 and fd00:1::10 on pod1, 10.0.1.20 and fd00:1::20 on pod2, bridge port pods br1 and br2 of

@@ -21,6 +21,7 @@ usage: lab.sh up PREFIX [DATAPATH [MODE]]
            redirect               a BPF filter (clsact, prio 1) hands packets to pods with bpf_redirect_peer (Cilium)
            redirect-tcx           the same, attached as a TCX link
            netkit-l2, netkit-l3   routed, and the pods' devices, by the same names, are netkit
+           netkit-redirect        redirect-tcx, and the pods' devices are netkit: their programs run where the pod sends
            endpoint               the node routes, and BPF filters (clsact) translate services: their answers last of
                                   all, at the egress of the client's device (Cilium with endpoint routes)
            endpoint-tcx           the same, attached as TCX links
@@ -88,7 +89,7 @@ link() {
 link_pod() { # link_pod NUMBER: the pod's device
   case $(datapath) in
   netkit-*)
-    in_ns node "$lab_binaries/netkit_pair" "veth$1" eth0 "$prefix-p$1" "$(datapath | sed s/netkit-//)"
+    in_ns node "$lab_binaries/netkit_pair" "veth$1" eth0 "$prefix-p$1" "$(datapath | sed 's/netkit-//; s/redirect/l2/')"
     ip -n "$prefix-node" link set "veth$1" up
     ip -n "$prefix-p$1" link set eth0 up
     ;;
@@ -104,11 +105,11 @@ address() { # address NAME DEVICE V4 V6
 datapath() { cat "$state/datapath"; }
 
 redirects() { # does the lab have a BPF datapath?
-  case $(datapath) in redirect* | endpoint* | masquerade) ;; *) false ;; esac
+  case $(datapath) in redirect* | endpoint* | masquerade | netkit-redirect) ;; *) false ;; esac
 }
 
 datapath_kind() { # how the BPF datapath is attached
-  case $(datapath) in *-tcx | masquerade) echo tcx ;; *) echo clsact ;; esac
+  case $(datapath) in *-tcx | masquerade | netkit-redirect) echo tcx ;; *) echo clsact ;; esac
 }
 
 redirect_datapath() { # redirect_datapath COMMAND ARGUMENT...: tells the node's BPF datapath
@@ -215,7 +216,7 @@ bridge_pods() { # bridge_pods 0|1: whether netfilter sees bridged packets
 
 # As Cilium with BPF host routing: the routes are there too, for what the programs leave to the stack.
 redirect_pods() {
-  local pod mac endpoint_routes=0 check_sources=0
+  local pod mac endpoint_routes=0 check_sources=0 netkit=0
   if [ "$(datapath_kind)" = tcx ] && ! grep -q ' tcx_prog_attach$' /proc/kallsyms; then
     echo "lab.sh: this kernel has no TCX (6.6)" >&2
     exit 77
@@ -225,12 +226,13 @@ redirect_pods() {
   redirect_datapath load "$lab_binaries/redirect.bpf.o"
   case $(datapath) in
   endpoint*) endpoint_routes=1 ;;
+  netkit-redirect) netkit=1 ;;
   masquerade)
     check_sources=1
     share_pod_route
     ;;
   esac
-  redirect_datapath kind $endpoint_routes $check_sources 10.0.0.4 fd00::4
+  redirect_datapath kind $endpoint_routes $check_sources $netkit 10.0.0.4 fd00::4
   for pod in 1 2; do
     mac=$(in_ns "p$pod" cat /sys/class/net/eth0/address)
     redirect_datapath pod "10.0.1.${pod}0" "veth$pod" "$mac"
@@ -259,8 +261,10 @@ bridge_learns() { # bridge_learns on|off
 }
 
 programs() { # the BPF datapath's programs, with their device and direction
-  echo rd_from_pod veth1 ingress
-  echo rd_from_pod veth2 ingress
+  local pods=ingress
+  [ "$(datapath)" != netkit-redirect ] || pods=peer
+  echo rd_from_pod veth1 $pods
+  echo rd_from_pod veth2 $pods
   echo rd_from_net eth0 ingress
   case $(datapath) in
   endpoint*)
@@ -306,10 +310,10 @@ up() {
   link lb p3 p3 eth0
 
   case $(datapath) in
-  routed | netkit-*) route_pods ;;
+  routed | netkit-l*) route_pods ;;
   bridge) bridge_pods 0 ;;
   bridge-netfilter) bridge_pods 1 ;;
-  redirect* | endpoint* | masquerade) route_pods ;;
+  redirect* | endpoint* | masquerade | netkit-redirect) route_pods ;;
   *) usage ;;
   esac
   address node eth0 10.0.0.4/24 fd00::4/64
@@ -389,13 +393,13 @@ node_translates() {
 # As a policy does: what finds a neighbour passes. Else no answer would leave p2 once it forgot where p1 is.
 node_drops_answers() {
   case $(datapath) in
-  routed | netkit-*) in_ns node nft 'add table inet node; add chain inet node forward { type filter hook forward priority filter; };
+  routed | netkit-l*) in_ns node nft 'add table inet node; add chain inet node forward { type filter hook forward priority filter; };
     add rule inet node forward iif veth2 oif veth1 meta l4proto tcp drop' ;;
   bridge) in_ns node nft 'add table bridge node; add chain bridge node forward { type filter hook forward priority filter; };
     add rule bridge node forward iif veth2 oif veth1 meta l4proto tcp drop' ;;
   bridge-netfilter) in_ns node nft 'add table inet node; add chain inet node forward { type filter hook forward priority filter; };
     add rule inet node forward iif cni0 oif cni0 meta l4proto tcp drop' ;;
-  redirect* | endpoint* | masquerade) redirect_datapath settings 1 - ;;
+  redirect* | endpoint* | masquerade | netkit-redirect) redirect_datapath settings 1 - ;;
   esac
 }
 
@@ -445,7 +449,7 @@ route_replies_through_lb() {
     device=cni0
     route p2 10.0.1.10 fd00:1::10 via 10.0.1.1 -- via fd00:1::1
     ;;
-  redirect* | endpoint*) redirect_datapath settings 0 veth2 ;;
+  redirect* | endpoint* | netkit-redirect) redirect_datapath settings 0 veth2 ;;
   esac
   ip -n "$prefix-node" -4 rule add pref 100 iif $device from 10.0.1.20 lookup 100
   ip -n "$prefix-node" -6 rule add pref 100 iif $device from fd00:1::20 lookup 100
@@ -477,7 +481,7 @@ reset_mode() {
   stop_lb_proxy
   case $(datapath) in
   bridge*) bridge_learns on ;;
-  redirect* | endpoint* | masquerade) redirect_datapath reset ;;
+  redirect* | endpoint* | masquerade | netkit-redirect) redirect_datapath reset ;;
   esac
   in_ns node sysctl -qw net.ipv4.conf.eth0.rp_filter=0
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pods on netkit devices, which the node routes to: found, attached, judged as on veth. Needs root, and a kernel that
-// has netkit (6.7).
+// Pods on netkit devices, which the node routes to, or whose own programs redirect what the pod sends before it is
+// received: found, attached, judged as on veth. Needs root, and a kernel that has netkit (6.7).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -22,7 +22,7 @@ constexpr int kConnections = 10;
 constexpr int kRequests = 50;
 constexpr const char* kLoadBalancers[] = {"10.0.5.5", "fd00:5::5"};
 
-// lab.sh's datapath: frames as on Ethernet, or packets that begin with the IP header.
+// lab.sh's datapath: frames as on Ethernet, packets that begin with the IP header, or frames and a datapath in BPF.
 class NetkitTest : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
@@ -39,13 +39,16 @@ class NetkitTest : public ::testing::TestWithParam<const char*> {
     ASSERT_TRUE(agent->wait_until_ready());
   }
 
+  [[nodiscard]] static bool redirects() { return GetParam() == std::string("netkit-redirect"); }
+
   std::unique_ptr<NetworkLab> lab;
   std::unique_ptr<AgentProcess> agent;
 };
 
-INSTANTIATE_TEST_SUITE_P(Lab, NetkitTest, ::testing::Values("netkit-l2", "netkit-l3"), [](const auto& test) {
-  return std::string(test.param).substr(std::string("netkit-").size());
-});
+INSTANTIATE_TEST_SUITE_P(Lab, NetkitTest, ::testing::Values("netkit-l2", "netkit-l3", "netkit-redirect"),
+                         [](const auto& test) {
+                           return std::string(test.param).substr(std::string("netkit-").size());
+                         });
 
 TEST_P(NetkitTest, IsFoundAndAttached) {
   start_agent();
@@ -53,7 +56,11 @@ TEST_P(NetkitTest, IsFoundAndAttached) {
   EXPECT_EQ(agent->metric("hairpind_interfaces_attached{hook=\"to_pod\",mode=\"tcx\"}"), 2);
   for (const char* const device : {"veth1", "veth2"}) {
     // Where nobody's program can redirect before it.
-    EXPECT_EQ(tcx_programs(*lab, device, TcHook::kNetkitPeer).size(), 1) << device;
+    const auto at_peer = tcx_programs(*lab, device, TcHook::kNetkitPeer);
+    ASSERT_EQ(at_peer.size(), redirects() ? 2 : 1) << device;
+    if (redirects()) {
+      EXPECT_EQ(at_peer.back(), pinned_program(lab->pins() + "/rd_from_pod")) << device;
+    }
     EXPECT_EQ(tcx_programs(*lab, device, TcHook::kIngress).size(), 0) << device;
     EXPECT_EQ(tcx_programs(*lab, device, TcHook::kEgress).size(), 1) << device;
   }
@@ -92,6 +99,8 @@ TEST_P(NetkitTest, WhatTheLoadBalancerAnswersIsSilent) {
   EXPECT_EQ(agent->metric_sum("hairpind_handshakes_total"), 2 * kRequests) << agent->get("/metrics").second;
   EXPECT_EQ(agent->metric_sum("hairpind_mismatches_total"), 0);
   EXPECT_EQ(agent->metric("hairpind_events_total"), 0);
+  EXPECT_EQ(agent->metric("hairpind_interfaces_blind"), 0);
+  EXPECT_EQ(agent->metric("hairpind_spoofed_sources_total"), 0);
 }
 
 }  // namespace

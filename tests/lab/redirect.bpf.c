@@ -222,6 +222,8 @@ static __always_inline int forward(struct __sk_buff* skb, enum rd_side side) {
   if (answered && (side == RD_FROM_POD || answered->side == RD_FROM_POD))
     rewrite(skb, &packet, &packet.source, &answered->frontend, true);
   bpf_skb_store_bytes(skb, offsetof(struct ethhdr, h_dest), pod->mac, ETH_ALEN, 0);
+  /* Into a pod's namespace only from where a packet is received. */
+  if (set->netkit && side == RD_FROM_POD) return bpf_redirect(pod->ifindex, 0);
   return bpf_redirect_peer(pod->ifindex, 0);
 }
 

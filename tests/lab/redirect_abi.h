@@ -52,6 +52,7 @@ struct rd_settings {
   __u32 routed_device;   /* ifindex whose packets are left to the stack and its policy routing; 0: none */
   __u32 endpoint_routes; /* 1: the stack delivers to pods, and their own programs translate answers back */
   __u32 check_sources;   /* 1: a pod's packets with another's address are dropped */
+  __u32 netkit;          /* 1: pods' devices are netkit, and their programs run where the pod sends */
   __u32 node[2][4];      /* the node's addresses, IPv4 and IPv6: what rd_to_net masquerades as */
 };
 

@@ -33,6 +33,8 @@ using Arguments = std::span<const std::string>;
 // uapi/linux/bpf.h of 6.6; Debian 12's headers are older.
 constexpr int kBpfTcxIngress = 46;
 constexpr int kBpfTcxEgress = 47;
+// And of 6.7.
+constexpr int kBpfNetkitPeer = 55;
 
 [[noreturn]] void give_up(const std::string& what, int error) {
   throw std::runtime_error(what + ": " + std::strerror(std::abs(error)));
@@ -89,6 +91,13 @@ bool is_egress(const std::string& direction) {
   return direction == "egress";
 }
 
+int link_type(const std::string& direction) {
+  if (direction == "peer") {
+    return kBpfNetkitPeer;
+  }
+  return is_egress(direction) ? kBpfTcxEgress : kBpfTcxIngress;
+}
+
 bpf_tc_hook hook_of(const std::string& device, const std::string& direction) {
   bpf_tc_hook hook{};
   hook.sz = sizeof(hook);
@@ -121,16 +130,15 @@ void load(const std::string& directory, Arguments arguments) {
   check(bpf_object__pin_maps(object.get(), directory.c_str()), "pin maps");
 }
 
-// attach clsact|tcx PROGRAM DEVICE ingress|egress: a filter of prio 1, or a link at the tail of the list, as Cilium
-// does.
+// attach clsact|tcx PROGRAM DEVICE ingress|egress|peer: a filter of prio 1, or a link at the tail of the list, as
+// Cilium does. Peer: of a netkit device, a link where the pod sends.
 void attach(const std::string& directory, Arguments arguments) {
   const auto program = open_pin(directory + "/" + arguments[1]);
   const std::string what = "attach " + arguments[1] + " to " + arguments[2];
   if (arguments[0] == "tcx") {
-    const int type = is_egress(arguments[3]) ? kBpfTcxEgress : kBpfTcxIngress;
     // NOLINTNEXTLINE(clang-analyzer-optin.core.EnumCastOutOfRange): newer than this libbpf's enum
     const FileDescriptor link(bpf_link_create(program.get(), static_cast<int>(ifindex_of(arguments[2])),
-                                              static_cast<bpf_attach_type>(type), nullptr));
+                                              static_cast<bpf_attach_type>(link_type(arguments[3])), nullptr));
     check(std::min(link.get(), 0), what);
     check(bpf_obj_pin(link.get(), link_pin(directory, arguments[2], arguments[3]).c_str()), what);
     return;
@@ -144,7 +152,7 @@ void attach(const std::string& directory, Arguments arguments) {
   check(bpf_tc_attach(&hook, &filter), what);
 }
 
-// detach DEVICE ingress|egress
+// detach DEVICE ingress|egress|peer
 void detach(const std::string& directory, Arguments arguments) {
   if (unlink(link_pin(directory, arguments[0], arguments[1]).c_str()) == 0) {
     return;
@@ -183,13 +191,14 @@ void change_settings(const std::string& directory, const std::function<void(rd_s
   update(directory + "/settings", &zero, &value);
 }
 
-// kind ENDPOINT-ROUTES CHECK-SOURCES NODE-V4 NODE-V6: 0 or 1 each, and what to masquerade as
+// kind ENDPOINT-ROUTES CHECK-SOURCES NETKIT NODE-V4 NODE-V6: 0 or 1 each, and what to masquerade as
 void set_kind(const std::string& directory, Arguments arguments) {
   change_settings(directory, [&](rd_settings& value) {
     value.endpoint_routes = static_cast<__u32>(std::stoi(arguments[0]));
     value.check_sources = static_cast<__u32>(std::stoi(arguments[1]));
+    value.netkit = static_cast<__u32>(std::stoi(arguments[2]));
     for (std::size_t family = 0; family < 2; family++) {
-      const rd_endpoint node = endpoint(arguments[2 + family], "0");
+      const rd_endpoint node = endpoint(arguments[3 + family], "0");
       std::memcpy(std::span(value.node)[family], node.address, sizeof(node.address));
     }
   });

@@ -8,6 +8,7 @@
 #include "hairpind/bpf/datapath.hpp"
 #include "hairpind/bpf/frontend_table.hpp"
 #include "hairpind/bpf/kernel_features.hpp"
+#include "hairpind/bpf/owner_table.hpp"
 
 namespace hairpind {
 
@@ -30,8 +31,10 @@ struct KernelSide {
   KernelMap prefixes_map;
   KernelMap devices_map;
   KernelMap node_addresses_map;
+  KernelMap owners_map;
   FrontendTable frontends;
   AttachmentTable attachments;
+  OwnerTable owners;
 };
 
 }  // namespace hairpind

@@ -59,6 +59,8 @@ class Cluster {
   /// The pod that had this address when the SYN was sent; on the node's own address, the host-network pod that
   /// declares the port.
   [[nodiscard]] std::optional<PodRef> pod_at(const Endpoint& endpoint, MonotonicTime time) const;
+  /// Those of this node's pods, as they are now; of host-network pods none.
+  [[nodiscard]] std::set<IpAddress> pod_addresses() const;
   /// The Service that publishes this address and port; of several the oldest, which nobody can become afterwards.
   [[nodiscard]] std::optional<LoadBalancerRef> load_balancer_at(const Endpoint& endpoint) const;
   /// The others that publish it too, oldest first: whose it is in truth the API does not say.

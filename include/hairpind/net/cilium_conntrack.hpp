@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <sys/types.h>
-
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -12,12 +10,9 @@
 
 #include "hairpind/core/conntrack.hpp"
 #include "hairpind/core/error.hpp"
-#include "hairpind/core/file_descriptor.hpp"
+#include "hairpind/net/pinned_map.hpp"
 
 namespace hairpind {
-
-/// Where Cilium mounts its bpffs: the usual place, and its own fallback (cilium, pkg/defaults).
-inline constexpr std::array kCiliumBpffsRoots{"/sys/fs/bpf", "/run/cilium/bpffs"};
 
 /// `flags` of a key of Cilium's conntrack maps (cilium, bpf/lib/common.h). TUPLE_F_IN (1) is left out on purpose: the
 /// misdirected SYN-ACK makes such an entry itself.
@@ -43,13 +38,9 @@ class CiliumConntrack {
   /// `roots`: bpffs mounts, of which the first that has the map is used.
   explicit CiliumConntrack(std::vector<std::string> roots);
 
-  /// Looks at the pins; opens a map that is new or was replaced, closes one that is gone. Cheap: one stat(2) a pin.
-  struct Changes {
-    std::vector<std::string> opened;   ///< paths of maps that are read from now on
-    std::vector<std::string> gone;     ///< paths of pins that are not there any more
-    std::vector<std::string> refused;  ///< why a map that is there is not read
-  };
-  Changes refresh();
+  using Changes = PinChanges;
+  /// Looks at the pins.
+  PinChanges refresh();
 
   /// Is there a map for this family, readable or not? Then Cilium may have translated the connection.
   [[nodiscard]] bool covers(const IpAddress& client) const;
@@ -60,20 +51,10 @@ class CiliumConntrack {
   [[nodiscard]] Result<Conntrack> lookup(const ConntrackQuery& query) const;
 
  private:
-  struct Table {
-    const char* name;
-    std::uint32_t key_size;
-    std::string path;  ///< of the pin, empty if there is none
-    dev_t device = 0;  ///< with `inode`, which pin it was
-    ino_t inode = 0;
-    FileDescriptor map;  ///< none while the pin is refused
-  };
-
-  void refresh(Table& table, Changes& changes) const;
-  [[nodiscard]] const Table& table_of(const IpAddress& client) const { return tables_[client.is_v4() ? 0 : 1]; }
+  [[nodiscard]] const PinnedMap& table_of(const IpAddress& client) const { return tables_[client.is_v4() ? 0 : 1]; }
 
   std::vector<std::string> roots_;
-  std::array<Table, 2> tables_;
+  std::array<PinnedMap, 2> tables_;
 };
 
 }  // namespace hairpind

@@ -19,7 +19,9 @@ struct InterfaceSelection {
 };
 
 /// Which devices to watch, and as what. Found by themselves: uplinks have a default route; pods' devices are veth
-/// or netkit with their other end in another network namespace. Being an uplink wins.
+/// or netkit with their other end in another network namespace. Being an uplink wins, unless router advertisements are
+/// all that says so of a device that looks like a pod's, whose pod may have sent them. Of a bridge that is the uplink,
+/// those ports are watched that are not pods': what passes between ports never passes the bridge's own device.
 std::map<std::uint32_t, InterfaceRole> select_interfaces(const NetworkView& view, const InterfaceSelection& selection);
 
 /// Globs of the selection that match no device now.

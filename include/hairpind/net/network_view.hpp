@@ -22,6 +22,7 @@ struct NetworkInterface {
   bool peer_in_other_namespace = false;  ///< IFLA_LINK_NETNSID
   bool has_default_route = false;        ///< in any table, either family
   bool loopback = false;
+  bool default_route_announced = false;  ///< it has no other than what router advertisements on it said
 
   bool operator==(const NetworkInterface&) const = default;
 };
@@ -39,6 +40,7 @@ struct NetworkState {
   std::map<std::uint32_t, NetworkInterface> interfaces;
   std::set<std::pair<std::uint32_t, IpAddress>> addresses;  ///< an address may be on several devices
   std::set<std::uint32_t> default_routes;                   ///< ifindexes
+  std::set<std::uint32_t> configured_default_routes;        ///< of these: not by router advertisement
   bool routes_stale = false;                                ///< a default route may have come or gone
   std::set<std::uint32_t> filters_changed;                  ///< ifindexes
 };

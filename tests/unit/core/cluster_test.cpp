@@ -54,6 +54,21 @@ TEST(Cluster, NamesPodsByAddress) {
   EXPECT_EQ(name_at(cluster, "10.0.1.30", kStart), "");
 }
 
+TEST(Cluster, TheAddressesOfItsPodsAreThoseThatAreTheirsNow) {
+  Cluster cluster;
+  Pod web = pod("web", "10.0.1.10");
+  web.addresses.push_back(*IpAddress::parse("fd00:1::10"));
+  Pod host = pod("host", "10.0.0.4");
+  host.host_network = true;
+  Pod done = pod("done", "10.0.1.40");
+  done.finished = true;
+  cluster.apply({.pods = {web, pod("api", "10.0.1.20"), host, done}}, kStart);
+  EXPECT_THAT(cluster.pod_addresses(), ElementsAre(*IpAddress::parse("10.0.1.10"), *IpAddress::parse("10.0.1.20"),
+                                                   *IpAddress::parse("fd00:1::10")));
+  cluster.apply({.removed_pods = {web.ref}}, kStart + 10s);
+  EXPECT_THAT(cluster.pod_addresses(), ElementsAre(*IpAddress::parse("10.0.1.20"))) << "without the grace";
+}
+
 TEST(Cluster, PodsOfTheFirstListWereThereAllAlong) {
   Cluster cluster;
   cluster.apply({.pods = {pod("web", "10.0.1.10")}}, kStart);

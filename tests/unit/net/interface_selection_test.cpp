@@ -61,6 +61,45 @@ TEST(SelectInterfaces, AnUplinkThatLooksLikeAPodIsAnUplink) {
   EXPECT_EQ(select_interfaces(view, {}).at(2), InterfaceRole::kUplink);
 }
 
+TEST(SelectInterfaces, OfABridgeThatIsTheUplinkItsPortsToTheNetworkAre) {
+  NetworkView view = node();
+  view.interfaces[2].kind = "bridge";
+  view.interfaces[3].master_ifindex = 2;
+  EXPECT_EQ(select_interfaces(view, {}).at(2), InterfaceRole::kUplink) << "without one, the bridge itself";
+  view.interfaces[7] = interface(7, "ens7");
+  view.interfaces[7].master_ifindex = 2;
+  EXPECT_THAT(select_interfaces(view, {}),
+              ElementsAre(Pair(3, InterfaceRole::kPod), Pair(4, InterfaceRole::kPod), Pair(7, InterfaceRole::kUplink)));
+  EXPECT_EQ(select_interfaces(view, {.pod_globs = {}, .uplink_globs = {"eth0"}}).at(2), InterfaceRole::kUplink);
+  view.interfaces[2].kind = "bond";
+  EXPECT_EQ(select_interfaces(view, {}).at(2), InterfaceRole::kUplink) << "all passes a bond itself";
+  EXPECT_THAT(select_interfaces(view, {}), ::testing::Not(::testing::Contains(::testing::Key(7))));
+}
+
+TEST(SelectInterfaces, APodThatAnnouncesItselfAsRouterIsNoUplink) {
+  NetworkView view = node();
+  for (const std::uint32_t pod : {3U, 4U}) {
+    view.interfaces[pod].has_default_route = true;
+    view.interfaces[pod].default_route_announced = true;
+  }
+  EXPECT_THAT(select_interfaces(view, {}),
+              ElementsAre(Pair(2, InterfaceRole::kUplink), Pair(3, InterfaceRole::kPod), Pair(4, InterfaceRole::kPod)));
+  EXPECT_EQ(select_interfaces(view, {.pod_globs = {"eni*"}, .uplink_globs = {}}).at(3), InterfaceRole::kPod);
+  view.interfaces[2].default_route_announced = true;
+  EXPECT_EQ(select_interfaces(view, {}).at(2), InterfaceRole::kUplink) << "a NIC's router is the network's";
+  EXPECT_EQ(select_interfaces(view, {}).at(3), InterfaceRole::kPod);
+  view.interfaces[3].default_route_announced = false;
+  EXPECT_EQ(select_interfaces(view, {}).at(3), InterfaceRole::kUplink) << "the node's own administrator said so";
+}
+
+TEST(SelectInterfaces, ANodeInAContainerMayHaveNoOtherRouterThanTheAnnouncedOne) {
+  NetworkView view = node();
+  view.interfaces[2].kind = "veth";
+  view.interfaces[2].peer_in_other_namespace = true;
+  view.interfaces[2].default_route_announced = true;
+  EXPECT_EQ(select_interfaces(view, {}).at(2), InterfaceRole::kUplink);
+}
+
 TEST(SelectInterfaces, NeverLoopback) {
   EXPECT_THAT(select_interfaces(node(), {.pod_globs = {"*"}, .uplink_globs = {"*"}}),
               ::testing::Not(::testing::Contains(::testing::Key(1))));

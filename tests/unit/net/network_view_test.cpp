@@ -184,6 +184,24 @@ TEST(NetworkView, DefaultRoutesOfEachKind) {
   EXPECT_THAT(state.default_routes, ElementsAre(7, 8, 9));
 }
 
+TEST(NetworkView, DefaultRoutesThatWereOnlyAnnounced) {
+  NetworkState state;
+  for (const std::uint32_t ifindex : {7U, 8U}) {
+    ifinfomsg link{};
+    link.ifi_index = static_cast<int>(ifindex);
+    take_listed(Message(RTM_NEWLINK, link), state);
+    rtmsg announced = default_route();
+    announced.rtm_protocol = RTPROT_RA;
+    take_listed(Message(RTM_NEWROUTE, announced).number(RTA_OIF, ifindex), state);
+  }
+  take_listed(Message(RTM_NEWROUTE, default_route()).number(RTA_OIF, 8), state);
+  const NetworkView view = view_of(state);
+  EXPECT_TRUE(view.interfaces.at(7).has_default_route);
+  EXPECT_TRUE(view.interfaces.at(7).default_route_announced);
+  EXPECT_TRUE(view.interfaces.at(8).has_default_route);
+  EXPECT_FALSE(view.interfaces.at(8).default_route_announced) << "it has another, too";
+}
+
 TEST(NetworkView, RoutesAreAskedForAnewWhenOneMayHaveComeOrGone) {
   const auto stale_after = [](const Message& message) {
     NetworkState state;
