@@ -408,6 +408,26 @@ constexpr Fault kFaults[] = {
 INSTANTIATE_TEST_SUITE_P(Lab, KubernetesFaultTest, ::testing::ValuesIn(kFaults),
                          [](const auto& fault) { return std::string(fault.param.name); });
 
+// All others of the agent's rights are gone by then.
+TEST_F(KubernetesTest, APluginIsRunForTheToken) {
+  const std::string plugin = "/tmp/hairpind-plugin-" + std::to_string(getpid());
+  std::ofstream(plugin) << R"(#!/bin/sh
+echo '{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","status":{"token":")"
+                        << server->token() << "\"}}'\n";
+  std::filesystem::permissions(plugin, std::filesystem::perms::owner_all);
+  YAML::Node config = YAML::Load(kubeconfig(*server));
+  YAML::Node user;
+  user["exec"]["apiVersion"] = "client.authentication.k8s.io/v1";
+  user["exec"]["command"] = plugin;
+  user["exec"]["interactiveMode"] = "Never";
+  config["users"][0]["user"] = user;
+  start_agent(YAML::Dump(config));
+  EXPECT_TRUE(becomes_synced()) << agent->standard_error();
+  EXPECT_TRUE(watches_for("10.0.5.5:443"));
+  agent.reset();
+  std::filesystem::remove(plugin);
+}
+
 TEST_F(KubernetesTest, LeavesPromptlyWhileTheServerIsSilent) {
   server->set_faults({.stall_requests = true});
   start_agent();

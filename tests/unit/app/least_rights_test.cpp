@@ -77,7 +77,7 @@ TEST(LeastRights, WhatOnlyIntrudersCallIsRefused) {
       wrong += kept;
     }
     return wrong + (left.calls_refused && left.no_new_privs ? "" : "not said") +
-           (refused(execute("/bin/true")) ? "" : "execve");
+           (refused(execute("/bin/false")) ? "" : "execve");
   });
 }
 
