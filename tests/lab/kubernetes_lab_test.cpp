@@ -428,6 +428,19 @@ echo '{"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1","s
   std::filesystem::remove(plugin);
 }
 
+TEST_F(KubernetesTest, AServerThatNobodyVerifiesIsWarnedOfOnce) {
+  YAML::Node config = YAML::Load(kubeconfig(*server));
+  YAML::Node cluster = config["clusters"][0]["cluster"];
+  cluster.remove("certificate-authority-data");
+  cluster["insecure-skip-tls-verify"] = true;
+  start_agent(YAML::Dump(config));
+  EXPECT_TRUE(becomes_synced()) << agent->standard_error();
+  const std::string log = agent->standard_error();
+  const std::size_t first = log.find("insecure-skip-tls-verify");
+  ASSERT_NE(first, std::string::npos) << log;
+  EXPECT_EQ(log.find("insecure-skip-tls-verify", first + 1), std::string::npos) << log;
+}
+
 TEST_F(KubernetesTest, LeavesPromptlyWhileTheServerIsSilent) {
   server->set_faults({.stall_requests = true});
   start_agent();
