@@ -57,6 +57,7 @@ static __always_inline int take_conntrack_answer(const struct hp_conntrack_answe
 	struct hp_attempt *attempt = find_exactly(&key);
 	struct ending ending = {};
 	const struct hp_endpoint *asked;
+	bool is_translated;
 
 	if (!attempt || (attempt->flags & (HP_ALIAS | HP_TRANSLATED | HP_MISMATCHED)))
 		return 0;
@@ -65,16 +66,18 @@ static __always_inline int take_conntrack_answer(const struct hp_conntrack_answe
 		return 0;
 	attempt->conntrack = answer->conntrack;
 	attempt->conntrack_source = answer->conntrack_source;
-	if (answer->conntrack == HP_CONNTRACK_TRANSLATED) {
+	is_translated = answer->conntrack == HP_CONNTRACK_TRANSLATED;
+	if (is_translated) {
 		set_flag(attempt, HP_TRANSLATED);
 		COUNT_LB(attempt, translations);
-		/* And the client has got it as it was. */
-		return attempt->flags & HP_SYNACK_DELIVERED ? conclude_misdirected(attempt, &ending)
-							    : 0;
 	}
-	/* The datapath that could still have changed it would have done so by now. */
-	if ((attempt->flags & HP_SYNACK_PASSED) &&
-	    answer->conntrack_source == HP_CONNTRACK_SOURCE_CILIUM)
+	/*
+	 * Either the client has got it as it was all the same, or the datapath that could still
+	 * have changed it would have done so by now.
+	 */
+	if (is_translated ? attempt->flags & HP_SYNACK_DELIVERED
+			  : (attempt->flags & HP_SYNACK_PASSED) &&
+				answer->conntrack_source == HP_CONNTRACK_SOURCE_CILIUM)
 		return conclude_misdirected(attempt, &ending);
 	return 0;
 }

@@ -227,7 +227,7 @@ struct Command {
 };
 
 const std::map<std::string_view, Command> kCommands{
-    {"load", {1, load}},   {"kind", {4, set_kind}}, {"attach", {4, attach}},       {"detach", {2, detach}},
+    {"load", {1, load}},   {"kind", {5, set_kind}}, {"attach", {4, attach}},       {"detach", {2, detach}},
     {"pod", {3, add_pod}}, {"reset", {0, reset}},   {"service", {5, add_service}}, {"settings", {2, set}},
 };
 
