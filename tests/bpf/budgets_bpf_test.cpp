@@ -199,13 +199,12 @@ TEST_P(BudgetsTest, TheNetworkMakesNoAttemptGo) {
   load({.pending_syns = 64});
   call(a().other, 999, 999);
   see(Hook::kToPod, a().other.device, answer_of_lb(a().other, 999, 999));
-  flood_from_the_network(a().other, 1000);
   hairpin_that_time_decides(a().other, a().hostile);
-  // Fewer than the network has, and more in a row than are looked at.
+  // Fewer than the network will have, and more in a row than are looked at.
   for (std::uint16_t i = 0; i < 20; i++) {
     call(a().other, static_cast<std::uint16_t>(50000 + i), 50000U + i);
   }
-  flood_from_the_network(a().other, 1000);
+  flood_from_the_network(a().other, 2000);
   settle();
   EXPECT_EQ(events_of(a().other).size(), 1);
   EXPECT_EQ(counters().unanswered, 20) << "each was there to be settled";
