@@ -37,7 +37,9 @@ static __always_inline void note_delivered(struct hp_attempt *attempt,
 
 /*
  * S4: a client's stack refuses the answer of `responder`. Believed only of who has been seen to
- * answer, or to be sent the SYN: a pod can send itself any SYN-ACK, and RST to anybody.
+ * answer, or to be sent the SYN: a pod can send itself any SYN-ACK, and RST to anybody. Where no
+ * client's SYN began it, only of a pod here that answered, or the node: the network can send both
+ * the SYN and the answer to it, in anybody's name.
  */
 static __noinline int conclude_refused_by_client(struct hp_attempt *attempt,
 						 const struct hp_address *responder, __u16 port)
@@ -48,8 +50,11 @@ static __noinline int conclude_refused_by_client(struct hp_attempt *attempt,
 	    !is_endpoint(&attempt->synack_left, responder, port) &&
 	    !is_endpoint(&attempt->returned, responder, port))
 		return 0;
-	if (attempt->flags & HP_UNSOLICITED)
+	if (attempt->flags & HP_UNSOLICITED) {
+		if (!(attempt->flags & HP_SYNACK_LEFT) && !is_node_address(responder))
+			return 0;
 		ending.cause = HP_CAUSE_UNSOLICITED_SYNACK;
+	}
 	note_delivered(attempt, responder, port);
 	return conclude_misdirected(attempt, &ending);
 }

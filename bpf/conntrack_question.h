@@ -50,16 +50,15 @@ static __always_inline bool awaits_conntrack(struct hp_attempt *attempt, __u64 n
 	return true;
 }
 
-static __always_inline int take_conntrack_answer(const struct hp_conntrack_answer *answer)
+static __always_inline int clear_by_conntrack(const struct hp_conntrack_answer *answer,
+					      struct hp_attempt *attempt)
 {
-	struct hp_attempt_key key = answer->key;
 	struct hp_address responder = answer->responder.address;
-	struct hp_attempt *attempt = find_exactly(&key);
 	struct ending ending = {};
 	const struct hp_endpoint *asked;
 	bool is_translated;
 
-	if (!attempt || (attempt->flags & (HP_ALIAS | HP_TRANSLATED | HP_MISMATCHED)))
+	if ((attempt->flags & (HP_ALIAS | HP_TRANSLATED | HP_MISMATCHED)))
 		return 0;
 	asked = asked_about(attempt);
 	if (!asked || !is_endpoint(asked, &responder, answer->responder.port))
@@ -79,5 +78,17 @@ static __always_inline int take_conntrack_answer(const struct hp_conntrack_answe
 			  : (attempt->flags & HP_SYNACK_PASSED) &&
 				answer->conntrack_source == HP_CONNTRACK_SOURCE_CILIUM)
 		return conclude_misdirected(attempt, &ending);
+	return 0;
+}
+
+static __always_inline int take_conntrack_answer(const struct hp_conntrack_answer *answer)
+{
+	struct hp_attempt_key key = answer->key;
+	struct hp_attempt *attempt = find_exactly(&key);
+
+	if (!attempt)
+		return 0;
+	clear_by_conntrack(answer, attempt);
+	release(attempt);
 	return 0;
 }

@@ -92,19 +92,14 @@ static __always_inline void read_cilium_drop(struct sk_buff *skb, __u32 reason,
 	drop->reason = record.error & 0xff;
 }
 
-static __always_inline int on_dropped_syn(struct sk_buff *skb, const struct segment *syn,
-					  struct ending *ending)
+static __always_inline int lose_syn(struct sk_buff *skb, const struct segment *syn,
+				    struct ending *ending, struct hp_attempt *attempt)
 {
-	struct hp_attempt_key key;
-	struct hp_attempt *attempt;
-
-	set_key(&key, &syn->source, syn->source_port, syn->sequence);
-	attempt = find_attempt(&key);
 	/*
 	 * Only the one that came back: on its way out it may be dropped for any reason. A node port
 	 * may have given it another destination by now.
 	 */
-	if (!attempt || !(attempt->flags & HP_RETURNED) ||
+	if (!(attempt->flags & HP_RETURNED) ||
 	    is_endpoint(&attempt->lb, &syn->destination, syn->destination_port))
 		return 0;
 	ending->syn_dropped = 1;
@@ -115,15 +110,25 @@ static __always_inline int on_dropped_syn(struct sk_buff *skb, const struct segm
 	return suspect_drop(attempt, ending);
 }
 
-static __always_inline int on_dropped_synack(struct sk_buff *skb, const struct segment *synack,
-					     struct ending *ending)
+static __always_inline int on_dropped_syn(struct sk_buff *skb, const struct segment *syn,
+					  struct ending *ending)
 {
 	struct hp_attempt_key key;
 	struct hp_attempt *attempt;
 
-	set_answered_key(&key, synack);
+	set_key(&key, &syn->source, syn->source_port, syn->sequence);
 	attempt = find_attempt(&key);
-	if (!attempt || is_endpoint(&attempt->lb, &synack->source, synack->source_port) ||
+	if (!attempt)
+		return 0;
+	lose_syn(skb, syn, ending, attempt);
+	release(attempt);
+	return 0;
+}
+
+static __always_inline int lose_synack(struct sk_buff *skb, const struct segment *synack,
+				       struct ending *ending, struct hp_attempt *attempt)
+{
+	if (is_endpoint(&attempt->lb, &synack->source, synack->source_port) ||
 	    (attempt->flags & HP_TRANSLATED))
 		return 0;
 	read_cilium_drop(skb, ending->drop_reason, &ending->cilium);
@@ -137,4 +142,19 @@ static __always_inline int on_dropped_synack(struct sk_buff *skb, const struct s
 	    ((attempt->flags & HP_RETURNED) || !conntrack_is_open(attempt)))
 		return conclude_misdirected(attempt, ending);
 	return suspect_drop(attempt, ending);
+}
+
+static __always_inline int on_dropped_synack(struct sk_buff *skb, const struct segment *synack,
+					     struct ending *ending)
+{
+	struct hp_attempt_key key;
+	struct hp_attempt *attempt;
+
+	set_answered_key(&key, synack);
+	attempt = find_attempt(&key);
+	if (!attempt)
+		return 0;
+	lose_synack(skb, synack, ending, attempt);
+	release(attempt);
+	return 0;
 }

@@ -6,6 +6,24 @@
 #include "pending.h"
 #include "source_check.h"
 
+static __always_inline int arrive(struct __sk_buff *skb, const struct segment *answer,
+				  struct hp_attempt *attempt)
+{
+	if (attempt->flags & HP_HOST_CLIENT)
+		return on_delivered(skb, answer, attempt);
+	if (is_endpoint(&attempt->lb, &answer->source, answer->source_port)) {
+		if (answer->flags & TCP_RST)
+			return conclude_answered(attempt, true);
+		set_flag(attempt, HP_ANSWER_ARRIVED);
+		return 0;
+	}
+	if ((answer->flags & TCP_RST) ||
+	    (attempt->flags & (HP_SYNACK_LEFT | HP_SYNACK_ARRIVED | HP_MISMATCHED)))
+		return 0;
+	note_suspect(attempt, answer, skb->ifindex, &attempt->synack_left, HP_SYNACK_ARRIVED);
+	return 0;
+}
+
 /*
  * An answer that comes in on the uplink has reached a client on the node itself. For a pod it is
  * still on its way: the node may translate or drop it, or give it to the pod past every hook.
@@ -23,22 +41,12 @@ __noinline int on_net_answer(struct __sk_buff *skb, const struct segment *answer
 		attempt = find_hidden(&key);
 		/* Another's may be for a node port's client, whom the node hides as well. */
 		if (attempt && !is_endpoint(&attempt->lb, &answer->source, answer->source_port))
-			return 0;
+			attempt = unwanted(attempt);
 	}
 	if (!attempt)
 		return 0;
-	if (attempt->flags & HP_HOST_CLIENT)
-		return on_delivered(skb, answer, attempt);
-	if (is_endpoint(&attempt->lb, &answer->source, answer->source_port)) {
-		if (answer->flags & TCP_RST)
-			return conclude_answered(attempt, true);
-		set_flag(attempt, HP_ANSWER_ARRIVED);
-		return 0;
-	}
-	if ((answer->flags & TCP_RST) ||
-	    (attempt->flags & (HP_SYNACK_LEFT | HP_SYNACK_ARRIVED | HP_MISMATCHED)))
-		return 0;
-	note_suspect(attempt, answer, skb->ifindex, &attempt->synack_left, HP_SYNACK_ARRIVED);
+	arrive(skb, answer, attempt);
+	release(attempt);
 	return 0;
 }
 
@@ -53,10 +61,13 @@ static __always_inline void note_target(struct __sk_buff *skb, const struct segm
 static __noinline int on_unsolicited_syn(struct __sk_buff *skb, const struct segment *syn,
 					 const struct hp_attempt_key *key)
 {
-	struct hp_attempt *attempt = add_unsolicited(key, syn, skb->ifindex);
+	struct hp_attempt *attempt =
+	    add_unsolicited(key, syn, skb->ifindex) ? find_exactly(key) : NULL;
 
-	if (attempt)
-		note_target(skb, syn, attempt);
+	if (!attempt)
+		return 0;
+	note_target(skb, syn, attempt);
+	release(attempt);
 	return 0;
 }
 
@@ -75,15 +86,16 @@ __noinline int on_net_syn(struct __sk_buff *skb, const struct segment *syn)
 		if (!attempt)
 			return may_be_client(&syn->source) ? on_unsolicited_syn(skb, syn, &key) : 0;
 		set_flag(attempt, HP_SNATED);
-		add_alias(&key, &attempt->key, attempt->last_ns);
+		add_alias(&key, &attempt->key, account_in(attempt->flags), attempt->last_ns);
 	}
-	if ((attempt->flags & (HP_RETURNED | HP_MISMATCHED)) ||
-	    is_endpoint(&attempt->lb, &syn->destination, syn->destination_port))
-		return 0;
-	set_endpoint(&attempt->returned, &syn->destination, syn->destination_port);
-	set_flag(attempt, HP_RETURNED);
-	note_target(skb, syn, attempt);
-	/* Its SYN-ACK may be for the node, and tell by the ISN alone. */
-	index_isn(attempt);
+	if (!(attempt->flags & (HP_RETURNED | HP_MISMATCHED)) &&
+	    !is_endpoint(&attempt->lb, &syn->destination, syn->destination_port)) {
+		set_endpoint(&attempt->returned, &syn->destination, syn->destination_port);
+		set_flag(attempt, HP_RETURNED);
+		note_target(skb, syn, attempt);
+		/* Its SYN-ACK may be for the node, and tell by the ISN alone. */
+		index_isn(attempt->key.isn, index_of(attempt), HP_ATTEMPT_UNDECIDED);
+	}
+	release(attempt);
 	return 0;
 }

@@ -18,6 +18,7 @@ __noinline int on_pod_syn(struct __sk_buff *skb, const struct segment *syn)
 	struct hp_frontend *frontend;
 	enum hp_ownership ownership;
 	struct hp_source *source;
+	__u32 ifindex;
 	__u64 now;
 
 	if (!syn)
@@ -29,22 +30,33 @@ __noinline int on_pod_syn(struct __sk_buff *skb, const struct segment *syn)
 	if (!set)
 		return 0;
 	attempt = find_in(set, &key);
-	if (attempt && is_endpoint(&attempt->lb, &syn->destination, syn->destination_port))
-		return count_retransmit(attempt);
+	if (attempt && is_endpoint(&attempt->lb, &syn->destination, syn->destination_port)) {
+		count_retransmit(attempt);
+		release(attempt);
+		return 0;
+	}
+	/* Read once: the verifier takes no field by a pointer to another. */
+	ifindex = skb->ifindex;
+	asm volatile("" : "+r"(ifindex));
 	source = find_source(&syn->source);
 	ownership = check_source(skb, syn, source);
-	if (ownership == FORGED)
+	if (ownership == FORGED) {
+		if (attempt)
+			release(attempt);
 		return 0;
-	if (!source || source->ifindex != skb->ifindex)
+	}
+	if (!source || source->ifindex != ifindex)
 		source = find_source(&syn->source);
-	if (attempt)
+	if (attempt) {
 		forget(attempt);
+		release(attempt);
+	}
 	now = bpf_ktime_get_ns();
-	add_attempt(set, &key, syn, frontend, skb->ifindex,
-		    ownership == UNKNOWN ? HP_UNVERIFIED : 0, now);
+	add_attempt(set, &key, syn, frontend, ifindex, ownership == UNKNOWN ? HP_UNVERIFIED : 0,
+		    now);
 	note_caller(syn, source, now);
 	if (syn->payload_length)
-		add_fast_open_alias(&key, syn->payload_length, now);
+		add_fast_open_alias(&key, syn->payload_length, ifindex, now);
 	return 0;
 }
 
@@ -72,31 +84,22 @@ static __noinline int on_masqueraded_synack(struct __sk_buff *skb, const struct 
 {
 	struct hp_attempt *attempt = find_by_isn(synack->acknowledgment - 1);
 
-	/* Not returned: the node translates for its own pods, and will undo it. */
-	if (!attempt || !(attempt->flags & HP_RETURNED) ||
-	    (attempt->flags & (HP_SYNACK_LEFT | HP_MISMATCHED)) ||
-	    !is_node_address(&synack->destination))
+	if (!attempt)
 		return 0;
-	return note_left(skb, synack, attempt);
+	/* Not returned: the node translates for its own pods, and will undo it. */
+	if ((attempt->flags & HP_RETURNED) &&
+	    !(attempt->flags & (HP_SYNACK_LEFT | HP_MISMATCHED)) &&
+	    is_node_address(&synack->destination))
+		note_left(skb, synack, attempt);
+	release(attempt);
+	return 0;
 }
 
-/* S3 at the target, S5: only suspicion, since the reply may still be translated or routed back to
- * the LB. */
-__noinline int on_pod_synack(struct __sk_buff *skb, const struct segment *synack)
+static __noinline int suspect_synack(struct __sk_buff *skb, const struct segment *synack,
+				     struct hp_attempt *attempt)
 {
-	struct hp_attempt_key key;
-	struct hp_attempt *attempt;
 	enum hp_conntrack conntrack = HP_CONNTRACK_UNCHECKED;
 
-	if (!synack)
-		return 0;
-	/* Nearly all answer no SYN to a load balancer, and the tables are cold. */
-	if (!may_answer_syn(synack->acknowledgment))
-		return 0;
-	set_answered_key(&key, synack);
-	attempt = find_any(&key);
-	if (!attempt)
-		return on_masqueraded_synack(skb, synack);
 	if (is_endpoint(&attempt->lb, &synack->source, synack->source_port) ||
 	    (attempt->flags & (HP_SYNACK_LEFT | HP_TRANSLATED | HP_MISMATCHED)))
 		return 0;
@@ -116,6 +119,27 @@ __noinline int on_pod_synack(struct __sk_buff *skb, const struct segment *synack
 		set_flag(attempt, HP_TRANSLATED);
 		COUNT_LB(attempt, translations);
 	}
+	return 0;
+}
+
+/* S3 at the target, S5: only suspicion, since the reply may still be translated or routed back to
+ * the LB. */
+__noinline int on_pod_synack(struct __sk_buff *skb, const struct segment *synack)
+{
+	struct hp_attempt_key key;
+	struct hp_attempt *attempt;
+
+	if (!synack)
+		return 0;
+	/* Nearly all answer no SYN to a load balancer, and the tables are cold. */
+	if (!may_answer_syn(synack->acknowledgment))
+		return 0;
+	set_answered_key(&key, synack);
+	attempt = find_any(&key);
+	if (!attempt)
+		return on_masqueraded_synack(skb, synack);
+	suspect_synack(skb, synack, attempt);
+	release(attempt);
 	return 0;
 }
 
@@ -142,12 +166,16 @@ __noinline int on_pod_reset(struct __sk_buff *skb, const struct segment *reset)
 	if (!attempt)
 		return 0;
 	/* A target knows the ISN that it was sent. */
-	if (is_forged(skb, reset) || is_strangers(attempt, skb->ifindex))
-		return 0;
-	if (!(attempt->flags & HP_UNSOLICITED) &&
-	    is_endpoint(&attempt->lb, &reset->destination, reset->destination_port))
-		return conclude_answered(attempt, false);
-	return conclude_refused_by_client(attempt, &reset->destination, reset->destination_port);
+	if (!is_forged(skb, reset) && !is_strangers(attempt, skb->ifindex)) {
+		if (!(attempt->flags & HP_UNSOLICITED) &&
+		    is_endpoint(&attempt->lb, &reset->destination, reset->destination_port))
+			conclude_answered(attempt, false);
+		else
+			conclude_refused_by_client(attempt, &reset->destination,
+						   reset->destination_port);
+	}
+	release(attempt);
+	return 0;
 }
 
 /*
@@ -163,9 +191,11 @@ __noinline int on_pod_ack(struct __sk_buff *skb, const struct segment *ack)
 		return 0;
 	set_key(&key, &ack->source, ack->source_port, ack->sequence - 1);
 	attempt = find_attempt(&key);
-	if (!attempt || !is_endpoint(&attempt->lb, &ack->destination, ack->destination_port))
+	if (!attempt)
 		return 0;
-	if (is_forged(skb, ack) || is_strangers(attempt, skb->ifindex))
-		return 0;
-	return conclude_answered(attempt, false);
+	if (is_endpoint(&attempt->lb, &ack->destination, ack->destination_port) &&
+	    !is_forged(skb, ack) && !is_strangers(attempt, skb->ifindex))
+		conclude_answered(attempt, false);
+	release(attempt);
+	return 0;
 }

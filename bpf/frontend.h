@@ -13,6 +13,8 @@ static __always_inline bool may_be_frontend(const struct hp_address *address)
 
 /*
  * The endpoint first, which most load balancers are named by; the port-0 entry tells of the rest.
+ * Where ports of an address are listed, only those count, whatever prefix covers it: each port that
+ * nobody listens on would take a row of the counters.
  * `own` becomes the endpoint's own entry, or NULL.
  */
 static __always_inline bool is_frontend(const struct hp_address *address, __u16 port,
@@ -29,8 +31,8 @@ static __always_inline bool is_frontend(const struct hp_address *address, __u16 
 		}
 		key.port = 0;
 		frontend = bpf_map_lookup_elem(&frontends, &key);
-		if (frontend && frontend->any_port)
-			return true;
+		if (frontend)
+			return frontend->any_port;
 	}
 	if (have_prefixes) {
 		struct hp_prefix_key prefix = {.prefix_length = 128, .address = *address};

@@ -35,6 +35,14 @@ static __u64 synack_tags[SYNACK_TAG_PLACES];
 #define ACK_TAG_PLACES 64
 static __u64 ack_tags[ACK_TAG_PLACES];
 
+/*
+ * How many of either one device may fill, or one pod's flood would take everybody's: half of the
+ * ack_tags, which an attempt keeps until it is answered or long past, and as many pending attempts
+ * as push the others' SYNACK_TAGS out only while they last.
+ */
+#define ACK_TAGS_A_DEVICE    256
+#define SYNACK_TAGS_A_DEVICE 1024
+
 static __always_inline __u16 synack_tag(__u32 isn)
 {
 	return isn / SYNACK_TAG_PLACES;
@@ -70,10 +78,27 @@ static __always_inline void push_tag(__u64 *place, __u32 tag, __u32 bits)
 	}
 }
 
-static __always_inline void tag_isn(__u32 isn)
+static __always_inline void push_synack_tag(__u32 isn)
 {
 	push_tag(&synack_tags[isn % SYNACK_TAG_PLACES], synack_tag(isn), LANE(4));
-	push_tag(&ack_tags[isn % ACK_TAG_PLACES], ack_tag(isn), LANE(8));
+}
+
+/* Into a lane that has been left, which holds 0, else in place of the oldest. */
+static __always_inline void push_ack_tag(__u32 isn)
+{
+	__u64 *place = &ack_tags[isn % ACK_TAG_PLACES];
+
+	for (int i = 0; i < 2; i++) {
+		__u64 seen = *place, tag = ack_tag(isn);
+		__u64 top = lanes_with(seen, 0, EACH(8), LANE(8));
+		__u64 next = seen << LANE(8) | tag;
+
+		top &= -top;
+		if (top)
+			next = seen | tag * (top >> (LANE(8) - 1));
+		if (__sync_val_compare_and_swap(place, seen, next) == seen)
+			return;
+	}
 }
 
 /* Once answered: the client's ACK and its first data need not be looked up. */

@@ -35,10 +35,12 @@ const volatile __u64 hash_seed; /* agent */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 8192);
+	__uint(max_entries, HP_INCIDENTS);
 	__type(key, struct hp_incident_key);
 	__type(value, struct hp_incident);
 } incidents SEC(".maps");
+
+__u32 incident_count; /* of entries; the agent takes off what it deletes */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -61,7 +63,16 @@ struct {
 	__type(value, __u32);
 } load_balancer_index SEC(".maps");
 
-__u32 load_balancer_count; /* in use, without the first */
+/* Given back by the agent: no attempt refers to them any more. */
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, HP_LB_COUNTERS);
+	__type(value, __u32);
+} free_rows SEC(".maps");
+
+__u32 load_balancer_count; /* highest row ever in use */
+__u32 unlisted_rows; /* in use by endpoints that nobody listed; the agent takes off what it gives
+			back */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

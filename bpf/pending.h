@@ -51,15 +51,25 @@ static __always_inline void set_answered_key(struct hp_attempt_key *key,
 	set_key(key, &answer->destination, answer->destination_port, answer->acknowledgment - 1);
 }
 
-/* The attempt of this name or alias. Finds HP_UNSOLICITED ones too. */
+/* What was found is not what is wanted. */
+static __always_inline struct hp_attempt *unwanted(struct hp_attempt *attempt)
+{
+	release(attempt);
+	return NULL;
+}
+
+/* The attempt of this name or alias, held. Finds HP_UNSOLICITED ones too. */
 static __always_inline struct hp_attempt *find_any(const struct hp_attempt_key *key)
 {
 	struct hp_attempt *attempt = find_exactly(key);
 
 	if (attempt && (attempt->flags & HP_ALIAS)) {
-		attempt = find_exactly(&attempt->origin);
+		struct hp_attempt_key origin = attempt->origin;
+
+		release(attempt);
+		attempt = find_exactly(&origin);
 		if (attempt && (attempt->flags & HP_ALIAS))
-			return NULL;
+			return unwanted(attempt);
 	}
 	return attempt;
 }
@@ -68,7 +78,7 @@ static __always_inline struct hp_attempt *find_attempt(const struct hp_attempt_k
 {
 	struct hp_attempt *attempt = find_any(key);
 
-	return attempt && !(attempt->flags & HP_UNSOLICITED) ? attempt : NULL;
+	return attempt && (attempt->flags & HP_UNSOLICITED) ? unwanted(attempt) : attempt;
 }
 
 /*
@@ -80,10 +90,10 @@ static __always_inline struct hp_attempt *find_attempt(const struct hp_attempt_k
 #define ISN_INDEX_SIZE 512
 static __u64 isn_index[ISN_INDEX_SIZE][2];
 
-static __always_inline void index_isn(const struct hp_attempt *attempt)
+static __always_inline void index_isn(__u32 isn, __u32 place, enum hp_attempt_state state)
 {
-	__u64 *newest = isn_index[attempt->key.isn % ISN_INDEX_SIZE];
-	__u64 word = make_word(attempt->key.isn, index_of(attempt), HP_ATTEMPT_UNDECIDED);
+	__u64 *newest = isn_index[isn % ISN_INDEX_SIZE];
+	__u64 word = make_word(isn, place, state);
 
 	if (newest[0] == word)
 		return;
@@ -91,38 +101,64 @@ static __always_inline void index_isn(const struct hp_attempt *attempt)
 	newest[0] = word;
 }
 
+static __always_inline __u64 word_of_isn(__u32 isn)
+{
+	const __u64 *newest = isn_index[isn % ISN_INDEX_SIZE];
+	__u64 word = (__u32)newest[0] == isn ? newest[0] : newest[1];
+
+	return (__u32)word == isn ? word : 0;
+}
+
+/* A SYN that found no place has its ISN here too, as decided: whatever name the node gives it on
+ * its way out, it is not the node's own. */
+static __always_inline bool is_given_up(__u32 isn)
+{
+	return state_of(word_of_isn(isn)) == HP_ATTEMPT_DECIDED;
+}
+
 /*
- * The attempt with this ISN, under whatever name its packets go now: the node's SNAT may have
+ * The attempt with this ISN, held, under whatever name its packets go now: the node's SNAT may have
  * renamed them. Callers check what they know of the attempt.
  */
 static __always_inline struct hp_attempt *find_by_isn(__u32 isn)
 {
-	const __u64 *newest = isn_index[isn % ISN_INDEX_SIZE];
-	__u64 word = (__u32)newest[0] == isn ? newest[0] : newest[1];
+	__u64 word = word_of_isn(isn);
+	const struct hp_index_set *set;
 	struct hp_attempt *attempt;
 
-	if ((__u32)word != isn || state_of(word) == HP_ATTEMPT_NONE)
+	if (state_of(word) != HP_ATTEMPT_UNDECIDED)
 		return NULL;
 	attempt = attempt_at(place_of(word));
-	return attempt && attempt->key.isn == isn && is_in_use(attempt) &&
-		       !(attempt->flags & HP_ALIAS)
-		   ? attempt
-		   : NULL;
+	if (!attempt || attempt->key.isn != isn || !is_in_use(attempt) || !hold(attempt))
+		return NULL;
+	/* What says so is stale, perhaps; the index knows. */
+	set = set_of(&attempt->key);
+	if (set && is_same_word(&set->words[attempt->way % HP_INDEX_WAYS], word) &&
+	    !(attempt->flags & HP_ALIAS)) {
+		window();
+		return attempt;
+	}
+	return unwanted(attempt);
 }
 
+/* `flags` has the account of the attempt that it is another name of. */
 static __noinline int add_alias(const struct hp_attempt_key *alias,
-				const struct hp_attempt_key *origin, __u64 now)
+				const struct hp_attempt_key *origin, __u32 flags, __u64 now)
 {
 	struct hp_index_set *set = set_of(alias);
-	struct hp_attempt *entry = set ? take_place(alias) : NULL;
+	struct hp_attempt *entry = set ? take_place(alias, HP_ALIAS | flags, 0, now) : NULL;
 
 	if (!entry)
 		return 0;
-	entry->flags = HP_ALIAS;
-	entry->last_ns = now;
 	entry->origin = *origin;
 	publish(set, entry);
 	return 0;
+}
+
+/* The account alone. */
+static __always_inline __u32 account_in(__u32 flags)
+{
+	return flags >> HP_ACCOUNT_SHIFT << HP_ACCOUNT_SHIFT;
 }
 
 /*
@@ -134,9 +170,11 @@ static __noinline struct hp_attempt *find_hidden(const struct hp_attempt_key *ke
 {
 	struct hp_attempt *attempt = find_by_isn(key->isn);
 
-	return attempt && !(attempt->flags & HP_UNSOLICITED) && is_node_address(&key->client)
+	if (!attempt)
+		return NULL;
+	return !(attempt->flags & HP_UNSOLICITED) && is_node_address(&key->client)
 		   ? attempt
-		   : NULL;
+		   : unwanted(attempt);
 }
 
 /* How fresh the times in `callers` and `sources` are kept. */
@@ -164,94 +202,119 @@ static __noinline int note_caller(const struct segment *syn, struct hp_source *s
 	return 0;
 }
 
+/* HP_TAGGED, if there is still an ACK's tag to have for one more of this account. */
+static __always_inline __u32 tag_for(__u32 account)
+{
+	return tagged_of(account) < ACK_TAGS_A_DEVICE ? HP_TAGGED : 0;
+}
+
+static __always_inline void tag_isn(__u32 isn, __u32 flags)
+{
+	if (undecided_of(flags) <= SYNACK_TAGS_A_DEVICE)
+		push_synack_tag(isn);
+	if (flags & HP_TAGGED)
+		push_ack_tag(isn);
+}
+
 static __noinline int count_retransmit(struct hp_attempt *attempt)
 {
+	__u32 isn = attempt->key.isn;
+
 	attempt->last_ns = bpf_ktime_get_ns();
 	COUNT_LB(attempt, syn_retransmits);
 	/* Newer ones may have pushed it out; its answer may come only now. */
-	if (!may_follow_syn(attempt->key.isn + 1) || !may_answer_syn(attempt->key.isn + 1))
-		tag_isn(attempt->key.isn);
+	if (!may_answer_syn(isn + 1) || ((attempt->flags & HP_TAGGED) && !may_follow_syn(isn + 1)))
+		tag_isn(isn, attempt->flags);
 	return 0;
 }
 
-/* S1: the first SYN of an attempt. `set` is the key's, `frontend` the endpoint's own entry or NULL.
+/*
+ * S1: the first SYN of an attempt. `set` is the key's, `frontend` the endpoint's own entry or NULL,
+ * `flags` without the account.
  */
 static __always_inline void add_attempt(struct hp_index_set *set, const struct hp_attempt_key *key,
 					const struct segment *syn, struct hp_frontend *frontend,
 					__u32 ifindex, __u32 flags, __u64 now)
 {
-	struct hp_attempt *attempt = take_place(key);
 	struct hp_lb_counters *counters;
+	struct hp_attempt *attempt;
 	struct hp_endpoint lb = {};
 	__u32 index = frontend ? frontend->counters : 0;
+	__u32 place;
 
+	flags |= account_of_device(ifindex);
+	flags |= tag_for(flags);
+	attempt = take_place(key, flags, ifindex, now);
 	set_endpoint(&lb, &syn->destination, syn->destination_port);
 	if (!index) {
-		index = find_counters(&lb);
+		index = find_counters(&lb, frontend ? 0 : flags);
 		if (frontend)
 			frontend->counters = index;
 	}
 	counters = bpf_map_lookup_elem(&load_balancers, &index);
 	if (counters)
 		__sync_fetch_and_add(&counters->syns, 1);
-	if (!attempt)
+	if (!attempt) {
+		index_isn(key->isn, 0, HP_ATTEMPT_DECIDED);
 		return;
+	}
 	attempt->lb = lb;
-	attempt->flags = flags;
 	attempt->first_ns = now;
-	attempt->last_ns = now;
 	attempt->counters = index;
-	attempt->syn_ifindex = ifindex;
-	if (!publish(set, attempt))
+	place = index_of(attempt);
+	if (!publish(set, attempt)) {
+		index_isn(key->isn, 0, HP_ATTEMPT_DECIDED);
 		return;
-	index_isn(attempt);
-	tag_isn(key->isn);
+	}
+	index_isn(key->isn, place, HP_ATTEMPT_UNDECIDED);
+	tag_isn(key->isn, flags);
 }
 
 /*
  * A SYN with a local client's source that the client never sent: a load balancer that ends the
  * client's connection (TLS) and opens one of its own under the client's address. Kept for a client
- * that has called a load balancer lately, under the one it called last.
+ * that has called a load balancer lately, under the one it called last. Charged to the network:
+ * anybody out there can send such SYNs, in each client's name.
  */
-static __always_inline struct hp_attempt *add_unsolicited(const struct hp_attempt_key *key,
-							  const struct segment *syn, __u32 ifindex)
+static __always_inline bool add_unsolicited(const struct hp_attempt_key *key,
+					    const struct segment *syn, __u32 ifindex)
 {
+	__u32 flags = HP_UNSOLICITED | HP_RETURNED;
 	struct hp_source *source = find_source(&syn->source);
 	struct hp_index_set *set;
 	struct hp_attempt *attempt;
 	__u64 now;
 
 	if (!source || !is_seen(&source->lb))
-		return NULL;
+		return false;
 	now = bpf_ktime_get_ns();
 	if (now - source->called_ns > RETRANSMIT_WINDOW_NS)
-		return NULL;
+		return false;
 	set = set_of(key);
-	attempt = set ? take_place(key) : NULL;
+	attempt = set ? take_place(key, flags, ifindex, now) : NULL;
 	if (!attempt)
-		return NULL;
+		return false;
 	attempt->lb = source->lb;
-	attempt->flags = HP_UNSOLICITED | HP_RETURNED;
 	attempt->first_ns = now;
-	attempt->last_ns = now;
-	attempt->counters = find_counters(&source->lb);
-	attempt->syn_ifindex = ifindex;
+	attempt->counters = known_counters(&source->lb);
 	set_endpoint(&attempt->returned, &syn->destination, syn->destination_port);
 	if (!publish(set, attempt))
-		return NULL;
-	tag_isn(key->isn);
-	return attempt;
+		return false;
+	tag_isn(key->isn, flags);
+	return true;
 }
 
 /* TCP Fast Open (RFC 7413): the SYN-ACK acknowledges the SYN's data too. */
 static __noinline int add_fast_open_alias(const struct hp_attempt_key *key, __u32 payload_length,
-					  __u64 now)
+					  __u32 ifindex, __u64 now)
 {
 	struct hp_attempt_key alias = *key;
+	__u32 flags = account_of_device(ifindex);
 
+	flags |= tag_for(flags);
 	alias.isn += payload_length;
-	add_alias(&alias, key, now);
-	tag_isn(alias.isn);
+	add_alias(&alias, key, flags, now);
+	tag_isn(alias.isn, flags);
 	return 0;
 }
 
@@ -291,12 +354,10 @@ static __noinline int conclude_late(struct hp_attempt *seen)
 static __noinline int conclude_answered(struct hp_attempt *attempt, bool refused)
 {
 	if (attempt->flags & HP_ANSWERED) {
-		untag_ack(attempt->key.isn);
 		return drop(attempt, HP_ATTEMPT_DECIDED);
 	}
 	if (!decide(attempt))
 		return refused ? drop(attempt, HP_ATTEMPT_DECIDED) : conclude_late(attempt);
-	untag_ack(attempt->key.isn);
 	if (refused)
 		COUNT_LB(attempt, refused);
 	else

@@ -23,12 +23,16 @@ static __noinline int on_refused(const struct segment *synack, __u32 ifindex)
 		return 0;
 	set_answered_key(&key, synack);
 	attempt = find_any(&key);
-	if (!attempt || is_endpoint(&attempt->lb, &synack->source, synack->source_port))
+	if (!attempt)
 		return 0;
-	/* No hook may have seen it: from the node to itself it passes `lo` alone. A pod's device
-	 * has a number of its namespace's here. */
-	note_synack(attempt, synack, attempt->flags & HP_HOST_CLIENT ? ifindex : 0);
-	return conclude_refused_by_client(attempt, &synack->source, synack->source_port);
+	if (!is_endpoint(&attempt->lb, &synack->source, synack->source_port)) {
+		/* No hook may have seen it: from the node to itself it passes `lo` alone. A pod's
+		 * device has a number of its namespace's here. */
+		note_synack(attempt, synack, attempt->flags & HP_HOST_CLIENT ? ifindex : 0);
+		conclude_refused_by_client(attempt, &synack->source, synack->source_port);
+	}
+	release(attempt);
+	return 0;
 }
 
 /* A probe's argument is only a number to the verifier. */

@@ -33,6 +33,15 @@ static __always_inline bool is_acknowledged(const struct hp_attempt *attempt, __
 	       FIRST_RETRANSMIT_NS + 2 * (attempt->last_ns - attempt->first_ns);
 }
 
+/* A SYN-ACK left a pod here, or passed to_pod, and may have been translated back since: only the
+ * client's ACK tells, and it was not to be found among the many of its device. */
+static __always_inline bool may_be_acknowledged(const struct hp_attempt *attempt)
+{
+	return (attempt->flags & (HP_SYNACK_LEFT | HP_SYNACK_PASSED)) &&
+	       !(attempt->flags & (HP_RETURNED | HP_TRANSLATED | HP_ANSWER_ARRIVED)) &&
+	       (!(attempt->flags & HP_TAGGED) || !may_follow_syn(attempt->key.isn + 1));
+}
+
 static __noinline int sweep_attempt(struct hp_attempt *attempt, struct sweep_state *state)
 {
 	struct ending ending = {};
@@ -43,6 +52,9 @@ static __noinline int sweep_attempt(struct hp_attempt *attempt, struct sweep_sta
 	if (attempt->last_ns > now)
 		return 0;
 	if (attempt->flags & (HP_ALIAS | HP_UNANSWERED | HP_MISMATCHED)) {
+		/* Its ACK comes no more, unless after one more SYN, which would be here by now. */
+		if (is_acknowledged(attempt, now))
+			untag(attempt);
 		if (now - attempt->last_ns >= RETRANSMIT_WINDOW_NS)
 			forget(attempt);
 		return 0;
@@ -66,8 +78,11 @@ static __noinline int sweep_attempt(struct hp_attempt *attempt, struct sweep_sta
 	}
 	/* Translated by this node or answered by the LB, and the client has never acknowledged it:
 	 * lost on the way, but not misdirected. */
-	if ((attempt->flags & (HP_RETURNED | HP_SYNACK_LEFT | HP_SYNACK_PASSED)) &&
-	    !(attempt->flags & (HP_TRANSLATED | HP_ANSWER_ARRIVED)) && is_believed(attempt))
+	if (may_be_acknowledged(attempt)) {
+		count(HP_TOTAL_ACK_UNWATCHED);
+		conclude_unanswered(attempt);
+	} else if ((attempt->flags & (HP_RETURNED | HP_SYNACK_LEFT | HP_SYNACK_PASSED)) &&
+		   !(attempt->flags & (HP_TRANSLATED | HP_ANSWER_ARRIVED)) && is_believed(attempt))
 		conclude_misdirected(attempt, &ending);
 	else
 		conclude_unanswered(attempt);
@@ -84,8 +99,13 @@ static long sweep_set(struct bpf_map *map, const __u32 *index, struct hp_index_s
 		if (state_of(word) == HP_ATTEMPT_NONE)
 			continue;
 		attempt = attempt_at(place_of(word));
-		if (attempt)
+		if (!attempt || !hold(attempt))
+			continue;
+		if (is_same_word(&set->words[way], word)) {
+			window();
 			sweep_attempt(attempt, state);
+		}
+		release(attempt);
 	}
 	return 0;
 }

@@ -10,8 +10,11 @@ static __noinline int on_forwarded_syn(const struct segment *syn)
 {
 	struct hp_attempt *attempt = find_by_isn(syn->sequence);
 
-	if (attempt && (attempt->flags & HP_RETURNED))
+	if (!attempt)
+		return 0;
+	if (attempt->flags & HP_RETURNED)
 		set_flag(attempt, HP_FORWARDED);
+	release(attempt);
 	return 0;
 }
 
@@ -34,21 +37,36 @@ __noinline int on_net_leaving_syn(struct __sk_buff *skb, const struct segment *s
 	if (!set)
 		return 0;
 	attempt = find_in(set, &key);
-	/* Nearly always a pod's that from_pod has just seen. */
-	if (attempt && is_endpoint(&attempt->lb, &syn->destination, syn->destination_port))
-		return attempt->flags & HP_HOST_CLIENT ? count_retransmit(attempt) : 0;
+	if (attempt) {
+		/* Nearly always a pod's that from_pod has just seen. */
+		bool same = is_endpoint(&attempt->lb, &syn->destination, syn->destination_port);
+
+		if (same && (attempt->flags & HP_HOST_CLIENT))
+			count_retransmit(attempt);
+		release(attempt);
+		if (same)
+			return 0;
+	}
 	if (!is_frontend(&syn->destination, syn->destination_port, &frontend))
 		return on_forwarded_syn(syn);
 	if (attempt)
 		return 0;
 	attempt = find_by_isn(syn->sequence);
-	if (attempt && !(attempt->flags & HP_HOST_CLIENT) &&
-	    is_endpoint(&attempt->lb, &syn->destination, syn->destination_port)) {
-		set_flag(attempt, HP_SNATED);
-		return add_alias(&key, &attempt->key, attempt->last_ns);
+	if (attempt) {
+		bool renamed = !(attempt->flags & HP_HOST_CLIENT) &&
+			       is_endpoint(&attempt->lb, &syn->destination, syn->destination_port);
+
+		if (renamed) {
+			set_flag(attempt, HP_SNATED);
+			add_alias(&key, &attempt->key, account_in(attempt->flags),
+				  attempt->last_ns);
+		}
+		release(attempt);
+		if (renamed)
+			return 0;
 	}
 	/* What is forwarded for somebody else is not this node's to judge. */
-	if (is_node_address(&syn->source)) {
+	if (!is_given_up(syn->sequence) && is_node_address(&syn->source)) {
 		now = bpf_ktime_get_ns();
 		add_attempt(set, &key, syn, frontend, skb->ifindex, HP_HOST_CLIENT, now);
 		note_caller(syn, NULL, now);

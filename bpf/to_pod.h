@@ -61,17 +61,11 @@ static __always_inline int suspect_delivery(struct __sk_buff *skb, const struct 
 	return 0;
 }
 
-__noinline int on_answer_to_pod(struct __sk_buff *skb, const struct segment *answer)
+static __always_inline int give_to_pod(struct __sk_buff *skb, const struct segment *answer,
+				       struct hp_attempt *attempt)
 {
-	struct hp_attempt_key key;
-	struct hp_attempt *attempt;
-
-	if (!answer)
-		return 0;
-	set_answered_key(&key, answer);
-	attempt = find_attempt(&key);
 	/* A bridge may flood it to other pods' ports, too. */
-	if (!attempt || attempt->syn_ifindex != skb->ifindex)
+	if (attempt->syn_ifindex != skb->ifindex)
 		return 0;
 	if (is_endpoint(&attempt->lb, &answer->source, answer->source_port)) {
 		if (!(answer->flags & TCP_RST))
@@ -85,4 +79,20 @@ __noinline int on_answer_to_pod(struct __sk_buff *skb, const struct segment *ans
 	if (answers_may_change)
 		return suspect_delivery(skb, answer, attempt);
 	return on_delivered(skb, answer, attempt);
+}
+
+__noinline int on_answer_to_pod(struct __sk_buff *skb, const struct segment *answer)
+{
+	struct hp_attempt_key key;
+	struct hp_attempt *attempt;
+
+	if (!answer)
+		return 0;
+	set_answered_key(&key, answer);
+	attempt = find_attempt(&key);
+	if (!attempt)
+		return 0;
+	give_to_pod(skb, answer, attempt);
+	release(attempt);
+	return 0;
 }

@@ -61,6 +61,23 @@ static __always_inline void judge(struct hp_attempt *attempt, const struct endin
 		attempt->cause = HP_CAUSE_HAIRPIN_NODE_PORT;
 }
 
+/*
+ * Nobody may have more than a part of what is still free (Choudhury and Hahne, Dynamic Queue Length
+ * Thresholds, 1998): the first to flood the table leaves most of it to the others, and however many
+ * do, there is room for somebody who has none. The network gets half of a device's part.
+ */
+#define FREE_TO_DEVICE	8
+#define FREE_TO_NETWORK 16
+
+static __always_inline bool may_open_incident(__u32 flags)
+{
+	__u32 used = incident_count;
+	__u32 free = used < HP_INCIDENTS ? HP_INCIDENTS - used : 0;
+
+	return account_of(flags)->incidents <
+	       free / (flags & HP_UNSOLICITED ? FREE_TO_NETWORK : FREE_TO_DEVICE);
+}
+
 /* Counts the attempt for its pair: that, or NULL if the table has no room for it. */
 static __always_inline struct hp_incident *count_incident(const struct hp_attempt *attempt)
 {
@@ -73,11 +90,19 @@ static __always_inline struct hp_incident *count_incident(const struct hp_attemp
 	struct hp_incident *incident = bpf_map_lookup_elem(&incidents, &incident_key);
 
 	if (!incident) {
-		bpf_map_update_elem(&incidents, &incident_key, &no_incident, BPF_NOEXIST);
+		bool is_new =
+		    may_open_incident(attempt->flags) &&
+		    !bpf_map_update_elem(&incidents, &incident_key, &no_incident, BPF_NOEXIST);
+
 		incident = bpf_map_lookup_elem(&incidents, &incident_key);
 		if (!incident) {
 			count(HP_TOTAL_INCIDENTS_FULL);
 			return NULL;
+		}
+		if (is_new) {
+			incident->account = attempt->flags >> HP_ACCOUNT_SHIFT;
+			__sync_fetch_and_add(&account_of(attempt->flags)->incidents, 1);
+			__sync_fetch_and_add(&incident_count, 1);
 		}
 	}
 	__sync_fetch_and_add(&incident->count, 1);
@@ -93,6 +118,15 @@ static __always_inline bool decide_misdirected(struct hp_attempt *attempt)
 	}
 	return (attempt->flags & HP_UNANSWERED) &&
 	       !(__sync_fetch_and_or(&attempt->flags, HP_MISMATCHED) & HP_MISMATCHED);
+}
+
+/* One a second, and one CPU at a time: a sample must not be of two attempts. */
+static __always_inline bool is_turn_of(struct hp_incident *incident, __u64 now)
+{
+	__u64 last = incident->last_event_ns;
+
+	return (!last || now - last >= EVENT_INTERVAL_NS) &&
+	       __sync_val_compare_and_swap(&incident->last_event_ns, last, now) == last;
 }
 
 static __noinline int report_mismatch(struct hp_attempt *attempt, const struct ending *ending)
@@ -117,11 +151,9 @@ static __noinline int report_mismatch(struct hp_attempt *attempt, const struct e
 	incident = count_incident(attempt);
 	if (!incident && counters && cause < HP_CAUSE_COUNT)
 		__sync_fetch_and_add(&counters->unpaired[cause], 1);
-	if (incident &&
-	    (!incident->last_event_ns || now - incident->last_event_ns >= EVENT_INTERVAL_NS)) {
+	if (incident && is_turn_of(incident, now)) {
 		/* Offered, whether there is room or not: a full ring must not make each attempt
 		 * dear. */
-		incident->last_event_ns = now;
 		incident->sample = *attempt;
 		if (emit(HP_EVENT_MISMATCH, now, attempt))
 			set_flag(attempt, HP_EMITTED);

@@ -64,6 +64,20 @@ enum hp_attempt_flag {
   HP_ANSWERED = 1U << 16,        /* counted: the LB's answer was on its way to the pod, which has not acknowledged it */
   HP_ANSWER_UNVERIFIED = 1U << 18, /* nor is a wrong answer's, as it left a local pod, or it is another's */
   HP_TARGET_HERE = 1U << 19,       /* `returned` is the address of a pod of this node */
+  HP_TAGGED = 1U << 20,            /* its ISN has a place among those whose ACK is looked for (bpf/isn_tags.h) */
+};
+
+/*
+ * What each device's clients take of the tables that all share (bpf/accounts.h). An attempt carries the number of
+ * the account it is charged to above its flags. 0 is the network's: SYNs that no client here has sent.
+ */
+#define HP_ACCOUNT_SHIFT 21
+#define HP_ACCOUNTS 2048
+
+struct hp_account {
+  __u64 attempts;  /* undecided ones in the low half, those with HP_TAGGED in the high one */
+  __u32 incidents; /* in `incidents` */
+  __u32 rows;      /* in `load_balancers`, of endpoints that nobody listed */
 };
 
 /* The verdict on a misdirected attempt. Order and spelling are the `cause` label (core/event). */
@@ -122,6 +136,8 @@ struct hp_cilium_drop {
   __u32 reason;   /* cilium, bpf/lib/drop_reasons.h; 0: no drop of Cilium's */
 };
 
+/* hp_attempt.place: the index in its lowest bits; how many hold on to it, in steps of HP_HOLDER; HP_IN_USE. */
+#define HP_HOLDER (1U << 22)
 #define HP_IN_USE (1U << 31)
 
 /* Map `attempts`: everything known of one attempt. An endpoint counts as seen only with the flag that says so. */
@@ -129,9 +145,9 @@ struct hp_attempt {
   /* What a healthy handshake needs comes first: one cache line. */
   struct hp_attempt_key key;
   struct hp_endpoint lb; /* where the client sent the SYN */
-  __u32 flags;           /* enum hp_attempt_flag */
+  __u32 flags;           /* enum hp_attempt_flag, and the account */
   __u64 first_ns;        /* first SYN */
-  __u32 place;           /* its own index, and HP_IN_USE if it is taken */
+  __u32 place;           /* its own index, whether it is taken, and by how many it is held: see HP_HOLDER */
   __u16 counters;        /* of `lb`: index into `load_balancers` */
   __u8 way;              /* which word of its set in `attempt_index` is its */
   __u8 pad;
@@ -204,9 +220,13 @@ struct hp_incident_key {
   __u8 pad[3];
 };
 
+#define HP_INCIDENTS 8192
+
 struct hp_incident {
   __u64 count; /* attempts, exact */
   __u64 last_event_ns;
+  __u32 account; /* that it is charged to */
+  __u32 pad;
   /*
    * The newest attempt that was also offered to the ring: what an alert is made of when the
    * ring was full. Written without a lock; readers treat it as a sample.
@@ -220,15 +240,18 @@ struct hp_incident {
 #define HP_LATENCY_BUCKET_COUNT 16
 
 /*
- * Map `load_balancers`: handshake counters, in the order in which the load balancers were first
- * called. The first, without an endpoint, collects what does not fit. Map `load_balancer_index`
- * finds the others by endpoint.
+ * Map `load_balancers`: handshake counters of those that have been called. The first row, without an
+ * endpoint, collects what does not fit. Map `load_balancer_index` finds the others by endpoint, map
+ * `free_rows` has those that the agent gave back. Endpoints that nobody listed, but an address or a
+ * prefix covers, get no more than HP_UNLISTED_ROWS of them, and no more than a quarter of that a device.
  */
-#define HP_LB_COUNTERS 1024
+#define HP_LB_COUNTERS 1280
+#define HP_UNLISTED_ROWS 1023
+#define HP_ROWS_A_DEVICE 256
 
 struct hp_lb_counters {
   struct hp_endpoint lb; /* all zero: not (yet) in use */
-  __u32 pad;
+  __u32 account;         /* that the row is charged to; 0: a listed endpoint's, nobody's */
   __u64 syns;            /* first SYNs: attempts */
   __u64 syn_retransmits; /* SYNs with an ISN already pending */
   __u64 answered;
@@ -309,12 +332,14 @@ struct hp_device {
 /* Map `totals` (per CPU), by index: what went wrong or was refused, node-wide. */
 enum hp_total {
   HP_TOTAL_SPOOFED_SOURCES = 0,
-  HP_TOTAL_RING_FULL = 1,      /* an event found no room in the ring */
-  HP_TOTAL_PENDING_FAILED = 2, /* an attempt could not be kept */
-  HP_TOTAL_INCIDENTS_FULL = 3, /* a mismatch was counted by LB and cause, but not by pair */
-  HP_TOTAL_LB_TABLE_FULL = 4,  /* an attempt was counted with the load balancers that do not fit */
-  HP_TOTAL_EVENTS = 5,         /* events put into the ring */
-  HP_TOTAL_COUNT = 6,
+  HP_TOTAL_RING_FULL = 1,         /* an event found no room in the ring */
+  HP_TOTAL_PENDING_FAILED = 2,    /* an attempt could not be kept */
+  HP_TOTAL_INCIDENTS_FULL = 3,    /* a mismatch was counted by LB and cause, but not by pair */
+  HP_TOTAL_LB_TABLE_FULL = 4,     /* an attempt was counted with the load balancers that do not fit */
+  HP_TOTAL_EVENTS = 5,            /* events put into the ring */
+  HP_TOTAL_UNDECIDED_EVICTED = 6, /* an attempt was given up before it was decided, for want of a place */
+  HP_TOTAL_ACK_UNWATCHED = 7,     /* one was settled as unanswered, since its client's ACK could not have been found */
+  HP_TOTAL_COUNT = 8,
 };
 
 enum hp_event_kind {
@@ -357,7 +382,8 @@ HP_STATIC_ASSERT(sizeof(struct hp_cilium_drop) == 16);
 HP_STATIC_ASSERT(sizeof(struct hp_attempt) == 192);
 HP_STATIC_ASSERT(sizeof(struct hp_index_set) == 64);
 HP_STATIC_ASSERT(sizeof(struct hp_incident_key) == 60);
-HP_STATIC_ASSERT(sizeof(struct hp_incident) == 208);
+HP_STATIC_ASSERT(sizeof(struct hp_account) == 16);
+HP_STATIC_ASSERT(sizeof(struct hp_incident) == 216);
 HP_STATIC_ASSERT(sizeof(struct hp_caller_key) == 36);
 HP_STATIC_ASSERT(sizeof(struct hp_lb_counters) == 344);
 HP_STATIC_ASSERT(sizeof(struct hp_source) == 40);

@@ -35,7 +35,10 @@ void Agent::begin() {
   attach_waiting();
   tick();
   loop_->every(kTick, [this] { tick(); });
-  loop_->every(kNeighboursInterval, [this] { look_at_neighbours(); });
+  loop_->every(kNeighboursInterval, [this] {
+    look_at_neighbours();
+    look_for_room();
+  });
   if (cluster_) {
     loop_->every(kExposureInterval, [this] { look_for_exposures(); });
   }
@@ -113,6 +116,16 @@ void Agent::look_at_neighbours() {
   attachments_->on_spoofed(kernel_->counters->read_totals()[HP_TOTAL_SPOOFED_SOURCES],
                            kernel_->datapath->spoofing_device());
   board_.publish(attachments_->status());
+}
+
+// Who takes more than his share of the kernel's tables, and what is given back of them.
+void Agent::look_for_room() {
+  const MonotonicTime now = EventLoop::now();
+  attachments_->on_crowded(kernel_->counters->read_totals()[HP_TOTAL_UNDECIDED_EVICTED],
+                           kernel_->datapath->crowding_device(), now);
+  if (const auto looked = rows_->look(kernel_->frontends.watched(), now); !looked) {
+    spdlog::error("{}", looked.error().message);
+  }
 }
 
 void Agent::announce() const {

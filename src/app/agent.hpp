@@ -13,6 +13,7 @@
 #include "event_loop.hpp"
 #include "fault.hpp"
 #include "hairpind/bpf/kernel_side.hpp"
+#include "hairpind/bpf/load_balancer_rows.hpp"
 #include "hairpind/net/interface_monitor.hpp"
 #include "hairpind/net/resolver.hpp"
 #include "hairpind/output/http_server.hpp"
@@ -71,6 +72,7 @@ class Agent {
   void announce() const;
   void look_behind();
   void look_at_neighbours();
+  void look_for_room();
   void change_names_and_frontends();
   void tell_due();
   void write(const std::vector<Alert>& alerts);
@@ -90,6 +92,7 @@ class Agent {
   std::unique_ptr<Attachments> attachments_;
   std::unique_ptr<AddressOwners> owners_;
   std::unique_ptr<WatchList> watch_list_;
+  std::unique_ptr<LoadBalancerRows> rows_;
   std::unique_ptr<IncidentReporter> reporter_;
   AlertWriter alerts_;
   Scheduled scheduled_;

@@ -94,6 +94,7 @@ Result<void> Agent::load() {
       InterfaceSelection{.pod_globs = configuration_.pod_interfaces, .uplink_globs = configuration_.uplinks});
   owners_ = std::make_unique<AddressOwners>(kernel_->owners, cilium_bpffs_roots(configuration_.cilium_bpffs));
   watch_list_ = std::make_unique<WatchList>(kernel_->frontends, configuration_.load_balancers);
+  rows_ = std::make_unique<LoadBalancerRows>(*kernel_->datapath, configuration_.handshake_timeout);
   reporter_ = std::make_unique<IncidentReporter>(
       IncidentReporter::Kernel{
           .read_count = [this](const IncidentKey& key) { return kernel_->counters->read_incident_count(key); },

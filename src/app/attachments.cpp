@@ -14,6 +14,7 @@ namespace {
 // Of a pod of which no handshake has been seen: more than neighbour discovery.
 constexpr std::uint64_t kBlindPackets = 100;
 constexpr std::uint64_t kManySpoofed = 10;
+constexpr std::chrono::minutes kCrowdedInterval{1};
 
 }  // namespace
 
@@ -147,6 +148,20 @@ void Attachments::on_spoofed(std::uint64_t spoofed, std::uint32_t ifindex) {
                  name_of(ifindex), spoofed - spoofed_);
   }
   spoofed_ = spoofed;
+}
+
+void Attachments::on_crowded(std::uint64_t evicted, std::uint32_t ifindex, MonotonicTime now) {
+  if (evicted == evicted_ || (evicted_ != 0 && now - crowding_told_ < kCrowdedInterval)) {
+    return;
+  }
+  spdlog::warn(
+      "{} connection attempts were given up before they were decided, for want of room; {} has the most of them: its "
+      "own "
+      "go first, and count in hairpind_events_lost_total{{reason=\"undecided_evicted\"}}. If that is no flood, raise "
+      "--pending-syns",
+      evicted - evicted_, ifindex == 0 ? "the network" : "interface " + name_of(ifindex));
+  evicted_ = evicted;
+  crowding_told_ = now;
 }
 
 bool Attachments::detach_one() {

@@ -42,6 +42,9 @@ class Attachments {
   void look_for_blind(const std::function<bool(std::uint32_t ifindex)>& seen);
   /// Now and then: `spoofed` packets so far, `ifindex` sent the last. Many are a line in the log, once a device.
   void on_spoofed(std::uint64_t spoofed, std::uint32_t ifindex);
+  /// Now and then: `evicted` attempts given up undecided so far, the last of them of `ifindex`, 0 for the network. More
+  /// of them are a line in the log, once a minute at most.
+  void on_crowded(std::uint64_t evicted, std::uint32_t ifindex, MonotonicTime now);
   /// Takes one device off, at the end. True while there are others.
   bool detach_one();
 
@@ -73,6 +76,8 @@ class Attachments {
   std::map<std::uint32_t, Preceded> preceded_;
   std::uint64_t spoofed_ = 0;              ///< packets, at the last look
   std::set<std::uint32_t> spoofing_told_;  ///< devices
+  std::uint64_t evicted_ = 0;              ///< attempts, when it was told last
+  MonotonicTime crowding_told_{};
   std::uint64_t failures_ = 0;
   bool complete_ = false;  ///< nothing waited, once: pods that come later do not unmake it
 };

@@ -3,10 +3,35 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
 namespace hairpind {
 namespace {
 
 constexpr std::chrono::hours kIdle{24};
+// Half of the table is kept free for those to come.
+constexpr std::size_t kCrowded = HP_INCIDENTS / 2;
+// By then it has been told.
+constexpr std::chrono::minutes kQuiet{1};
+
+// Unsolicited ones first, then those that have been quiet for longest.
+void make_room(std::vector<IncidentCount>& live, std::vector<IncidentKey>& idle, MonotonicTime now) {
+  if (live.size() <= kCrowded) {
+    return;
+  }
+  const auto quiet = std::ranges::partition(live, [&](const IncidentCount& incident) {
+    return incident.last_event.count() == 0 || now - incident.last_event <= kQuiet;
+  });
+  std::ranges::sort(quiet, {}, [](const IncidentCount& incident) {
+    return std::pair(incident.key.cause == Cause::kUnsolicitedSynAck, -incident.last_event.count());
+  });
+  const auto kept = live.end() - static_cast<std::ptrdiff_t>(std::min(quiet.size(), live.size() - kCrowded));
+  std::transform(kept, live.end(), std::back_inserter(idle),
+                 [](const IncidentCount& incident) { return incident.key; });
+  live.erase(kept, live.end());
+}
 
 }  // namespace
 
@@ -44,6 +69,7 @@ std::vector<IncidentKey> IncidentReporter::on_counts(const std::vector<IncidentC
       live.push_back(incident);
     }
   }
+  make_room(live, idle, now);
   tracker_.on_counts(live, now);
   return idle;
 }

@@ -15,6 +15,8 @@ void add_totals(MetricsSnapshot& snapshot, const std::array<std::uint64_t, HP_TO
   snapshot.events_lost["pending_full"] = totals[HP_TOTAL_PENDING_FAILED];
   snapshot.events_lost["incidents_full"] = totals[HP_TOTAL_INCIDENTS_FULL];
   snapshot.events_lost["load_balancers_full"] = totals[HP_TOTAL_LB_TABLE_FULL];
+  snapshot.events_lost["undecided_evicted"] = totals[HP_TOTAL_UNDECIDED_EVICTED];
+  snapshot.events_lost["ack_unwatched"] = totals[HP_TOTAL_ACK_UNWATCHED];
 }
 
 // Prometheus cannot see the first step of a counter that was not there before: what is watched for has its series

@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -163,6 +164,17 @@ std::uint32_t Datapath::spoofing_device() const {
   return skeleton_->bss->spoofing_device;
 }
 
+std::uint32_t Datapath::crowding_device() const {
+  return skeleton_->bss->crowding_device;
+}
+
+Datapath::Accounts Datapath::accounts() const {
+  return {.each = skeleton_->bss->accounts,
+          .incidents = &skeleton_->bss->incident_count,
+          .unlisted_rows = &skeleton_->bss->unlisted_rows,
+          .highest_row = &skeleton_->bss->load_balancer_count};
+}
+
 Result<void> Datapath::set_conntrack(const Attempt& asked, const ConntrackAnswer& answer) const {
   const hp_endpoint client = asked.client.to_abi();
   hp_conntrack_answer argument{.key = {.client = client.address, .isn = asked.isn, .port = client.port, .pad = 0},
@@ -186,7 +198,14 @@ Result<CounterReader> Datapath::open_counters() const {
 
 void Datapath::forget_incident(const IncidentKey& key) const {
   const hp_incident_key raw = key.to_abi();
-  bpf_map_delete_elem(bpf_map__fd(skeleton_->maps.incidents), &raw);
+  const int incidents = bpf_map__fd(skeleton_->maps.incidents);
+  hp_incident incident{};
+  if (bpf_map_lookup_elem(incidents, &raw, &incident) != 0 || bpf_map_delete_elem(incidents, &raw) != 0) {
+    return;
+  }
+  const Accounts shared = accounts();
+  std::atomic_ref(shared.each[incident.account % HP_ACCOUNTS].incidents)--;
+  std::atomic_ref(*shared.incidents)--;
 }
 
 }  // namespace hairpind

@@ -35,7 +35,10 @@ void MismatchLedger::book(const std::vector<IncidentCount>& incidents,
   for (const LoadBalancerCounters& row : load_balancers) {
     auto& before = seen_unpaired_[row.load_balancer];
     for (std::uint8_t cause = HP_CAUSE_NONE + 1; cause < HP_CAUSE_COUNT; cause++) {
-      if (const std::uint64_t increase = row.unpaired.at(cause) - before.at(cause); increase != 0) {
+      // Fewer than before: the row was given back, and is a new one.
+      const std::uint64_t counted = row.unpaired.at(cause);
+      const std::uint64_t increase = counted - (before.at(cause) <= counted ? before.at(cause) : 0);
+      if (increase != 0) {
         add({.load_balancer = row.load_balancer,
              .service = row.service,
              .cause = static_cast<Cause>(cause),

@@ -34,7 +34,7 @@ const std::map<std::string, Bound> kBounds{
     {"tcp_v4_send_reset", {.verified_instructions = 60'000, .bytes = 24'000}},
     {"tcp_v6_send_reset", {.verified_instructions = 60'000, .bytes = 24'000}},
     {"sweep", {.verified_instructions = 320'000, .bytes = 24'000}},
-    {"set_conntrack", {.verified_instructions = 4'000, .bytes = 8'000}},
+    {"set_conntrack", {.verified_instructions = 10'000, .bytes = 8'000}},
 };
 
 class ProgramCostTest : public ::testing::TestWithParam<ResetSensor> {};

@@ -67,6 +67,9 @@ void reset(KernelSide& kernel) {
   for (const char* const name : {"incidents", "callers", "load_balancer_index", "sources"}) {
     empty_hash(datapath.map_fd(name));
   }
+  __u32 row = 0;
+  while (bpf_map_lookup_and_delete_elem(datapath.map_fd("free_rows"), nullptr, &row) == 0) {
+  }
   for (const char* const name : {"load_balancers", "totals"}) {
     zero_array(datapath.map_fd(name));
   }

@@ -157,6 +157,77 @@ TEST_F(StormTest, IsCountedExactlyWithRoomForFewEvents) {
   expect_exact();
 }
 
+// --- beside a flood ------------------------------------------------------------------------------------------
+
+class FloodTest : public LabTest {
+ protected:
+  static constexpr const char* kNowhere = "10.0.5.77";
+
+  // p2 floods while p1 is what this is about. As many attempts wait as the table has places, and more.
+  void start() {
+    lab().set_mode("ip-target");
+    agent = std::make_unique<AgentProcess>(
+        lab(), std::vector<std::string>{"--lb", "10.0.5.5:443", "--lb", std::string(kNowhere) + ":443",
+                                        "--pending-syns", "8192"});
+    ASSERT_TRUE(agent->wait_until_ready());
+    flood = std::make_unique<SynFlood>(lab(), "p2", "10.0.1.20", kNowhere, 30'000);
+    ASSERT_TRUE(eventually([&] { return evicted() > 8192; }));
+  }
+  void connect(std::unique_ptr<PendingConnections>& connections, int count) const {
+    lab().inside("p1", [&] { connections = std::make_unique<PendingConnections>("10.0.5.5", 443, count); });
+  }
+  [[nodiscard]] double evicted() const {
+    return agent->metric("hairpind_events_lost_total{reason=\"undecided_evicted\"}");
+  }
+  // Each of the flood has been settled, or is counted as given up.
+  void expect_all_accounted_for() {
+    flood.reset();
+    EXPECT_TRUE(eventually([&] { return agent->metric("hairpind_pending_syns") == 0; }));
+    EXPECT_TRUE(eventually([&] {
+      return agent->metric_sum("hairpind_syns_total") == agent->metric_sum("hairpind_handshakes_total") + evicted();
+    })) << agent->metric_sum("hairpind_syns_total")
+        << " attempts, " << agent->metric_sum("hairpind_handshakes_total") << " settled, " << evicted() << " given up";
+    EXPECT_TRUE(eventually([&] {
+      return agent->standard_error().find("interface veth2 has the most of them") != std::string::npos;
+    })) << agent->standard_error();
+  }
+
+  std::unique_ptr<AgentProcess> agent;
+  std::unique_ptr<SynFlood> flood;
+};
+
+TEST_F(FloodTest, AnotherPodsHairpinIsToldAtOnce) {
+  start();
+  std::unique_ptr<PendingConnections> connections;
+  connect(connections, 20);
+  // The settle time is three seconds, and a retransmit a second away: this is neither.
+  EXPECT_TRUE(eventually([&] { return !agent->alerts().empty(); }, 2s));
+  EXPECT_TRUE(eventually(
+      [&] { return agent->metric("hairpind_handshakes_total{lb=\"10.0.5.5:443\",result=\"mismatched\"}") == 20; }));
+  const std::vector<Json> alerts = agent->alerts();
+  ASSERT_FALSE(alerts.empty());
+  EXPECT_EQ(alerts[0]["client"]["ip"], "10.0.1.10");
+  EXPECT_EQ(alerts[0]["responder"]["ip"], "10.0.1.20");
+  connections.reset();
+  expect_all_accounted_for();
+}
+
+TEST_F(FloodTest, SoIsOneThatOnlyTimeDecides) {
+  start();
+  // The target's answers are lost inside it.
+  lab().ip("p2", {"route", "add", "blackhole", "10.0.1.10"});
+  std::unique_ptr<PendingConnections> connections;
+  connect(connections, 20);
+  EXPECT_TRUE(eventually([&] {
+    return agent->metric("hairpind_handshakes_total{lb=\"10.0.5.5:443\",result=\"mismatched\"}") == 20;
+  })) << agent->metric("hairpind_handshakes_total{lb=\"10.0.5.5:443\",result=\"mismatched\"}")
+      << " of 20";
+  EXPECT_TRUE(eventually([&] { return !agent->alerts().empty(); }));
+  lab().ip("p2", {"route", "del", "blackhole", "10.0.1.10"});
+  connections.reset();
+  expect_all_accounted_for();
+}
+
 // --- what works ---------------------------------------------------------------------------------------------
 
 class HealthyLoadTest : public LabTest {};

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <span>
@@ -51,14 +52,15 @@ std::uint16_t tcp_checksum(const Packet& packet) {
   return static_cast<std::uint16_t>(~sum);
 }
 
-Packet make_syn(std::uint32_t client, std::uint32_t port, std::uint32_t isn) {
+Packet make_syn(std::uint32_t client, std::uint32_t port, std::uint32_t isn,
+                std::uint32_t load_balancer = kLoadBalancer) {
   Packet packet{};
   packet.ip.version = 4;
   packet.ip.ihl = 5;
   packet.ip.ttl = 64;
   packet.ip.protocol = IPPROTO_TCP;
   packet.ip.saddr = htonl(client);
-  packet.ip.daddr = htonl(kLoadBalancer);
+  packet.ip.daddr = htonl(load_balancer);
   packet.tcp.source = htons(static_cast<std::uint16_t>(port));
   packet.tcp.dest = htons(kLoadBalancerPort);
   packet.tcp.seq = htonl(isn);
@@ -200,6 +202,49 @@ bool SynStorm::run(std::uint32_t count) {
     }
   }
   return true;
+}
+
+SynFlood::SynFlood(const NetworkLab& lab, const std::string& pod, const std::string& source,
+                   const std::string& destination, std::uint32_t rate) {
+  lab.inside(pod, [this] {
+    sender_ = FileDescriptor(socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW));
+    EXPECT_GE(sender_.get(), 0);
+  });
+  in_addr from{};
+  in_addr to{};
+  EXPECT_EQ(inet_pton(AF_INET, source.c_str(), &from), 1);
+  EXPECT_EQ(inet_pton(AF_INET, destination.c_str(), &to), 1);
+  thread_ = std::jthread([this, rate, from = ntohl(from.s_addr), to = ntohl(to.s_addr)](const std::stop_token& stop) {
+    run(stop, from, to, rate);
+  });
+}
+
+void SynFlood::run(const std::stop_token& stop, std::uint32_t source, std::uint32_t destination, std::uint32_t rate) {
+  const auto begun = std::chrono::steady_clock::now();
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_addr.s_addr = htonl(destination);
+  while (!stop.stop_requested()) {
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begun;
+    if (sent_ > elapsed.count() * rate) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      continue;
+    }
+    std::array<Packet, kBatch> packets{};
+    std::array<iovec, kBatch> vectors{};
+    std::array<mmsghdr, kBatch> messages{};
+    for (std::size_t i = 0; i < kBatch; i++) {
+      const std::uint32_t number = sent_ + static_cast<std::uint32_t>(i);
+      packets[i] = make_syn(source, kFirstPort + number % 60000, number * 2654435761U, destination);
+      vectors[i] = {.iov_base = &packets[i], .iov_len = sizeof(Packet)};
+      messages[i].msg_hdr.msg_name = &to;
+      messages[i].msg_hdr.msg_namelen = sizeof(to);
+      messages[i].msg_hdr.msg_iov = &vectors[i];
+      messages[i].msg_hdr.msg_iovlen = 1;
+    }
+    const int sent = sendmmsg(sender_.get(), messages.data(), kBatch, 0);
+    sent_ += static_cast<std::uint32_t>(std::max(sent, 0));
+  }
 }
 
 }  // namespace hairpind::testing

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <stop_token>
+#include <string>
+#include <thread>
 #include <vector>
 
 #include "hairpind/core/file_descriptor.hpp"
@@ -45,6 +49,24 @@ class SynStorm {
   std::vector<bool> refused_;    ///< by attempt
   std::deque<Waiting> waiting_;  ///< in the order of sending; those refused meanwhile are dropped when they come up
   std::uint64_t retransmits_ = 0;
+};
+
+/// Crafted SYNs of one pod, each a new attempt, to an address that nobody has; it does not wait for anything. Runs in a
+/// thread of its own from construction to destruction.
+class SynFlood {
+ public:
+  /// From `pod`, whose address is `source`, to port 443 of `destination`, both IPv4; `rate` a second at the most.
+  SynFlood(const NetworkLab& lab, const std::string& pod, const std::string& source, const std::string& destination,
+           std::uint32_t rate);
+
+  [[nodiscard]] std::uint32_t sent() const { return sent_; }
+
+ private:
+  void run(const std::stop_token& stop, std::uint32_t source, std::uint32_t destination, std::uint32_t rate);
+
+  FileDescriptor sender_;
+  std::atomic<std::uint32_t> sent_ = 0;
+  std::jthread thread_;
 };
 
 }  // namespace hairpind::testing

@@ -51,6 +51,7 @@ with_module() {
 packets() {
   modprobe nf_conntrack
   gtest packets 2400 bpf/bpf_test
+  gtest budgets 1800 bpf/budgets_test
   gtest program-cost 600 bpf/program_cost_test
   gtest conntrack-packets 1200 bpf/conntrack_test
 }

@@ -99,6 +99,17 @@ class Datapath {
   [[nodiscard]] bool seen(std::uint32_t ifindex) const;
   /// The device that has sent from another's address last, 0 if none has.
   [[nodiscard]] std::uint32_t spoofing_device() const;
+  /// The device whose attempt was given up undecided last, 0 if it was one that the network sent.
+  [[nodiscard]] std::uint32_t crowding_device() const;
+  /// What each device's clients have of the tables that all share, by account, and all of them together: shared with
+  /// the kernel, which adds to it. Whoever gives something back takes it off, atomically.
+  struct Accounts {
+    std::span<hp_account> each;
+    std::uint32_t* incidents;
+    std::uint32_t* unlisted_rows;
+    const std::uint32_t* highest_row;
+  };
+  [[nodiscard]] Accounts accounts() const;
   /// The answer to such a question; ignored if the attempt has been decided or forgotten since.
   [[nodiscard]] Result<void> set_conntrack(const Attempt& asked, const ConntrackAnswer& answer) const;
 

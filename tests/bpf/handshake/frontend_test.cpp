@@ -2,6 +2,7 @@
 // What is a load balancer (bpf/frontend.h, bpf/load_balancer.h).
 #include <gtest/gtest.h>
 
+#include <array>
 #include <string>
 
 #include "handshake_test.hpp"
@@ -73,12 +74,22 @@ TEST_F(HandshakeTest, AFrontendThatGoesLeavesTheOthersWithItsFilterBit) {
 }
 
 TEST_F(HandshakeTest, LoadBalancersBeyondTheTableAreCountedTogether) {
+  struct Caller {
+    const char* device;
+    const char* address;
+    std::uint8_t mac;
+  };
+  constexpr std::array<Caller, 4> kCallers{
+      {{"pod1", "10.0.1.10", 1}, {"pod2", "10.0.1.20", 1}, {"br1", "10.0.3.10", 0x11}, {"br2", "10.0.3.20", 0x12}}};
   load({.prefixes = true});
   ASSERT_TRUE(set_frontends({Frontend{.address = ip("10.128.0.0"), .prefix_length = 96 + 9}}));
   constexpr std::uint32_t kMany = 1500;
   for (std::uint32_t i = 0; i < kMany; i++) {
     const std::string lb = "10.128." + std::to_string(i / 256) + "." + std::to_string(i % 256);
-    see(Hook::kFromPod, "pod1", PacketBuilder().from(kV4.p1, 40000).to(lb, 443).tcp(kSyn, i));
+    // Of four devices, each of which may fill a quarter.
+    const Caller& caller = kCallers.at(i % kCallers.size());
+    see(Hook::kFromPod, caller.device,
+        PacketBuilder().from(caller.address, 40000).to(lb, 443).tcp(kSyn, i).source_mac(caller.mac));
   }
   std::uint64_t syns = 0;
   const auto all = counts->read_load_balancers();

@@ -96,6 +96,39 @@ TEST_F(IncidentReporterTest, AnIncidentThatHasBeenQuietForADayStartsOver) {
   EXPECT_EQ(reporter.take_due(kStart + 1s, context).size(), 1) << "of the idle one there is nothing to tell";
 }
 
+// The kernel's table has 8192 places; beyond half of them the quiet ones go, unsolicited ones first.
+TEST_F(IncidentReporterTest, ACrowdedTableLosesUnsolicitedOnesThenTheOldest) {
+  std::vector<IncidentCount> all;
+  const auto add = [&](std::uint16_t port, Cause cause, std::chrono::nanoseconds age) {
+    IncidentCount incident{.key = IncidentKey::of(ip_target_attempt()),
+                           .count = 1,
+                           .last_event = kStart - age,
+                           .sample = ip_target_attempt()};
+    incident.key.responder.port = port;
+    incident.key.cause = cause;
+    all.push_back(incident);
+    return incident.key;
+  };
+  const IncidentKey oldest = add(1, Cause::kHairpinIpTarget, 5h);
+  const IncidentKey older = add(2, Cause::kHairpinIpTarget, 4h);
+  const IncidentKey unsolicited = add(3, Cause::kUnsolicitedSynAck, 2min);
+  add(4, Cause::kUnsolicitedSynAck, 30s);
+  add(5, Cause::kHairpinIpTarget, 3h);
+  for (std::uint16_t port = 1000; all.size() < 4096; port++) {
+    add(port, Cause::kHairpinIpTarget, 10s);
+  }
+  EXPECT_THAT(reporter.on_counts(all, kStart), IsEmpty());
+  add(6, Cause::kHairpinIpTarget, 1s);
+  EXPECT_THAT(reporter.on_counts(all, kStart), ElementsAre(unsolicited));
+  add(7, Cause::kHairpinIpTarget, 1s);
+  add(8, Cause::kHairpinIpTarget, 1s);
+  EXPECT_THAT(reporter.on_counts(all, kStart), ::testing::UnorderedElementsAre(unsolicited, oldest, older));
+  for (std::uint16_t port = 10000; all.size() < 5000; port++) {
+    add(port, Cause::kHairpinIpTarget, 10s);
+  }
+  EXPECT_EQ(reporter.on_counts(all, kStart).size(), 4) << "what has been heard of in the last minute stays";
+}
+
 TEST_F(IncidentReporterTest, AtTheEndNothingIsLeftUntoldAndNothingIsToldTwice) {
   see(record(HP_EVENT_MISMATCH));
   EXPECT_EQ(reporter.take_untold(kStart, context).size(), 1) << "its outcome is not waited for";

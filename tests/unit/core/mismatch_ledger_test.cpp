@@ -138,5 +138,12 @@ TEST(MismatchLedger, NothingHappensWithoutMismatches) {
   EXPECT_THAT(ledger.counts(), IsEmpty());
 }
 
+TEST(MismatchLedger, ARowThatWasGivenBackBeginsAnew) {
+  MismatchLedger ledger;
+  ledger.book({}, {row("shop/api", 5)}, always(""));
+  ledger.book({}, {row("shop/api", 2)}, always(""));
+  EXPECT_EQ(sum(ledger), 7);
+}
+
 }  // namespace
 }  // namespace hairpind
