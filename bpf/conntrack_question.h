@@ -58,7 +58,7 @@ static __always_inline int clear_by_conntrack(const struct hp_conntrack_answer *
 	const struct hp_endpoint *asked;
 	bool is_translated;
 
-	if ((attempt->flags & (HP_ALIAS | HP_TRANSLATED | HP_MISMATCHED)))
+	if (attempt->flags & (HP_ALIAS | HP_TRANSLATED | HP_MISMATCHED))
 		return 0;
 	asked = asked_about(attempt);
 	if (!asked || !is_endpoint(asked, &responder, answer->responder.port))

@@ -103,7 +103,7 @@ TEST_F(IncidentReporterTest, ACrowdedTableLosesUnsolicitedOnesThenTheOldest) {
     IncidentCount incident{.key = IncidentKey::of(ip_target_attempt()),
                            .count = 1,
                            .last_event = kStart - age,
-                           .sample = ip_target_attempt()};
+                           .example = ip_target_attempt()};
     incident.key.responder.port = port;
     incident.key.cause = cause;
     all.push_back(incident);
