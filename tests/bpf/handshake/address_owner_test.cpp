@@ -416,7 +416,13 @@ TEST_P(AddressOwnerTest, OnTheSameNodeIsSaidOnlyOfWhatIsPlacedThere) {
           told = event.attempt;
         }
       }
-      ASSERT_TRUE(told) << place.name << ", solicited " << solicited;
+      // What the network begins by itself is believed only of who was seen to answer here, and of the node: it can send
+      // the SYN and the answer in anybody's name.
+      const bool is_believed = solicited || place.target_device != nullptr || place.kind == ResponderKind::kNode;
+      ASSERT_EQ(told.has_value(), is_believed) << place.name << ", solicited " << solicited;
+      if (!told) {
+        continue;
+      }
       EXPECT_EQ(told->responder_kind, place.kind) << place.name << ", solicited " << solicited;
     }
   }

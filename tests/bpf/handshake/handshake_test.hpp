@@ -27,8 +27,8 @@ struct Addresses {
   const char* node;
   const char* elsewhere;
 };
-constexpr Addresses kV4{"10.0.1.10", "10.0.1.20", "10.0.5.5", "10.0.5.6", "10.0.0.4", "10.0.9.9"};
-constexpr Addresses kV6{"fd00:1::10", "fd00:1::20", "fd00:5::5", "fd00:5::6", "fd00::4", "fd00:9::9"};
+inline constexpr Addresses kV4{"10.0.1.10", "10.0.1.20", "10.0.5.5", "10.0.5.6", "10.0.0.4", "10.0.9.9"};
+inline constexpr Addresses kV6{"fd00:1::10", "fd00:1::20", "fd00:5::5", "fd00:5::6", "fd00::4", "fd00:9::9"};
 
 /// The client's SYN to the load balancer.
 PacketBuilder syn(const Addresses& a, std::uint16_t port = 40000, std::uint32_t isn = kIsn);
