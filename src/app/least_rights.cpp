@@ -147,6 +147,11 @@ struct FilterDeleter {
   void operator()(void* filter) const { seccomp_release(filter); }
 };
 
+// SCMP_A0 is C.
+constexpr scmp_arg_cmp first_argument(scmp_compare compare, scmp_datum_t value, scmp_datum_t masked = 0) {
+  return {.arg = 0, .op = compare, .datum_a = value, .datum_b = masked};
+}
+
 Result<void> refuse_calls(const RightsNeeded& needed) {
   const std::uint32_t refused = SCMP_ACT_ERRNO(EPERM);
   const std::unique_ptr<void, FilterDeleter> filter(seccomp_init(SCMP_ACT_ALLOW));
@@ -171,9 +176,9 @@ Result<void> refuse_calls(const RightsNeeded& needed) {
     add(call);
   }
   for (const scmp_datum_t command : kBpfNeverCalled) {
-    add(SCMP_SYS(bpf), SCMP_A0(SCMP_CMP_EQ, command));
+    add(SCMP_SYS(bpf), first_argument(SCMP_CMP_EQ, command));
   }
-  add(SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_NEWUSER, CLONE_NEWUSER));
+  add(SCMP_SYS(clone), first_argument(SCMP_CMP_MASKED_EQ, CLONE_NEWUSER, CLONE_NEWUSER));
   if (!needed.programs) {
     add(SCMP_SYS(execve));
     add(SCMP_SYS(execveat));
