@@ -42,11 +42,15 @@ static __always_inline bool may_be_acknowledged(const struct hp_attempt *attempt
 	       (!(attempt->flags & HP_TAGGED) || !may_follow_syn(attempt->key.isn + 1));
 }
 
-static __noinline int sweep_attempt(struct hp_attempt *attempt, struct sweep_state *state)
+/* Global: the verifier reads it once, and not for each word of a set. */
+__noinline int sweep_attempt(struct hp_attempt *attempt, struct sweep_state *state)
 {
 	struct ending ending = {};
-	__u64 now = state->now_ns;
+	__u64 now;
 
+	if (!attempt || !state)
+		return 0;
+	now = state->now_ns;
 	state->kept++;
 	/* Seen on another CPU after `now` was read. */
 	if (attempt->last_ns > now)
