@@ -9,7 +9,6 @@
 #include <cstddef>
 #include <istream>
 #include <memory>
-#include <numeric>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -25,8 +24,10 @@ constexpr std::size_t kSlip = 2;
 
 /// Levenshtein's: how many characters to insert, take away or replace.
 std::size_t edit_distance(std::string_view from, std::string_view to) {
-  std::vector<std::size_t> row(to.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
+  std::vector<std::size_t> row;
+  for (std::size_t j = 0; j <= to.size(); j++) {
+    row.push_back(j);
+  }
   for (std::size_t i = 0; i < from.size(); i++) {
     std::size_t diagonal = std::exchange(row[0], i + 1);
     for (std::size_t j = 0; j < to.size(); j++) {
