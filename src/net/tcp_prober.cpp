@@ -108,8 +108,8 @@ Result<void> take_ended(std::vector<Attempt>& open, std::chrono::milliseconds ti
   const auto now = Clock::now();
   std::vector<Attempt> left;
   for (std::size_t i = 0; i < open.size(); i++) {
-    if (auto handshake = ended(open[i], fds[i].revents, now, timeout)) {
-      tried.push_back(std::move(*handshake));
+    if (const auto handshake = ended(open[i], fds[i].revents, now, timeout)) {
+      tried.push_back(*handshake);
     } else {
       left.push_back(std::move(open[i]));
     }

@@ -61,11 +61,14 @@ short HttpConnection::events() const {
 void HttpConnection::go_on(Time now) {
   switch (stage_) {
     case Stage::kAsking:
-      return read(now);
+      read(now);
+      return;
     case Stage::kAnswering:
-      return write(now);
+      write(now);
+      return;
     case Stage::kLeaving:
-      return drain();
+      drain();
+      return;
     case Stage::kWaiting:
       // Nothing but the other end's reset wakes it.
       stage_ = Stage::kOver;

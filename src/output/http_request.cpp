@@ -46,7 +46,7 @@ bool accepts_gzip(std::string_view list) {
     const std::size_t semicolon = std::min(item.find(';'), item.size());
     if (equal(trimmed(item.substr(0, semicolon)), "gzip")) {
       const std::string_view weight = trimmed(item.substr(std::min(semicolon + 1, item.size())));
-      return !(weight.starts_with("q=0") && weight.find_first_of("123456789") == std::string_view::npos);
+      return !weight.starts_with("q=0") || weight.find_first_of("123456789") != std::string_view::npos;
     }
   }
   return false;

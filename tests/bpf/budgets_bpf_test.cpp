@@ -333,7 +333,8 @@ TEST_P(BudgetsTest, RowsThatNobodyUsesAreGivenBack) {
   look_after(10s);
   EXPECT_EQ(kernel->counters->read_load_balancers()->size(), 2) << "the one that was used";
   EXPECT_EQ(counters(1000).syns, 2);
-  for (std::uint16_t port = 3000; port < 3000 + HP_ROWS_A_DEVICE - 1; port++) {
+  constexpr std::uint16_t kBehindTheLast = 3000 + HP_ROWS_A_DEVICE - 1;
+  for (std::uint16_t port = 3000; port < kBehindTheLast; port++) {
     call(a().hostile, 40000, kFlood + port, port);
     EXPECT_EQ(counters(port).syns, 1);
   }
