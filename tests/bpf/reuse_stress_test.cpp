@@ -86,7 +86,7 @@ class ReuseStressTest : public ::testing::TestWithParam<const Family*> {
     }
     ASSERT_EQ(bpf_object__load(object.get()), 0);
     const bpf_map_info info = info_of(".bss");
-    bss_size = (info.value_size + 4095U) / 4096U * 4096U;
+    bss_size = (std::size_t{info.value_size} + 4095) / 4096 * 4096;
     bss = static_cast<std::byte*>(mmap(nullptr, bss_size, PROT_READ | PROT_WRITE, MAP_SHARED, map(".bss"), 0));
     ASSERT_NE(bss, MAP_FAILED);
     watch_for(GetParam()->lb);
@@ -118,7 +118,11 @@ class ReuseStressTest : public ::testing::TestWithParam<const Family*> {
   // A variable in .bss; null where this object has none of that name.
   [[nodiscard]] std::byte* variable(const std::string& name) const {
     const btf* const types = bpf_object__btf(object.get());
-    const btf_type* const section = btf__type_by_id(types, btf__find_by_name_kind(types, ".bss", BTF_KIND_DATASEC));
+    const int id = btf__find_by_name_kind(types, ".bss", BTF_KIND_DATASEC);
+    if (id < 0) {
+      return nullptr;
+    }
+    const btf_type* const section = btf__type_by_id(types, static_cast<std::uint32_t>(id));
     const btf_var_secinfo* const variables = btf_var_secinfos(section);
     for (int i = 0; i < btf_vlen(section); i++) {
       if (name == btf__name_by_offset(types, btf__type_by_id(types, variables[i].type)->name_off)) {

@@ -120,7 +120,7 @@ TEST_F(HostileTest, HttpClientsTakeNothingFromTheAgent) {
 }
 
 TEST_F(HostileTest, TheAgentHasNoRightsBeyondItsWork) {
-  AgentProcess agent(lab(), {"--lb", "10.0.5.5:443"});
+  const AgentProcess agent(lab(), {"--lb", "10.0.5.5:443"});
   ASSERT_TRUE(agent.wait_until_ready());
   int threads = 0;
   for (const auto& task : std::filesystem::directory_iterator("/proc/" + std::to_string(agent.pid()) + "/task")) {
@@ -155,7 +155,7 @@ TEST_F(HostileTest, AnAlertFileAmongAnothersIsOpenedAnewAllTheSame) {
   ASSERT_EQ(chown(directory.c_str(), 65534, 65534), 0);
   ASSERT_EQ(chmod(directory.c_str(), 0700), 0);
   {
-    AgentProcess agent(lab(), {"--lb", "10.0.5.5:443", "--alerts", directory + "/alerts"});
+    const AgentProcess agent(lab(), {"--lb", "10.0.5.5:443", "--alerts", directory + "/alerts"});
     ASSERT_TRUE(agent.wait_until_ready());
     std::filesystem::rename(directory + "/alerts", directory + "/alerts.1");
     agent.send_signal(SIGHUP);
