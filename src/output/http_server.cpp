@@ -189,19 +189,15 @@ class HttpServer::Service {
                         read_at);
     };
     if (request.refusal() != 0) {
-      return say(request.refusal(), reason_of(request.refusal()),
-                 request.refusal() == 405 ? "Allow: GET, HEAD\r\n" : "");
-    }
-    if (request.path() == "/healthz") {
+      say(request.refusal(), reason_of(request.refusal()), request.refusal() == 405 ? "Allow: GET, HEAD\r\n" : "");
+    } else if (request.path() == "/healthz") {
       const bool healthy = handlers_.healthy();
-      return say(healthy ? 200 : 503, healthy ? "ok" : "the event loop has stalled");
-    }
-    if (request.path() == "/readyz") {
+      say(healthy ? 200 : 503, healthy ? "ok" : "the event loop has stalled");
+    } else if (request.path() == "/readyz") {
       const bool ready = handlers_.ready();
-      return say(ready ? 200 : 503, ready ? "ready" : "not attached yet");
-    }
-    if (request.path() != "/metrics") {
-      return say(404, "/metrics, /healthz and /readyz are here");
+      say(ready ? 200 : 503, ready ? "ready" : "not attached yet");
+    } else if (request.path() != "/metrics") {
+      say(404, "/metrics, /healthz and /readyz are here");
     }
   }
 
@@ -295,8 +291,8 @@ class HttpServer::Service {
   const Handlers handlers_;
   std::vector<HttpConnection> connections_;
   std::vector<std::weak_ptr<Page>> pages_;  ///< that somebody may still be reading, oldest first
-  Time render_from_{};
-  Time accept_from_{};
+  Time render_from_;
+  Time accept_from_;
   std::thread thread_;
 };
 
