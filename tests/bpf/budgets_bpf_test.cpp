@@ -14,6 +14,7 @@
 #include "bpf_runner.hpp"
 #include "hairpind/bpf/kernel_side.hpp"
 #include "hairpind/bpf/load_balancer_rows.hpp"
+#include "node_test.hpp"
 #include "packet_builder.hpp"
 
 namespace hairpind::testing {
@@ -40,19 +41,8 @@ constexpr std::array<Pod, 2> kMore{{{"br1", "10.0.3.10", 0x11}, {"br2", "10.0.3.
 constexpr std::uint32_t kFlood = 0x40000000;  // ISNs from here on
 constexpr std::uint32_t kIsn = 0x10203040;
 
-class BudgetsTest : public ::testing::TestWithParam<const Family*> {
+class BudgetsTest : public NodeTest, public ::testing::WithParamInterface<const Family*> {
  protected:
-  static void SetUpTestSuite() { why_not() = enter_node_namespace(); }
-  static std::string& why_not() {
-    static std::string reason;
-    return reason;
-  }
-  void SetUp() override {
-    if (!why_not().empty()) {
-      GTEST_SKIP() << why_not();
-    }
-  }
-
   [[nodiscard]] const Family& a() const { return *GetParam(); }
   [[nodiscard]] bool v4() const { return GetParam() == &kV4; }
 
@@ -65,13 +55,7 @@ class BudgetsTest : public ::testing::TestWithParam<const Family*> {
     kernel = *std::move(loaded);
     ASSERT_THAT(kernel->frontends.change(frontends, {}).frontends, ::testing::IsEmpty());
     ASSERT_TRUE(kernel->attachments.set_node_addresses({ip(kV4.node), ip(kV6.node), ip("10.0.3.1")}));
-    for (const char* const pod : {"pod1", "pod2", "br1", "br2"}) {
-      const std::uint32_t master = std::string(pod).starts_with("br") ? ifindex_of("cni0") : 0;
-      ASSERT_EQ(
-          kernel->attachments.attach({.ifindex = ifindex_of(pod), .role = DeviceRole::kPod, .master_ifindex = master}),
-          true);
-    }
-    ASSERT_EQ(kernel->attachments.attach({.ifindex = ifindex_of("eth0"), .role = DeviceRole::kUplink}), true);
+    attach_devices(*kernel);
   }
   void load(Datapath::Options options = {}) { load(options, {Frontend{.address = ip(a().lb), .port = 443}}); }
 

@@ -174,7 +174,7 @@ TEST_P(CiliumConntrackTest, AnswersFromTheEntriesThatCiliumWrites) {
 }
 
 TEST_P(CiliumConntrackTest, MayBeAbsentAndComeLaterAndBeReplacedAndGo) {
-  const CiliumConntrack::Changes before = cilium.refresh();
+  const PinChanges before = cilium.refresh();
   EXPECT_THAT(before.opened, IsEmpty());
   EXPECT_THAT(before.refused, IsEmpty()) << "no Cilium here is nothing to complain of";
   EXPECT_FALSE(cilium.present());
@@ -206,7 +206,7 @@ TEST_P(CiliumConntrackTest, MayBeAbsentAndComeLaterAndBeReplacedAndGo) {
 TEST_P(CiliumConntrackTest, AnotherShapeIsRefusedOnceAndNeverAsked) {
   const CiliumMap larger = CiliumMap::with_value_size(v4(), 64);
   larger.pin(filesystem);
-  const CiliumConntrack::Changes changes = cilium.refresh();
+  const PinChanges changes = cilium.refresh();
   EXPECT_THAT(changes.opened, IsEmpty());
   ASSERT_EQ(changes.refused.size(), 1);
   EXPECT_THAT(changes.refused[0], HasSubstr(filesystem.pin(v4())));

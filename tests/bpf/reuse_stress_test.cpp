@@ -19,6 +19,7 @@
 
 #include "bpf_runner.hpp"
 #include "hairpind/abi.h"
+#include "node_test.hpp"
 #include "packet_builder.hpp"
 
 namespace hairpind::testing {
@@ -61,17 +62,12 @@ void wait_for(const std::atomic<int>& progress, int round) {
   }
 }
 
-class ReuseStressTest : public ::testing::TestWithParam<const Family*> {
+class ReuseStressTest : public NodeTest, public ::testing::WithParamInterface<const Family*> {
  protected:
-  static void SetUpTestSuite() { why_not() = enter_node_namespace(); }
-  static std::string& why_not() {
-    static std::string reason;
-    return reason;
-  }
-
   void SetUp() override {
-    if (!why_not().empty()) {
-      GTEST_SKIP() << why_not();
+    NodeTest::SetUp();
+    if (IsSkipped()) {
+      return;
     }
     if (std::thread::hardware_concurrency() < 2) {
       GTEST_SKIP() << "one CPU: nothing happens at once";

@@ -38,7 +38,6 @@ class CiliumConntrack {
   /// `roots`: bpffs mounts, of which the first that has the map is used.
   explicit CiliumConntrack(std::vector<std::string> roots);
 
-  using Changes = PinChanges;
   /// Looks at the pins.
   PinChanges refresh();
 

@@ -13,6 +13,7 @@
 
 #include "bpf_runner.hpp"
 #include "hairpind/bpf/kernel_side.hpp"
+#include "node_test.hpp"
 #include "packet_builder.hpp"
 #include "shared_kernel_side.hpp"
 
@@ -41,10 +42,10 @@ constexpr Addresses kV4{"10.0.1.10", "10.0.1.20", "10.0.7.7", "10.0.3.10",
 constexpr Addresses kV6{"fd00:1::10", "fd00:1::20", "fd00:7::7", "fd00:3::10",
                         "fd00:3::20", "fd00:5::5",  "fd00::4",   "fd00:9::9"};
 
-class AddressOwnerTest : public ::testing::TestWithParam<const Addresses*> {
+class AddressOwnerTest : public NodeTest, public ::testing::WithParamInterface<const Addresses*> {
  protected:
   static void SetUpTestSuite() {
-    why_not() = enter_node_namespace();
+    NodeTest::SetUpTestSuite();
     if (why_not().empty() && std::system(R"(set -e
         ip route add 10.0.7.0/24 dev eth0-peer
         ip route add fd00:7::/64 dev eth0-peer
@@ -56,8 +57,9 @@ class AddressOwnerTest : public ::testing::TestWithParam<const Addresses*> {
   }
 
   void SetUp() override {
-    if (!why_not().empty()) {
-      GTEST_SKIP() << why_not();
+    NodeTest::SetUp();
+    if (IsSkipped()) {
+      return;
     }
     // Test packets end in kfree_skb, which the tracepoint would take for the kernel dropping them.
     kernel =
@@ -66,16 +68,7 @@ class AddressOwnerTest : public ::testing::TestWithParam<const Addresses*> {
     ASSERT_TRUE(kernel->frontends.change(watched, {}).frontends.empty());
     ASSERT_TRUE(kernel->attachments.set_node_addresses({ip(kV4.node), ip(kV6.node)}));
     ASSERT_TRUE(kernel->owners.set({}));
-    for (const char* const pod : {"pod1", "pod2", "br1", "br2"}) {
-      const std::uint32_t master = std::string(pod).starts_with("br") ? ifindex_of("cni0") : 0;
-      ASSERT_EQ(kernel->attachments.attach({.ifindex = ifindex_of(pod), .master_ifindex = master}), true);
-    }
-    ASSERT_EQ(kernel->attachments.attach({.ifindex = ifindex_of("eth0"), .role = DeviceRole::kUplink}), true);
-  }
-
-  static std::string& why_not() {
-    static std::string reason;
-    return reason;
+    attach_devices(*kernel);
   }
 
   const Addresses& a() const { return *GetParam(); }

@@ -28,10 +28,10 @@ PacketBuilder returned(const char* source, const char* destination, std::uint16_
 }
 
 void HandshakeTest::SetUp() {
-  if (!why_not().empty()) {
-    GTEST_SKIP() << why_not();
+  NodeTest::SetUp();
+  if (!IsSkipped()) {
+    use(fresh_kernel_side(features()));
   }
-  use(fresh_kernel_side(features()));
 }
 
 void HandshakeTest::load(Datapath::Options options, const KernelFeatures& with) {
@@ -49,13 +49,7 @@ void HandshakeTest::use(KernelSide& side) {
       {Frontend{.address = ip(kV4.lb), .port = 443}, Frontend{.address = ip(kV4.other_lb), .port = 443},
        Frontend{.address = ip(kV6.lb), .port = 443}, Frontend{.address = ip(kV6.other_lb), .port = 443}}));
   ASSERT_TRUE(kernel->attachments.set_node_addresses({ip(kV4.node), ip(kV6.node), ip("10.0.3.1")}));
-  for (const char* const pod : {"pod1", "pod2", "br1", "br2"}) {
-    const std::uint32_t master = std::string(pod).starts_with("br") ? ifindex_of("cni0") : 0;
-    ASSERT_EQ(
-        kernel->attachments.attach({.ifindex = ifindex_of(pod), .role = DeviceRole::kPod, .master_ifindex = master}),
-        true);
-  }
-  ASSERT_EQ(kernel->attachments.attach({.ifindex = ifindex_of("eth0"), .role = DeviceRole::kUplink}), true);
+  attach_devices(*kernel);
 }
 
 bool HandshakeTest::change_frontends(const std::vector<Frontend>& added, const std::vector<Frontend>& removed) const {

@@ -11,6 +11,7 @@
 
 #include "bpf_runner.hpp"
 #include "hairpind/bpf/kernel_side.hpp"
+#include "node_test.hpp"
 #include "packet_builder.hpp"
 #include "shared_kernel_side.hpp"
 
@@ -41,15 +42,9 @@ PacketBuilder returned(const char* source, const char* destination, std::uint16_
 
 /// The packet programs, packet by packet, through BPF_PROG_TEST_RUN on the real kernel, on a node with two pods and
 /// two load balancers of each family. Needs root.
-class HandshakeTest : public ::testing::Test {
+class HandshakeTest : public NodeTest {
  protected:
-  static void SetUpTestSuite() { why_not() = enter_node_namespace(); }
   void SetUp() override;
-
-  static std::string& why_not() {
-    static std::string reason;
-    return reason;
-  }
 
   // Test packets end in kfree_skb, which the tracepoint would take for the kernel dropping them.
   static KernelFeatures features() {
