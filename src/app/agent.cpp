@@ -62,78 +62,11 @@ void Agent::on_signal(int signal) {
 }
 
 void Agent::on_records() {
-  const auto polled = kernel_->datapath->poll(
-      [this](std::span<const std::byte> record) { reporter_->on_record(record, EventLoop::now()); });
+  const auto polled = kernel_->ring.poll([this](const Event& event) { reporter_->on_event(event, EventLoop::now()); });
   if (!polled) {
     spdlog::error("{}", polled.error().message);
   }
   tell_due();
-}
-
-void Agent::on_network() {
-  const auto changed = monitor_->process();
-  if (!changed) {
-    scheduled_.network_unknown = true;
-    spdlog::error("{}; trying again in a second", changed.error().message);
-    return;
-  }
-  scheduled_.network_unknown = false;
-  attachments_->on_filters_changed(monitor_->take_filters_changed());
-  if (*changed) {
-    attachments_->on_network(monitor_->view());
-    owners_->on_devices_changed();
-  }
-  attach_waiting();
-}
-
-void Agent::attach_waiting() {
-  board_.publish(attachments_->status());
-  if (!attachments_->waiting() && !scheduled_.announced) {
-    scheduled_.announced = true;
-    announce();
-  }
-  if (!attachments_->waiting() || std::exchange(scheduled_.attach_step, true)) {
-    return;
-  }
-  // One device a turn: a burst of pods must not hold up alerts for seconds.
-  loop_->post([this] {
-    scheduled_.attach_step = false;
-    attachments_->step();
-    look_behind();
-    attach_waiting();
-  });
-}
-
-// Whose programs come after hairpind's may still change an answer.
-void Agent::look_behind() {
-  const bool may_change = attachments_->answers_may_change(EventLoop::now());
-  kernel_->datapath->set_answers_may_change(may_change || conntrack_->beside_cilium());
-}
-
-// Whose programs come before them may hide packets.
-void Agent::look_at_neighbours() {
-  attachments_->look_for_blind([this](std::uint32_t ifindex) { return kernel_->datapath->seen(ifindex); });
-  attachments_->on_spoofed(kernel_->counters->read_totals()[HP_TOTAL_SPOOFED_SOURCES],
-                           kernel_->datapath->spoofing_device());
-  board_.publish(attachments_->status());
-}
-
-// Who takes more than his share of the kernel's tables, and what is given back of them.
-void Agent::look_for_room() {
-  const MonotonicTime now = EventLoop::now();
-  attachments_->on_crowded(kernel_->counters->read_totals()[HP_TOTAL_UNDECIDED_EVICTED],
-                           kernel_->datapath->crowding_device(), now);
-  if (const auto looked = rows_->look(kernel_->frontends.watched(), now); !looked) {
-    spdlog::error("{}", looked.error().message);
-  }
-}
-
-void Agent::announce() const {
-  const AttachStatus attached = attachments_->status();
-  spdlog::info("hairpind {} on node {}: pod interfaces {}, uplinks {}, attach {}, conntrack {}, resets {}",
-               HAIRPIND_VERSION, configuration_.node_name, attached.pods, attached.uplinks,
-               to_string(kernel_->attach_mode), conntrack_->describe(),
-               to_string(kernel_->datapath->outcome().reset_sensor));
 }
 
 void Agent::on_resolution(const Resolution& resolution) {
@@ -166,8 +99,8 @@ void Agent::change_names_and_frontends() {
 void Agent::tick() {
   board_.publish_turn(EventLoop::now());
   conntrack_->refresh();
-  kernel_->datapath->set_ask_conntrack(conntrack_->available());
-  kernel_->datapath->set_beside_cilium(conntrack_->beside_cilium());
+  kernel_->variables.set_ask_conntrack(conntrack_->available());
+  kernel_->variables.set_beside_cilium(conntrack_->beside_cilium());
   look_behind();
   owners_->refresh(EventLoop::now());
   settle();
@@ -185,7 +118,7 @@ void Agent::tick() {
 }
 
 void Agent::settle() {
-  if (const auto undecided = kernel_->datapath->sweep(EventLoop::now()); undecided) {
+  if (const auto undecided = kernel_->settler.sweep(EventLoop::now()); undecided) {
     board_.publish_pending(*undecided);
     static_cast<void>(scheduled_.settling.ends());
   } else if (scheduled_.settling.begins()) {
@@ -203,7 +136,7 @@ void Agent::count() {
     cluster_->books.book(*incidents, *std::move(rows), watch_list_->listed(), cluster_->sync.cluster());
   }
   for (const IncidentKey& idle : reporter_->on_counts(*incidents, EventLoop::now())) {
-    kernel_->datapath->forget_incident(idle);
+    kernel_->incidents.forget(idle);
     if (cluster_) {
       cluster_->books.forget(idle);
     }
@@ -247,7 +180,7 @@ void Agent::write(const std::vector<Alert>& alerts) {
     });
   }
   board_.publish(AlertStatus{
-      .written = alerts_.written(), .dropped = alerts_.dropped(), .records_invalid = reporter_->records_invalid()});
+      .written = alerts_.written(), .dropped = alerts_.dropped(), .records_invalid = kernel_->ring.malformed()});
 }
 
 AlertContext Agent::context() const {

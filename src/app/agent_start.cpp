@@ -74,12 +74,12 @@ Result<void> Agent::load() {
   }
   kernel_ = *std::move(kernel);
   board_.publish(kernel_->counters);
-  const LoadOutcome& loaded = kernel_->datapath->outcome();
+  const LoadOutcome& loaded = kernel_->programs->outcome();
   board_.publish(loaded);
   for (const std::string& lost : loaded.lost) {
     spdlog::warn("{}", lost);
   }
-  const KernelMemory memory = kernel_->datapath->kernel_memory();
+  const KernelMemory memory = kernel_->programs->memory();
   const auto limit = memory_limit();
   spdlog::info("{}", describe(memory, limit));
   if (may_fall_short(memory, limit)) {
@@ -94,14 +94,15 @@ Result<void> Agent::load() {
       InterfaceSelection{.pod_globs = configuration_.pod_interfaces, .uplink_globs = configuration_.uplinks});
   owners_ = std::make_unique<AddressOwners>(kernel_->owners, cilium_bpffs_roots(configuration_.cilium_bpffs));
   watch_list_ = std::make_unique<WatchList>(kernel_->frontends, configuration_.load_balancers);
-  rows_ = std::make_unique<LoadBalancerRows>(*kernel_->datapath, configuration_.handshake_timeout);
+  rows_ = std::make_unique<LoadBalancerRows>(*kernel_->programs, kernel_->variables.accounts(),
+                                             configuration_.handshake_timeout);
   reporter_ = std::make_unique<IncidentReporter>(
       IncidentReporter::Kernel{
           .read_count = [this](const IncidentKey& key) { return kernel_->counters->read_incident_count(key); },
           .ask_conntrack = [this](const Attempt& attempt) { return conntrack_->ask(attempt); },
           .answer_conntrack =
               [this](const Attempt& asked, const ConntrackAnswer& answer) {
-                return kernel_->datapath->set_conntrack(asked, answer);
+                return kernel_->settler.set_conntrack(asked, answer);
               }},
       configuration_.repeat_interval);
   return {};
@@ -170,7 +171,7 @@ Result<void> Agent::start_sources() {
     board_.publish_synced(false);
   }
   for (const auto& [fd, task] :
-       {std::pair{kernel_->datapath->event_fd(), &Agent::on_records}, std::pair{monitor_->fd(), &Agent::on_network}}) {
+       {std::pair{kernel_->ring.fd(), &Agent::on_records}, std::pair{monitor_->fd(), &Agent::on_network}}) {
     if (auto watched = loop_->on_readable(fd, [this, task] { (this->*task)(); }); !watched) {
       return watched;
     }
@@ -183,7 +184,7 @@ Result<void> Agent::start_sources() {
   for (const FeatureStatus& status : kernel_->features.all()) {
     // Another sensor in the probes' place is no loss.
     const bool replaced =
-        status.feature == Feature::kKprobes && kernel_->datapath->outcome().reset_sensor != ResetSensor::kNone;
+        status.feature == Feature::kKprobes && kernel_->programs->outcome().reset_sensor != ResetSensor::kNone;
     if (!status.present && !replaced) {
       spdlog::warn("kernel feature {} is absent: {}", status.name, status.without);
     }

@@ -31,16 +31,16 @@ Preflight try_loading(const Configuration& configuration, const KernelFeatures& 
     preflight.loaded = fail("what is MISSING above is needed");
     return preflight;
   }
-  const auto datapath =
-      Datapath::load(load_options(configuration, reset_sensor),
+  const auto programs =
+      Programs::load(load_options(configuration, reset_sensor),
                      configuration.conntrack == "auto" ? features : features.without(Feature::kConntrackKfunc));
-  if (!datapath) {
-    preflight.loaded = std::unexpected(datapath.error());
+  if (!programs) {
+    preflight.loaded = std::unexpected(programs.error());
     return preflight;
   }
-  preflight.loaded = (*datapath)->outcome();
-  preflight.costs = (*datapath)->program_costs();
-  preflight.memory = (*datapath)->kernel_memory();
+  preflight.loaded = (*programs)->outcome();
+  preflight.costs = (*programs)->costs();
+  preflight.memory = (*programs)->memory();
   ConntrackBackends conntrack({.kernel = preflight.loaded->conntrack_in_kernel,
                                .await_module = false,
                                .cilium_bpffs = configuration.cilium_bpffs});

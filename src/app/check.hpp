@@ -6,8 +6,8 @@
 
 #include "configuration.hpp"
 #include "hairpind/bpf/attached_program.hpp"
-#include "hairpind/bpf/datapath.hpp"
 #include "hairpind/bpf/kernel_features.hpp"
+#include "hairpind/bpf/programs.hpp"
 #include "hairpind/core/error.hpp"
 #include "least_rights.hpp"
 

@@ -35,19 +35,11 @@ void make_room(std::vector<IncidentCount>& live, std::vector<IncidentKey>& idle,
 
 }  // namespace
 
-void IncidentReporter::on_record(std::span<const std::byte> record, MonotonicTime now) {
-  const auto event = decode_event(record);
-  if (!event) {
-    if (records_invalid_++ == 0) {
-      spdlog::warn("ring buffer: {}; ignored, counted in hairpind_events_lost_total{{reason=\"record_invalid\"}}",
-                   event.error());
-    }
-    return;
-  }
-  if (event->kind == EventKind::kConntrack) {
-    answer(event->attempt);
+void IncidentReporter::on_event(const Event& event, MonotonicTime now) {
+  if (event.kind == EventKind::kConntrack) {
+    answer(event.attempt);
   } else {
-    tracker_.on_event(*event, now);
+    tracker_.on_event(event, now);
   }
 }
 

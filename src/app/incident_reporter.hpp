@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
-#include <span>
 #include <vector>
 
 #include "fault.hpp"
@@ -16,7 +14,7 @@
 
 namespace hairpind {
 
-/// From the kernel side's records and counts to alerts whose time has come.
+/// From the kernel side's events and counts to alerts whose time has come.
 ///
 /// Owns: the open incidents. Called by: the event loop. Never writes an alert and never reads a clock: alerts are the
 /// caller's to write, time is an argument.
@@ -31,8 +29,7 @@ class IncidentReporter {
   IncidentReporter(Kernel kernel, std::chrono::nanoseconds repeat_interval)
       : kernel_(std::move(kernel)), tracker_({.repeat_interval = repeat_interval}) {}
 
-  /// One record of the ring, which may be anything. The bytes are valid during the call only.
-  void on_record(std::span<const std::byte> record, MonotonicTime now);
+  void on_event(const Event& event, MonotonicTime now);
   /// The kernel's counts, all of them: finds what the ring had no room for. Returns those that have been quiet for so
   /// long that their count may start over: the kernel's table is bounded.
   [[nodiscard]] std::vector<IncidentKey> on_counts(const std::vector<IncidentCount>& incidents, MonotonicTime now);
@@ -41,7 +38,6 @@ class IncidentReporter {
   /// At the end: what has not been told at all, its outcome known or not.
   [[nodiscard]] std::vector<Alert> take_untold(MonotonicTime now, const AlertContext& context);
   [[nodiscard]] std::optional<MonotonicTime> next_deadline() const { return tracker_.next_deadline(); }
-  [[nodiscard]] std::uint64_t records_invalid() const { return records_invalid_; }
 
  private:
   void answer(const Attempt& asked);
@@ -49,7 +45,6 @@ class IncidentReporter {
 
   Kernel kernel_;
   IncidentTracker tracker_;
-  std::uint64_t records_invalid_ = 0;
   Fault answering_;
 };
 

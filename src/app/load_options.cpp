@@ -6,7 +6,7 @@
 
 namespace hairpind {
 
-Datapath::Options load_options(const Configuration& configuration, ResetSensor reset_sensor) {
+Programs::Options load_options(const Configuration& configuration, ResetSensor reset_sensor) {
   const auto is_prefix = [](const LoadBalancerSpec& spec) {
     const auto* const frontend = std::get_if<Frontend>(&spec);
     return frontend != nullptr && frontend->is_prefix();

@@ -11,7 +11,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "hairpind/bpf/datapath.hpp"
+#include "hairpind/bpf/programs.hpp"
 
 namespace hairpind {
 namespace {

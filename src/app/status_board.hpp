@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "hairpind/bpf/counter_reader.hpp"
-#include "hairpind/bpf/datapath.hpp"
+#include "hairpind/bpf/programs.hpp"
 #include "hairpind/core/alert.hpp"
 #include "hairpind/core/mismatch_ledger.hpp"
 

@@ -8,8 +8,8 @@
 namespace hairpind {
 namespace {
 
-KernelMap map_of(const Datapath& datapath, const char* name) {
-  return {datapath.map_fd(name), name};
+KernelMap map_of(const Programs& programs, const char* name) {
+  return {programs.map_fd(name), name};
 }
 
 class Linked final : public TcAttachment {
@@ -33,35 +33,43 @@ TcAttachResult attach(AttachMode mode, std::uint32_t ifindex, TcDirection direct
 
 }  // namespace
 
-KernelSide::KernelSide(KernelFeatures features_found, AttachMode mode, std::unique_ptr<Datapath> loaded)
+KernelSide::KernelSide(KernelFeatures features_found, AttachMode mode, std::unique_ptr<Programs> loaded,
+                       EventRing opened)
     : features(std::move(features_found)),
       attach_mode(mode),
-      datapath(std::move(loaded)),
-      frontends_map(map_of(*datapath, "frontends")),
-      prefixes_map(map_of(*datapath, "frontend_prefixes")),
-      devices_map(map_of(*datapath, "devices")),
-      node_addresses_map(map_of(*datapath, "node_addresses")),
-      owners_map(map_of(*datapath, "owners")),
-      frontends({.frontends = frontends_map, .prefixes = prefixes_map, .filter = datapath->frontend_filter()}),
-      attachments(
-          {.attach = [this](std::uint32_t ifindex, TcDirection direction,
-                            Hook hook) { return attach(attach_mode, ifindex, direction, datapath->program_fd(hook)); },
-           .remove_leftovers = [](std::uint32_t ifindex) { return AttachedProgram::remove_leftovers(ifindex); },
-           .devices = devices_map,
-           .node_addresses = node_addresses_map}),
-      owners(owners_map) {}
+      programs(std::move(loaded)),
+      variables(*programs),
+      settler(AttemptSettler::kernel_of(*programs)),
+      ring(std::move(opened)),
+      frontends_map(map_of(*programs, "frontends")),
+      prefixes_map(map_of(*programs, "frontend_prefixes")),
+      devices_map(map_of(*programs, "devices")),
+      node_addresses_map(map_of(*programs, "node_addresses")),
+      owners_map(map_of(*programs, "owners")),
+      frontends({.frontends = frontends_map, .prefixes = prefixes_map, .filter = variables.frontend_filter()}),
+      attachments({.attach = [this](std::uint32_t ifindex, TcDirection direction,
+                                    Hook hook) { return attach(attach_mode, ifindex, direction, programs->fd(hook)); },
+                   .remove_leftovers = [](std::uint32_t ifindex) { return AttachedProgram::remove_leftovers(ifindex); },
+                   .devices = devices_map,
+                   .node_addresses = node_addresses_map}),
+      owners(owners_map),
+      incidents(programs->map_fd("incidents"), variables.accounts()) {}
 
-Result<std::unique_ptr<KernelSide>> KernelSide::load(const Datapath::Options& options, AttachMode mode,
+Result<std::unique_ptr<KernelSide>> KernelSide::load(const Programs::Options& options, AttachMode mode,
                                                      KernelFeatures features, bool ask_conntrack) {
-  auto datapath = Datapath::load(options, ask_conntrack ? features : features.without(Feature::kConntrackKfunc));
-  if (!datapath) {
-    return std::unexpected(datapath.error());
+  auto programs = Programs::load(options, ask_conntrack ? features : features.without(Feature::kConntrackKfunc));
+  if (!programs) {
+    return std::unexpected(programs.error());
   }
-  auto counters = (*datapath)->open_counters();
+  auto ring = EventRing::open((*programs)->map_fd("events"));
+  if (!ring) {
+    return std::unexpected(ring.error());
+  }
+  auto counters = CounterReader::open((*programs)->counter_maps());
   if (!counters) {
     return std::unexpected(counters.error());
   }
-  auto side = std::make_unique<KernelSide>(std::move(features), mode, *std::move(datapath));
+  auto side = std::make_unique<KernelSide>(std::move(features), mode, *std::move(programs), *std::move(ring));
   side->counters = std::make_shared<const CounterReader>(*std::move(counters));
   // The kernel's type information, megabytes of it, was parsed to load; give the memory back.
   malloc_trim(0);

@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <string_view>
 
-#include "hairpind/bpf/datapath.hpp"
+#include "hairpind/bpf/programs.hpp"
 
 namespace hairpind {
 namespace {

@@ -26,14 +26,16 @@ std::uint64_t activity_of(const hp_lb_counters& row) {
 
 }  // namespace
 
-LoadBalancerRows::LoadBalancerRows(const Datapath& datapath, std::chrono::nanoseconds handshake_timeout)
-    : datapath_(datapath), unused_({.rest = kKept + 2 * handshake_timeout, .crowded = HP_UNLISTED_ROWS / 2}) {}
+LoadBalancerRows::LoadBalancerRows(const Programs& programs, ProgramVariables::Accounts accounts,
+                                   std::chrono::nanoseconds handshake_timeout)
+    : programs_(programs),
+      accounts_(accounts),
+      unused_({.rest = kKept + 2 * handshake_timeout, .crowded = HP_UNLISTED_ROWS / 2}) {}
 
 Result<void> LoadBalancerRows::look(const std::set<Frontend>& watched, MonotonicTime now) {
-  const int table = datapath_.map_fd("load_balancers");
-  const int index = datapath_.map_fd("load_balancer_index");
-  const Datapath::Accounts accounts = datapath_.accounts();
-  const std::uint32_t highest = std::min<std::uint32_t>(*accounts.highest_row, HP_LB_COUNTERS - 1);
+  const int table = programs_.map_fd("load_balancers");
+  const int index = programs_.map_fd("load_balancer_index");
+  const std::uint32_t highest = std::min<std::uint32_t>(*accounts_.highest_row, HP_LB_COUNTERS - 1);
   std::vector<hp_lb_counters> counters(highest + 1);
   std::vector<UnusedRows::Row> rows;
   for (std::uint32_t i = 1; i <= highest; i++) {
@@ -57,10 +59,10 @@ Result<void> LoadBalancerRows::look(const std::set<Frontend>& watched, Monotonic
     const std::uint32_t account = counters[row.index].account % HP_ACCOUNTS;
     const hp_lb_counters none{};
     bpf_map_update_elem(table, &row.index, &none, BPF_EXIST);
-    bpf_map_update_elem(datapath_.map_fd("free_rows"), nullptr, &row.index, BPF_ANY);
+    bpf_map_update_elem(programs_.map_fd("free_rows"), nullptr, &row.index, BPF_ANY);
     if (account != 0) {
-      std::atomic_ref(accounts.each[account].rows)--;
-      std::atomic_ref(*accounts.unlisted_rows)--;
+      std::atomic_ref(accounts_.each[account].rows)--;
+      std::atomic_ref(*accounts_.unlisted_rows)--;
     }
   }
   return {};

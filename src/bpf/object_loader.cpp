@@ -40,7 +40,7 @@ Skeleton open_without_kfunc() {
   return bpf_object__open_skeleton(skeleton->skeleton, nullptr) == 0 ? std::move(skeleton) : nullptr;
 }
 
-Result<Skeleton> open_object(const Datapath::Options& options, const KernelFeatures& features) {
+Result<Skeleton> open_object(const Programs::Options& options, const KernelFeatures& features) {
   auto skeleton = features.has(Feature::kConntrackKfunc) ? Skeleton(handshake_bpf::open()) : open_without_kfunc();
   if (!skeleton) {
     return fail_errno("open the embedded BPF object", errno);
@@ -70,7 +70,7 @@ std::uint64_t bytes_of(const bpf_map* map) {
 }
 
 // Who asked for how much, and who would not give it.
-std::string why_no_memory(const Datapath::Options& options, const handshake_bpf& object) {
+std::string why_no_memory(const Programs::Options& options, const handshake_bpf& object) {
   const auto limit = memory_limit();
   return "; of the kernel's memory --pending-syns " + std::to_string(options.pending_syns) + " asks for " +
          mebibytes(bytes_of(object.maps.attempts) + bytes_of(object.maps.attempt_index)) + ", --ring-bytes for " +
@@ -81,7 +81,7 @@ std::string why_no_memory(const Datapath::Options& options, const handshake_bpf&
 }
 
 // Opened and loaded, or why not in one line.
-Result<Skeleton> try_to_load(const Datapath::Options& options, const KernelFeatures& features) {
+Result<Skeleton> try_to_load(const Programs::Options& options, const KernelFeatures& features) {
   const LibbpfTranscript transcript;
   auto skeleton = open_object(options, features);
   if (!skeleton) {
@@ -148,7 +148,7 @@ void SkeletonDeleter::operator()(handshake_bpf* skeleton) const {
   handshake_bpf::destroy(skeleton);
 }
 
-Result<LoadedObject> load_object(const Datapath::Options& options, const KernelFeatures& features) {
+Result<LoadedObject> load_object(const Programs::Options& options, const KernelFeatures& features) {
   LoadedObject object;
   object.outcome = {
       .conntrack_in_kernel = features.has(Feature::kConntrackKfunc), .reset_sensor = options.reset_sensor, .lost = {}};

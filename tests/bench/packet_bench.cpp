@@ -142,7 +142,7 @@ double new_syns_with_room(const NewSyns& syns, int empty, const std::vector<std:
   std::vector<double> over;
   for (int round = 0; round < kRounds; round++) {
     const auto kernel = load_kernel_side();
-    const int program = kernel->datapath->program_fd(Hook::kFromPod);
+    const int program = kernel->programs->fd(Hook::kFromPod);
     syns.run(program, packet, ifindex, kPendingSyns / 8);
     const double base = syns.run(empty, packet, ifindex, kRepeat);
     over.push_back(syns.run(program, packet, ifindex, kPendingSyns / 2) - base);
@@ -168,11 +168,10 @@ int run() {
     return 1;
   }
   const auto loaded = load_kernel_side();
-  Datapath& datapath = *loaded->datapath;
   const std::uint32_t pod = ifindex_of("pod1");
   const std::uint32_t target = ifindex_of("pod2");
   const int empty = load_empty_program();
-  const auto program = [&](Hook hook) { return datapath.program_fd(hook); };
+  const auto program = [&](Hook hook) { return loaded->programs->fd(hook); };
 
   const auto data_v4 =
       PacketBuilder().from("10.0.1.10", 40000).to("10.0.5.5", 443).tcp(kAck, 0x12345678, 1).payload(1000).build();

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "hairpind/bpf/datapath.hpp"
+#include "hairpind/core/address.hpp"
 
 namespace hairpind::testing {
 

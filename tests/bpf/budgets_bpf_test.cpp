@@ -46,7 +46,7 @@ class BudgetsTest : public NodeTest, public ::testing::WithParamInterface<const 
   [[nodiscard]] const Family& a() const { return *GetParam(); }
   [[nodiscard]] bool v4() const { return GetParam() == &kV4; }
 
-  void load(Datapath::Options options, const std::vector<Frontend>& frontends) {
+  void load(Programs::Options options, const std::vector<Frontend>& frontends) {
     // Test packets end in kfree_skb, which the tracepoint would take for the kernel dropping them.
     const KernelFeatures features =
         KernelFeatures::probe().without(Feature::kDropReasons).without(Feature::kResetTracepoint);
@@ -57,10 +57,10 @@ class BudgetsTest : public NodeTest, public ::testing::WithParamInterface<const 
     ASSERT_TRUE(kernel->attachments.set_node_addresses({ip(kV4.node), ip(kV6.node), ip("10.0.3.1")}));
     attach_devices(*kernel);
   }
-  void load(Datapath::Options options = {}) { load(options, {Frontend{.address = ip(a().lb), .port = 443}}); }
+  void load(Programs::Options options = {}) { load(options, {Frontend{.address = ip(a().lb), .port = 443}}); }
 
   void see(Hook hook, const char* device, const PacketBuilder& packet) const {
-    run_program(kernel->datapath->program_fd(hook), packet.build(), ifindex_of(device));
+    run_program(kernel->programs->fd(hook), packet.build(), ifindex_of(device));
   }
   void call(const Pod& pod, std::uint16_t port, std::uint32_t isn, std::uint16_t lb_port = 443) const {
     see(Hook::kFromPod, pod.device,
@@ -98,13 +98,12 @@ class BudgetsTest : public NodeTest, public ::testing::WithParamInterface<const 
 
   [[nodiscard]] std::vector<Event> events() const {
     std::vector<Event> result;
-    EXPECT_TRUE(kernel->datapath->poll([&](std::span<const std::byte> record) {
-      const auto event = decode_event(record);
-      ASSERT_TRUE(event) << event.error();
-      if (event->kind == EventKind::kMismatch) {
-        result.push_back(*event);
+    const auto polled = kernel->ring.poll([&](const Event& event) {
+      if (event.kind == EventKind::kMismatch) {
+        result.push_back(event);
       }
-    }));
+    });
+    EXPECT_TRUE(polled) << polled.error().message;
     return result;
   }
   [[nodiscard]] std::vector<Event> events_of(const Pod& client) const {
@@ -127,7 +126,7 @@ class BudgetsTest : public NodeTest, public ::testing::WithParamInterface<const 
     const auto now = std::chrono::duration_cast<MonotonicTime>(std::chrono::steady_clock::now().time_since_epoch());
     // The first may ask about conntrack.
     for (const auto later : {4s, 5s}) {
-      EXPECT_TRUE(kernel->datapath->sweep(now + later));
+      EXPECT_TRUE(kernel->settler.sweep(now + later));
     }
   }
   // Each attempt has come to something, or is counted as given up.
@@ -154,7 +153,7 @@ TEST_P(BudgetsTest, AFloodTakesItsOwnAttemptsPlaces) {
   ASSERT_EQ(events_of(a().other).size(), 1);
   EXPECT_EQ(counters().mismatched, 1);
   EXPECT_GE(total(HP_TOTAL_UNDECIDED_EVICTED), 6000 - 256);
-  EXPECT_EQ(kernel->datapath->crowding_device(), ifindex_of("pod1"));
+  EXPECT_EQ(kernel->variables.crowding_device(), ifindex_of("pod1"));
   expect_all_accounted_for();
 }
 
@@ -193,7 +192,7 @@ TEST_P(BudgetsTest, TheNetworkMakesNoAttemptGo) {
   EXPECT_EQ(events_of(a().other).size(), 1);
   EXPECT_EQ(counters().unanswered, 20) << "each was there to be settled";
   EXPECT_GE(total(HP_TOTAL_UNDECIDED_EVICTED), 2000 - 64) << "what the network sent";
-  EXPECT_EQ(kernel->datapath->crowding_device(), 0);
+  EXPECT_EQ(kernel->variables.crowding_device(), 0);
 }
 
 TEST_P(BudgetsTest, WhatFindsNoPlaceIsNotTheNodesOwnUnderItsAddress) {
@@ -230,7 +229,7 @@ TEST_P(BudgetsTest, APodThatFillsTheIncidentsLeavesRoomForOthers) {
 
   const auto mine = kernel->counters->read_incidents();
   for (const IncidentCount& incident : *mine) {
-    kernel->datapath->forget_incident(incident.key);
+    kernel->incidents.forget(incident.key);
   }
   call(a().hostile, 1000, kIsn);
   see(Hook::kToPod, a().hostile.device, answer(a().other, 8443, a().hostile, 1000, kIsn));
@@ -302,7 +301,7 @@ TEST_P(BudgetsTest, RowsThatNobodyUsesAreGivenBack) {
   for (std::uint16_t port = 1000; port < 2100; port++) {
     call(a().hostile, 40000, kFlood + port, port);
   }
-  LoadBalancerRows rows(*kernel->datapath, 3s);
+  LoadBalancerRows rows(*kernel->programs, kernel->variables.accounts(), 3s);
   MonotonicTime now = 1000s;
   const auto look_after = [&](std::chrono::seconds elapsed) {
     now += elapsed;
@@ -424,8 +423,8 @@ TEST_P(HiddenAnswerTest, TagsAreGivenBack) {
   EXPECT_EQ(counters().answered, 1);
   flood(a().other, 0, 300);
   const auto now = std::chrono::duration_cast<MonotonicTime>(std::chrono::steady_clock::now().time_since_epoch());
-  EXPECT_TRUE(kernel->datapath->sweep(now + 4s));
-  EXPECT_TRUE(kernel->datapath->sweep(now + 8s));
+  EXPECT_TRUE(kernel->settler.sweep(now + 4s));
+  EXPECT_TRUE(kernel->settler.sweep(now + 8s));
   healthy_handshake([] {});
   EXPECT_EQ(counters().answered, 2) << "the flood's, which nobody answered, are back, too";
 }

@@ -10,7 +10,7 @@
 #include <map>
 #include <string>
 
-#include "hairpind/bpf/datapath.hpp"
+#include "hairpind/bpf/programs.hpp"
 
 namespace hairpind {
 namespace {
@@ -51,11 +51,11 @@ TEST_P(ProgramCostTest, IsWithinBounds) {
     GTEST_SKIP() << "tcp_send_reset does not tell of segments without a socket here (6.10)";
   }
   // The probes are verified also where they cannot be attached.
-  const auto datapath = Datapath::load({.reset_sensor = GetParam()}, features);
-  ASSERT_TRUE(datapath) << datapath.error().message;
+  const auto programs = Programs::load({.reset_sensor = GetParam()}, features);
+  ASSERT_TRUE(programs) << programs.error().message;
   utsname kernel{};
   uname(&kernel);
-  const auto costs = (*datapath)->program_costs();
+  const auto costs = (*programs)->costs();
   ASSERT_GE(costs.size(), 6);
   for (const ProgramCost& cost : costs) {
     std::printf("%s: %-18s %7u instructions verified, %6u bytes\n", static_cast<const char*>(kernel.release),

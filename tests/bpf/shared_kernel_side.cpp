@@ -12,7 +12,6 @@
 #include <cstring>
 #include <map>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -63,25 +62,25 @@ void zero_array(int fd) {
 void reset(KernelSide& kernel) {
   const std::vector<Frontend> watched(kernel.frontends.watched().begin(), kernel.frontends.watched().end());
   static_cast<void>(kernel.frontends.change({}, watched));
-  const Datapath& datapath = *kernel.datapath;
+  const Programs& programs = *kernel.programs;
   for (const char* const name : {"incidents", "callers", "load_balancer_index", "sources"}) {
-    empty_hash(datapath.map_fd(name));
+    empty_hash(programs.map_fd(name));
   }
   __u32 row = 0;
   while (bpf_map_lookup_and_delete_elem(datapath.map_fd("free_rows"), nullptr, &row) == 0) {
   }
   for (const char* const name : {"load_balancers", "totals"}) {
-    zero_array(datapath.map_fd(name));
+    zero_array(programs.map_fd(name));
   }
   for (const char* const name : {"attempts", "attempt_index", ".bss"}) {
-    zero_mapped(datapath.map_fd(name));
+    zero_mapped(programs.map_fd(name));
   }
   // It remembers what it saw last.
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
   for ([[maybe_unused]] const int look : {1, 2}) {
-    [[maybe_unused]] const auto swept = kernel.datapath->sweep(MonotonicTime(now));
+    [[maybe_unused]] const auto swept = kernel.settler.sweep(MonotonicTime(now));
   }
-  [[maybe_unused]] const auto emptied = kernel.datapath->poll([](std::span<const std::byte>) {});
+  [[maybe_unused]] const auto emptied = kernel.ring.poll([](const Event&) {});
 }
 
 }  // namespace

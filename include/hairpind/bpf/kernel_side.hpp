@@ -4,11 +4,15 @@
 #include <memory>
 
 #include "hairpind/bpf/attachment_table.hpp"
+#include "hairpind/bpf/attempt_settler.hpp"
 #include "hairpind/bpf/counter_reader.hpp"
-#include "hairpind/bpf/datapath.hpp"
+#include "hairpind/bpf/event_ring.hpp"
 #include "hairpind/bpf/frontend_table.hpp"
+#include "hairpind/bpf/incident_table.hpp"
 #include "hairpind/bpf/kernel_features.hpp"
 #include "hairpind/bpf/owner_table.hpp"
+#include "hairpind/bpf/program_variables.hpp"
+#include "hairpind/bpf/programs.hpp"
 
 namespace hairpind {
 
@@ -18,14 +22,17 @@ namespace hairpind {
 struct KernelSide {
   /// Nothing is on any device yet. `ask_conntrack`: the programs ask netfilter themselves, where the kernel lets them.
   /// The error says what is missing, or holds the verifier's words.
-  static Result<std::unique_ptr<KernelSide>> load(const Datapath::Options& options, AttachMode mode,
+  static Result<std::unique_ptr<KernelSide>> load(const Programs::Options& options, AttachMode mode,
                                                   KernelFeatures features, bool ask_conntrack);
 
-  KernelSide(KernelFeatures features_found, AttachMode mode, std::unique_ptr<Datapath> loaded);
+  KernelSide(KernelFeatures features_found, AttachMode mode, std::unique_ptr<Programs> loaded, EventRing opened);
 
   KernelFeatures features;
   AttachMode attach_mode;
-  std::unique_ptr<Datapath> datapath;
+  std::unique_ptr<Programs> programs;
+  ProgramVariables variables;
+  AttemptSettler settler;
+  EventRing ring;
   std::shared_ptr<const CounterReader> counters;
   KernelMap frontends_map;
   KernelMap prefixes_map;
@@ -35,6 +42,7 @@ struct KernelSide {
   FrontendTable frontends;
   AttachmentTable attachments;
   OwnerTable owners;
+  IncidentTable incidents;
 };
 
 }  // namespace hairpind

@@ -4,7 +4,8 @@
 #include <chrono>
 #include <set>
 
-#include "hairpind/bpf/datapath.hpp"
+#include "hairpind/bpf/program_variables.hpp"
+#include "hairpind/bpf/programs.hpp"
 #include "hairpind/core/unused_rows.hpp"
 
 namespace hairpind {
@@ -14,14 +15,16 @@ namespace hairpind {
 /// Owns: which rows have been quiet for how long. Called by: the event loop. Never makes a row: the kernel side does.
 class LoadBalancerRows {
  public:
-  /// `datapath` outlives it.
-  LoadBalancerRows(const Datapath& datapath, std::chrono::nanoseconds handshake_timeout);
+  /// The programs outlive it; the accounts are theirs.
+  LoadBalancerRows(const Programs& programs, ProgramVariables::Accounts accounts,
+                   std::chrono::nanoseconds handshake_timeout);
 
   /// A second or more after the last time. The error is of a map that cannot be read.
   Result<void> look(const std::set<Frontend>& watched, MonotonicTime now);
 
  private:
-  const Datapath& datapath_;
+  const Programs& programs_;
+  ProgramVariables::Accounts accounts_;
   UnusedRows unused_;
 };
 

@@ -78,8 +78,8 @@ class AddressOwnerTest : public NodeTest, public ::testing::WithParamInterface<c
   }
   void see_frame(Hook hook, const std::string& device, const std::vector<std::uint8_t>& frame,
                  const std::string& from = "") const {
-    const RunResult result = run_program(kernel->datapath->program_fd(hook), frame, ifindex_of(device), 1,
-                                         from.empty() ? 0 : ifindex_of(from));
+    const RunResult result =
+        run_program(kernel->programs->fd(hook), frame, ifindex_of(device), 1, from.empty() ? 0 : ifindex_of(from));
     EXPECT_EQ(result.verdict, kNext);
     EXPECT_TRUE(result.unchanged);
   }
@@ -123,16 +123,13 @@ class AddressOwnerTest : public NodeTest, public ::testing::WithParamInterface<c
 
   void settle() const {
     const auto now = std::chrono::steady_clock::now().time_since_epoch();
-    EXPECT_TRUE(kernel->datapath->sweep(std::chrono::duration_cast<MonotonicTime>(now) + std::chrono::seconds(4)));
+    EXPECT_TRUE(kernel->settler.sweep(std::chrono::duration_cast<MonotonicTime>(now) + std::chrono::seconds(4)));
   }
 
   std::vector<Event> events() const {
     std::vector<Event> result;
-    EXPECT_TRUE(kernel->datapath->poll([&](std::span<const std::byte> record) {
-      const auto event = decode_event(record);
-      ASSERT_TRUE(event) << event.error();
-      result.push_back(*event);
-    }));
+    const auto polled = kernel->ring.poll([&](const Event& event) { result.push_back(event); });
+    EXPECT_TRUE(polled) << polled.error().message;
     return result;
   }
 
@@ -177,7 +174,7 @@ TEST_P(AddressOwnerTest, CiliumsEndpointsSay) {
   see(Hook::kFromPod, "pod2", syn(a().untold, 1));
   EXPECT_EQ(spoofed(), 1);
   EXPECT_EQ(counters().syns, 0);
-  EXPECT_EQ(kernel->datapath->spoofing_device(), ifindex_of("pod2"));
+  EXPECT_EQ(kernel->variables.spoofing_device(), ifindex_of("pod2"));
   refused(a().untold, "pod1", a().p2, "pod2", 2);
   EXPECT_EQ(spoofed(), 1);
   EXPECT_EQ(counters().mismatched, 1) << "known to be its own: its word and its device's do";

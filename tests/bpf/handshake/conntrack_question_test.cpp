@@ -17,7 +17,7 @@ class ConntrackQuestionTest : public HandshakeFamilyTest {
 
   void use_without_kfunc() {
     use(fresh_kernel_side(without_kfunc()));
-    datapath->set_ask_conntrack(true);
+    kernel->variables.set_ask_conntrack(true);
   }
 
   // A SYN-ACK that nothing has been seen of since it left the target: suspicion, and no more.
@@ -38,7 +38,7 @@ class ConntrackQuestionTest : public HandshakeFamilyTest {
   }
 
   void answer(const Attempt& asked, Conntrack conntrack) const {
-    EXPECT_TRUE(datapath->set_conntrack(asked, {.conntrack = conntrack, .source = ConntrackSource::kNetlink}));
+    EXPECT_TRUE(kernel->settler.set_conntrack(asked, {.conntrack = conntrack, .source = ConntrackSource::kNetlink}));
   }
 };
 INSTANTIATE_TEST_SUITE_P(Families, ConntrackQuestionTest, ::testing::Values(&kV4, &kV6), family_name);
@@ -129,7 +129,7 @@ TEST_P(ConntrackQuestionTest, OnlyWhatTheVetoCanStillClearIsAskedAbout) {
 
 TEST_P(ConntrackQuestionTest, NobodyIsAskedWhereNobodyCanTell) {
   use_without_kfunc();
-  datapath->set_ask_conntrack(false);
+  kernel->variables.set_ask_conntrack(false);
   suspect();
   sweep_after(std::chrono::seconds(1));
   EXPECT_THAT(events(), ::testing::IsEmpty());
@@ -139,20 +139,20 @@ TEST_P(ConntrackQuestionTest, NobodyIsAskedWhereNobodyCanTell) {
 
 // Cilium's own table beside netfilter's.
 TEST_P(ConntrackQuestionTest, NoEntryInNetfilterIsNotTheLastWordWhereThereIsSomebodyToAsk) {
-  datapath->set_ask_conntrack(true);
+  kernel->variables.set_ask_conntrack(true);
   suspect();
   sweep_after(std::chrono::seconds(1));
   const Attempt asked = question();
   EXPECT_EQ(asked.conntrack, Conntrack::kNoEntry);
   EXPECT_EQ(asked.conntrack_source, ConntrackSource::kKernel);
   EXPECT_TRUE(
-      datapath->set_conntrack(asked, {.conntrack = Conntrack::kTranslated, .source = ConntrackSource::kCilium}));
+      kernel->settler.set_conntrack(asked, {.conntrack = Conntrack::kTranslated, .source = ConntrackSource::kCilium}));
   sweep_after(std::chrono::seconds(4));
   EXPECT_EQ(counters(a().lb).mismatched, 0);
 }
 
 TEST_P(ConntrackQuestionTest, AnEntryInNetfilterIsTheLastWord) {
-  datapath->set_ask_conntrack(true);
+  kernel->variables.set_ask_conntrack(true);
   add_conntrack_entry({ip(a().p1), 41100}, {ip(a().lb), 443}, {ip(a().lb), 443});
   suspect(41100, 1);
   add_conntrack_entry({ip(a().p1), 41101}, {ip(a().lb), 443}, {ip(a().p2), 8443});
@@ -181,7 +181,7 @@ TEST_P(ConntrackQuestionTest, AnswersThatComeTooLateOrForAnotherResponderAreIgno
 TEST_P(ConntrackQuestionTest, WhatFindsNoRoomInTheRingIsAskedAgain) {
   constexpr std::uint16_t kAttempts = 40;
   load({.ring_bytes = 4096}, without_kfunc());
-  datapath->set_ask_conntrack(true);
+  kernel->variables.set_ask_conntrack(true);
   for (std::uint16_t i = 0; i < kAttempts; i++) {
     suspect(static_cast<std::uint16_t>(40000 + i), i);
   }
@@ -206,7 +206,7 @@ TEST_P(ConntrackQuestionTest, WhatFindsNoRoomInTheRingIsAskedAgain) {
 TEST_P(ConntrackQuestionTest, ARingThatNobodyReadsDelaysAVerdictNoLongerThanASecondSettleTime) {
   constexpr std::uint16_t kAttempts = 40;
   load({.ring_bytes = 4096}, without_kfunc());
-  datapath->set_ask_conntrack(true);
+  kernel->variables.set_ask_conntrack(true);
   for (std::uint16_t i = 0; i < kAttempts; i++) {
     suspect(static_cast<std::uint16_t>(40000 + i), i);
   }

@@ -16,7 +16,7 @@ class FollowedTest : public HandshakeFamilyTest {
   void SetUp() override {
     HandshakeFamilyTest::SetUp();
     if (kernel) {
-      kernel->datapath->set_answers_may_change(true);
+      kernel->variables.set_answers_may_change(true);
     }
   }
 
@@ -83,7 +83,7 @@ TEST_P(FollowedTest, WithoutOneTimeDecides) {
 }
 
 TEST_P(FollowedTest, OrCiliumsTable) {
-  kernel->datapath->set_ask_conntrack(true);
+  kernel->variables.set_ask_conntrack(true);
   see(Hook::kFromPod, "pod1", syn(a()));
   see(Hook::kFromNet, "eth0", synack(a().elsewhere, 8443, a().p1));
   see(Hook::kToPod, "pod1", synack(a().elsewhere, 8443, a().p1));
@@ -91,8 +91,8 @@ TEST_P(FollowedTest, OrCiliumsTable) {
   const auto asked = events();
   ASSERT_EQ(asked.size(), 1);
   ASSERT_EQ(asked[0].kind, EventKind::kConntrack);
-  EXPECT_TRUE(kernel->datapath->set_conntrack(asked[0].attempt,
-                                              {.conntrack = Conntrack::kNoEntry, .source = ConntrackSource::kCilium}));
+  EXPECT_TRUE(kernel->settler.set_conntrack(asked[0].attempt,
+                                            {.conntrack = Conntrack::kNoEntry, .source = ConntrackSource::kCilium}));
   const auto seen = events();
   ASSERT_EQ(seen.size(), 1) << "what it has not translated by now it never will";
   EXPECT_EQ(seen[0].attempt.cause, Cause::kAsymmetricRemote);

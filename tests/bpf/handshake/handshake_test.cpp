@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "handshake_test.hpp"
 
-#include <span>
 #include <utility>
 
 namespace hairpind::testing {
@@ -34,7 +33,7 @@ void HandshakeTest::SetUp() {
   }
 }
 
-void HandshakeTest::load(Datapath::Options options, const KernelFeatures& with) {
+void HandshakeTest::load(Programs::Options options, const KernelFeatures& with) {
   auto loaded = KernelSide::load(options, *choose_attach_mode("auto", with), with, true);
   ASSERT_TRUE(loaded) << loaded.error().message;
   own = *std::move(loaded);
@@ -43,7 +42,6 @@ void HandshakeTest::load(Datapath::Options options, const KernelFeatures& with) 
 
 void HandshakeTest::use(KernelSide& side) {
   kernel = &side;
-  datapath = kernel->datapath.get();
   counts = kernel->counters.get();
   ASSERT_TRUE(set_frontends(
       {Frontend{.address = ip(kV4.lb), .port = 443}, Frontend{.address = ip(kV4.other_lb), .port = 443},
@@ -66,7 +64,7 @@ void HandshakeTest::see(Hook hook, const std::string& device, const PacketBuilde
 }
 
 void HandshakeTest::pass(Hook hook, const std::string& device, const std::vector<std::uint8_t>& packet) const {
-  const RunResult result = run_program(datapath->program_fd(hook), packet, ifindex_of(device));
+  const RunResult result = run_program(kernel->programs->fd(hook), packet, ifindex_of(device));
   EXPECT_EQ(result.verdict, kNext);
   EXPECT_TRUE(result.unchanged);
 }
@@ -87,11 +85,8 @@ void HandshakeTest::hairpin_suspected(const Addresses& a) const {
 
 std::vector<Event> HandshakeTest::events() const {
   std::vector<Event> result;
-  EXPECT_TRUE(datapath->poll([&](std::span<const std::byte> record) {
-    const auto event = decode_event(record);
-    ASSERT_TRUE(event) << event.error();
-    result.push_back(*event);
-  }));
+  const auto polled = kernel->ring.poll([&](const Event& event) { result.push_back(event); });
+  EXPECT_TRUE(polled) << polled.error().message;
   return result;
 }
 
@@ -107,7 +102,7 @@ LoadBalancerCounters HandshakeTest::counters(const char* lb, std::uint16_t port)
 }
 
 std::uint64_t HandshakeTest::sweep_at(MonotonicTime now) const {
-  const auto undecided = datapath->sweep(now);
+  const auto undecided = kernel->settler.sweep(now);
   EXPECT_TRUE(undecided);
   return undecided.value_or(0);
 }

@@ -52,7 +52,7 @@ class HandshakeTest : public NodeTest {
   }
 
   // Loaded for this test alone, with options of its own.
-  void load(Datapath::Options options, const KernelFeatures& with = features());
+  void load(Programs::Options options, const KernelFeatures& with = features());
   void use(KernelSide& side);
 
   [[nodiscard]] bool change_frontends(const std::vector<Frontend>& added, const std::vector<Frontend>& removed) const;
@@ -79,7 +79,6 @@ class HandshakeTest : public NodeTest {
 
   std::unique_ptr<KernelSide> own;
   KernelSide* kernel = nullptr;
-  Datapath* datapath = nullptr;           ///< the kernel's
   const CounterReader* counts = nullptr;  ///< the kernel's
 };
 
