@@ -162,28 +162,18 @@ struct ClusterWatch::State {
     };
   }
 
-  ResourceWatch::Handlers pod_handlers() {
-    return {.list_begun = [this] { known_pods.list_begun(); },
-            .upserted = told(kPods, [this](const Json& object) { upsert_pod(object); }),
-            .deleted = told(kPods, [this](const Json& object) { remove_pod(key_of(object)); }),
+  /// Of a collection whose keys are remembered: a new list tells what has gone meanwhile.
+  ResourceWatch::Handlers handlers(Resource resource, KnownKeys& known, void (State::*upsert)(const Json&),
+                                   void (State::*remove)(const std::string&)) {
+    return {.list_begun = [&known] { known.list_begun(); },
+            .upserted = told(resource, [this, upsert](const Json& object) { (this->*upsert)(object); }),
+            .deleted = told(resource, [this, remove](const Json& object) { (this->*remove)(key_of(object)); }),
             .list_ended =
-                [this] {
-                  std::ranges::for_each(known_pods.list_ended(), [this](const auto& key) { remove_pod(key); });
+                [this, &known, remove] {
+                  std::ranges::for_each(known.list_ended(), [&](const auto& key) { (this->*remove)(key); });
                   on_change();
                 },
-            .state = [this](bool synced, const std::string& why) { set_state(kPods, synced, why); }};
-  }
-
-  ResourceWatch::Handlers service_handlers() {
-    return {.list_begun = [this] { known_services.list_begun(); },
-            .upserted = told(kServices, [this](const Json& object) { upsert_service(object); }),
-            .deleted = told(kServices, [this](const Json& object) { remove_service(key_of(object)); }),
-            .list_ended =
-                [this] {
-                  std::ranges::for_each(known_services.list_ended(), [this](const auto& key) { remove_service(key); });
-                  on_change();
-                },
-            .state = [this](bool synced, const std::string& why) { set_state(kServices, synced, why); }};
+            .state = [this, resource](bool synced, const std::string& why) { set_state(resource, synced, why); }};
   }
 
   ResourceWatch::Handlers node_handlers() {
@@ -227,9 +217,11 @@ Result<std::unique_ptr<ClusterWatch>> ClusterWatch::start(const ClusterAccess& a
     state->watches.push_back(
         std::make_unique<ResourceWatch>(options, std::move(clients.at(resource)), std::move(handlers)));
   };
-  watch(kPods, "spec.nodeName=" + node_name, false, state->pod_handlers());
+  watch(kPods, "spec.nodeName=" + node_name, false,
+        state->handlers(kPods, state->known_pods, &State::upsert_pod, &State::remove_pod));
   // Kubernetes 1.31 and later; older ones refuse it.
-  watch(kServices, "spec.type=LoadBalancer", true, state->service_handlers());
+  watch(kServices, "spec.type=LoadBalancer", true,
+        state->handlers(kServices, state->known_services, &State::upsert_service, &State::remove_service));
   watch(kNodes, "metadata.name=" + node_name, false, state->node_handlers());
   return std::unique_ptr<ClusterWatch>(new ClusterWatch(std::move(state)));
 }
