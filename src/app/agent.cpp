@@ -12,14 +12,8 @@ namespace hairpind {
 namespace {
 
 constexpr std::chrono::seconds kTick{1};
-// Alerts wait for a slow reader. Polled, since a file in a pipe's place could not be watched by epoll.
-constexpr std::chrono::milliseconds kSlowReader{20};
 constexpr std::chrono::seconds kExposureInterval{10};
 constexpr std::chrono::seconds kNeighboursInterval{10};
-
-std::chrono::nanoseconds boot_to_wall() {
-  return std::chrono::system_clock::now().time_since_epoch() - EventLoop::now();
-}
 
 }  // namespace
 
@@ -157,44 +151,6 @@ void Agent::look_for_exposures() {
         cluster_->sync.cluster(), EventLoop::now(), std::chrono::system_clock::now()));
     board_.publish_exposed(cluster_->exposure.pairs());
   }
-}
-
-void Agent::tell_due() {
-  write(reporter_->take_due(EventLoop::now(), context()));
-  const auto next = reporter_->next_deadline();
-  if (next && (!scheduled_.deadline || *next < *scheduled_.deadline)) {
-    scheduled_.deadline = next;
-    loop_->at(*next, [this] {
-      scheduled_.deadline.reset();
-      tell_due();
-    });
-  }
-}
-
-void Agent::write(const std::vector<Alert>& alerts) {
-  std::ranges::for_each(alerts, [this](const Alert& alert) { alerts_.write(alert); });
-  if (alerts_.retry() && !std::exchange(scheduled_.slow_reader, true)) {
-    loop_->after(kSlowReader, [this] {
-      scheduled_.slow_reader = false;
-      write({});
-    });
-  }
-  board_.publish(AlertStatus{
-      .written = alerts_.written(), .dropped = alerts_.dropped(), .records_invalid = kernel_->ring.malformed()});
-}
-
-AlertContext Agent::context() const {
-  return {.node = configuration_.node_name,
-          .boot_to_wall = boot_to_wall(),
-          .interface_name = [this](std::uint32_t ifindex) -> std::optional<std::string> {
-            const auto found = monitor_->view().interfaces.find(ifindex);
-            return found == monitor_->view().interfaces.end() ? std::nullopt : std::optional(found->second.name);
-          },
-          .drop_reason_name = [this](std::uint32_t reason) -> std::optional<std::string> {
-            std::string name = kernel_->features.drop_reason_name(reason);
-            return name.empty() ? std::nullopt : std::optional(std::move(name));
-          },
-          .cluster = cluster_ ? &cluster_->sync.cluster() : nullptr};
 }
 
 }  // namespace hairpind

@@ -67,7 +67,7 @@ void reset(KernelSide& kernel) {
     empty_hash(programs.map_fd(name));
   }
   __u32 row = 0;
-  while (bpf_map_lookup_and_delete_elem(datapath.map_fd("free_rows"), nullptr, &row) == 0) {
+  while (bpf_map_lookup_and_delete_elem(programs.map_fd("free_rows"), nullptr, &row) == 0) {
   }
   for (const char* const name : {"load_balancers", "totals"}) {
     zero_array(programs.map_fd(name));
