@@ -2,7 +2,7 @@
 /* Attempts: from the first SYN to the verdict. */
 #pragma once
 
-#include "attempt_table.h"
+#include "attempt_places.h"
 #include "emit.h"
 #include "isn_tags.h"
 #include "load_balancer.h"
