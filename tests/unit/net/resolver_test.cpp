@@ -126,6 +126,21 @@ TEST_F(ResolverTest, EachNameIsAskedForAgainWhenItsOwnTtlEnds) {
   EXPECT_LE(server.questions("slow.test"), 2);
 }
 
+TEST_F(ResolverTest, ATtlOfNothingIsNoReasonToAskWithoutEnd) {
+  server.set({.addresses = {ip("10.0.5.5")}, .response_code = 0, .silent = false, .ttl = 0});
+  server.set({.addresses = {}, .response_code = 3 /* NXDOMAIN */}, "absent.test");
+  Resolver::Options options = kFast;
+  options.shortest_ttl = 10min;
+  options.longest_ttl = 20min;
+  start(options);
+  resolver->change_names({"absent.test"});
+  // What fails is asked for again and again meanwhile.
+  while (server.questions("absent.test") < 40) {
+    std::this_thread::sleep_for(1ms);
+  }
+  EXPECT_LE(server.questions("lb.test"), 2);
+}
+
 TEST_F(ResolverTest, OneNamesExcessOfAddressesTouchesNoOther) {
   const auto answer = [](int from, int count) {
     DnsServer::Answer result;
