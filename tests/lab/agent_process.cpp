@@ -23,15 +23,10 @@
 #include "alert_schema.hpp"
 
 namespace hairpind::testing {
-namespace {
-
-// How much longer than a healthy machine an emulated one may take (tests/vm/).
 int patience() {
   const char* const factor = std::getenv("HAIRPIND_LAB_PATIENCE");
   return factor == nullptr ? 1 : std::atoi(factor);
 }
-
-}  // namespace
 
 bool eventually(const std::function<bool()>& condition, std::chrono::seconds bound) {
   const auto deadline = std::chrono::steady_clock::now() + (patience() * bound);
@@ -51,7 +46,8 @@ std::string read_file(const std::string& path) {
   return text.str();
 }
 
-AgentProcess::AgentProcess(const NetworkLab& lab, std::vector<std::string> arguments, const std::string& resolv_conf)
+AgentProcess::AgentProcess(const NetworkLab& lab, std::vector<std::string> arguments, const std::string& resolv_conf,
+                           const std::string& cgroup)
     : lab_(lab) {
   std::string directory = "/tmp/hairpind-agent-XXXXXX";
   directory_ = mkdtemp(directory.data());
@@ -86,6 +82,12 @@ AgentProcess::AgentProcess(const NetworkLab& lab, std::vector<std::string> argum
     if (!resolv_conf.empty() && (unshare(CLONE_NEWNS) != 0 || mount("", "/", "none", MS_SLAVE | MS_REC, nullptr) != 0 ||
                                  mount(resolv_conf.c_str(), "/etc/resolv.conf", "none", MS_BIND, nullptr) != 0)) {
       _exit(125);
+    }
+    if (!cgroup.empty()) {
+      const int processes = open(cgroup.c_str(), O_WRONLY | O_CLOEXEC);
+      if (write(processes, "0", 1) != 1) {
+        _exit(124);
+      }
     }
     execvp(argv[0], argv.data());
     _exit(127);

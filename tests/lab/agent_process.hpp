@@ -16,6 +16,9 @@
 
 namespace hairpind::testing {
 
+/// How many times longer than a healthy machine this one may take: an emulated one sets HAIRPIND_LAB_PATIENCE.
+int patience();
+
 /// Asks again and again until `condition` holds; false if it never does within a bound that no healthy machine
 /// reaches.
 bool eventually(const std::function<bool()>& condition, std::chrono::seconds bound = std::chrono::seconds(30));
@@ -25,8 +28,9 @@ bool eventually(const std::function<bool()>& condition, std::chrono::seconds bou
 class AgentProcess {
  public:
   /// `arguments` follow "run"; --alerts is added, to a file, unless given. `resolv_conf`: a file that the agent sees
-  /// as /etc/resolv.conf.
-  AgentProcess(const NetworkLab& lab, std::vector<std::string> arguments, const std::string& resolv_conf = "");
+  /// as /etc/resolv.conf. `cgroup`: the cgroup.procs of one that it starts in.
+  AgentProcess(const NetworkLab& lab, std::vector<std::string> arguments, const std::string& resolv_conf = "",
+               const std::string& cgroup = "");
   ~AgentProcess();
   AgentProcess(const AgentProcess&) = delete;
   AgentProcess& operator=(const AgentProcess&) = delete;

@@ -7,15 +7,14 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
-#include <netinet/ip.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <span>
+
+#include "tcp_packet.hpp"
 
 namespace hairpind::testing {
 namespace {
@@ -30,45 +29,14 @@ constexpr std::size_t kBatch = 64;
 constexpr std::chrono::seconds kRetransmit{1};
 constexpr std::chrono::seconds kStalled{30};
 
-struct Packet {
-  iphdr ip;
-  tcphdr tcp;
-};
-static_assert(sizeof(Packet) == 40);
-
-// RFC 1071, over the pseudo header (RFC 9293, 3.1) and the segment.
-std::uint16_t tcp_checksum(const Packet& packet) {
-  std::array<std::uint16_t, sizeof(tcphdr) / 2> words{};
-  std::memcpy(words.data(), &packet.tcp, sizeof(packet.tcp));
-  std::uint32_t sum = htons(IPPROTO_TCP) + htons(sizeof(tcphdr));
-  for (const std::uint32_t address : {packet.ip.saddr, packet.ip.daddr}) {
-    sum += (address & 0xffffU) + (address >> 16U);
-  }
-  for (const std::uint16_t word : words) {
-    sum += word;
-  }
-  sum = (sum & 0xffffU) + (sum >> 16U);
-  sum = (sum & 0xffffU) + (sum >> 16U);
-  return static_cast<std::uint16_t>(~sum);
-}
-
-Packet make_syn(std::uint32_t client, std::uint32_t port, std::uint32_t isn,
-                std::uint32_t load_balancer = kLoadBalancer) {
-  Packet packet{};
-  packet.ip.version = 4;
-  packet.ip.ihl = 5;
-  packet.ip.ttl = 64;
-  packet.ip.protocol = IPPROTO_TCP;
-  packet.ip.saddr = htonl(client);
-  packet.ip.daddr = htonl(load_balancer);
-  packet.tcp.source = htons(static_cast<std::uint16_t>(port));
-  packet.tcp.dest = htons(kLoadBalancerPort);
-  packet.tcp.seq = htonl(isn);
-  packet.tcp.doff = sizeof(tcphdr) / 4;
-  packet.tcp.syn = 1;
-  packet.tcp.window = htons(64240);
-  packet.tcp.check = tcp_checksum(packet);
-  return packet;
+TcpPacket make_syn(std::uint32_t client, std::uint32_t port, std::uint32_t isn,
+                   std::uint32_t load_balancer = kLoadBalancer) {
+  return make_tcp_packet({.source = client,
+                          .source_port = static_cast<std::uint16_t>(port),
+                          .destination = load_balancer,
+                          .destination_port = kLoadBalancerPort,
+                          .sequence = isn,
+                          .flags = TH_SYN});
 }
 
 // p1's own RSTs: seen on their way out, as IP packets.
@@ -79,7 +47,7 @@ FileDescriptor open_receiver() {
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_TCP, 0, 3),
       BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kFlagsOffset),
       BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x04 /* RST */, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, sizeof(Packet)),
+      BPF_STMT(BPF_RET | BPF_K, sizeof(TcpPacket)),
       BPF_STMT(BPF_RET | BPF_K, 0),
   }};
   const sock_fprog program{.len = filter.size(), .filter = filter.data()};
@@ -114,25 +82,15 @@ SynStorm::SynStorm(const NetworkLab& lab, std::uint32_t first_client, std::uint3
 }
 
 void SynStorm::send(const std::vector<std::uint32_t>& attempts) {
-  std::vector<Packet> packets;
-  std::vector<iovec> vectors(attempts.size());
-  std::vector<mmsghdr> messages(attempts.size());
-  sockaddr_in to{};
-  to.sin_family = AF_INET;
-  to.sin_addr.s_addr = htonl(kLoadBalancer);
+  std::vector<TcpPacket> packets;
   packets.reserve(attempts.size());
-  for (std::size_t i = 0; i < attempts.size(); i++) {
-    const std::uint32_t client = first_client_ + attempts[i] % clients_;
+  for (const std::uint32_t attempt : attempts) {
+    const std::uint32_t client = first_client_ + attempt % clients_;
     // Spread, as real ISNs are.
-    packets.push_back(make_syn(client, kFirstPort + attempts[i] / clients_, attempts[i] * 2654435761U));
-    vectors[i] = {.iov_base = &packets[i], .iov_len = sizeof(Packet)};
-    messages[i].msg_hdr.msg_name = &to;
-    messages[i].msg_hdr.msg_namelen = sizeof(to);
-    messages[i].msg_hdr.msg_iov = &vectors[i];
-    messages[i].msg_hdr.msg_iovlen = 1;
+    packets.push_back(make_syn(client, kFirstPort + attempt / clients_, attempt * 2654435761U));
   }
   // What is not sent is repeated like what is lost.
-  sendmmsg(sender_.get(), messages.data(), static_cast<unsigned>(messages.size()), 0);
+  send_raw(sender_.get(), packets, kLoadBalancer);
   const auto now = std::chrono::steady_clock::now();
   for (const std::uint32_t attempt : attempts) {
     waiting_.push_back({.attempt = attempt, .sent = now});
@@ -140,18 +98,18 @@ void SynStorm::send(const std::vector<std::uint32_t>& attempts) {
 }
 
 std::uint32_t SynStorm::receive() {
-  std::array<Packet, kBatch> packets{};
+  std::array<TcpPacket, kBatch> packets{};
   std::array<iovec, kBatch> vectors{};
   std::array<mmsghdr, kBatch> messages{};
   for (std::size_t i = 0; i < kBatch; i++) {
-    vectors[i] = {.iov_base = &packets[i], .iov_len = sizeof(Packet)};
+    vectors[i] = {.iov_base = &packets[i], .iov_len = sizeof(TcpPacket)};
     messages[i].msg_hdr.msg_iov = &vectors[i];
     messages[i].msg_hdr.msg_iovlen = 1;
   }
   std::uint32_t refused = 0;
   for (;;) {
     const int received = recvmmsg(receiver_.get(), messages.data(), kBatch, 0, nullptr);
-    for (const Packet& packet : std::span(packets).first(static_cast<std::size_t>(std::max(received, 0)))) {
+    for (const TcpPacket& packet : std::span(packets).first(static_cast<std::size_t>(std::max(received, 0)))) {
       const std::uint32_t client = ntohl(packet.ip.saddr) - first_client_;
       const std::uint32_t attempt = (ntohs(packet.tcp.source) - kFirstPort) * clients_ + client;
       if (client >= clients_ || attempt >= refused_.size() || refused_[attempt]) {
@@ -221,29 +179,18 @@ SynFlood::SynFlood(const NetworkLab& lab, const std::string& pod, const std::str
 
 void SynFlood::run(const std::stop_token& stop, std::uint32_t source, std::uint32_t destination, std::uint32_t rate) {
   const auto begun = std::chrono::steady_clock::now();
-  sockaddr_in to{};
-  to.sin_family = AF_INET;
-  to.sin_addr.s_addr = htonl(destination);
   while (!stop.stop_requested()) {
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begun;
     if (sent_ > elapsed.count() * rate) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
       continue;
     }
-    std::array<Packet, kBatch> packets{};
-    std::array<iovec, kBatch> vectors{};
-    std::array<mmsghdr, kBatch> messages{};
-    for (std::size_t i = 0; i < kBatch; i++) {
-      const std::uint32_t number = sent_ + static_cast<std::uint32_t>(i);
+    std::array<TcpPacket, kBatch> packets{};
+    for (std::uint32_t i = 0; i < kBatch; i++) {
+      const std::uint32_t number = sent_ + i;
       packets[i] = make_syn(source, kFirstPort + number % 60000, number * 2654435761U, destination);
-      vectors[i] = {.iov_base = &packets[i], .iov_len = sizeof(Packet)};
-      messages[i].msg_hdr.msg_name = &to;
-      messages[i].msg_hdr.msg_namelen = sizeof(to);
-      messages[i].msg_hdr.msg_iov = &vectors[i];
-      messages[i].msg_hdr.msg_iovlen = 1;
     }
-    const int sent = sendmmsg(sender_.get(), messages.data(), kBatch, 0);
-    sent_ += static_cast<std::uint32_t>(std::max(sent, 0));
+    sent_ += send_raw(sender_.get(), packets, destination);
   }
 }
 
