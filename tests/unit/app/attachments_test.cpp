@@ -3,6 +3,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <utility>
 
 #include "../bpf/fake_map.hpp"
 #include "../bpf/fake_tc.hpp"
@@ -13,6 +21,26 @@ namespace {
 using ::testing::ElementsAre;
 using testing::FakeMap;
 using testing::FakeTc;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using std::chrono_literals::operator""s;
+
+/// What is logged while it lives.
+class Log {
+ public:
+  Log() { spdlog::set_default_logger(std::make_shared<spdlog::logger>("", sink_)); }
+  ~Log() { spdlog::set_default_logger(before_); }
+  Log(const Log&) = delete;
+  Log& operator=(const Log&) = delete;
+
+  /// Since the last call.
+  std::string take() { return std::exchange(text_, std::ostringstream()).str(); }
+
+ private:
+  std::ostringstream text_;
+  std::shared_ptr<spdlog::sinks::ostream_sink_st> sink_ = std::make_shared<spdlog::sinks::ostream_sink_st>(text_);
+  std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
+};
 
 class AttachmentsTest : public ::testing::Test {
  protected:
@@ -113,6 +141,43 @@ TEST_F(AttachmentsTest, WhoCameBeforeOursIsFoundInTheNextSecond) {
   tc.put_behind.clear();
   step_until_done();
   EXPECT_EQ(attachments.status().pods, 1);
+}
+
+TEST_F(AttachmentsTest, WhoCrowdsTheTablesIsLoggedOnceAMinuteAtTheMost) {
+  add_pod(1);
+  attachments.on_network(view);
+  Log log;
+  attachments.on_crowded(0, 1, 5s);
+  EXPECT_THAT(log.take(), IsEmpty()) << "nobody";
+  attachments.on_crowded(100, 1, 10s);
+  const std::string first = log.take();
+  EXPECT_THAT(first, HasSubstr("100 connection attempts were given up"));
+  EXPECT_THAT(first, HasSubstr("interface veth1 has the most of them"));
+  for (std::uint64_t second = 11; second < 70; second++) {
+    attachments.on_crowded(100 * second, 1, std::chrono::seconds(second));
+  }
+  EXPECT_THAT(log.take(), IsEmpty()) << "within a minute";
+  attachments.on_crowded(8000, 0, 70s);
+  const std::string second = log.take();
+  EXPECT_THAT(second, HasSubstr("7900 connection attempts")) << "all since the last line";
+  EXPECT_THAT(second, HasSubstr("the network has the most of them"));
+  attachments.on_crowded(8000, 0, 200s);
+  EXPECT_THAT(log.take(), IsEmpty()) << "none since";
+}
+
+TEST_F(AttachmentsTest, WhoSendsInOthersNamesIsLoggedOnce) {
+  add_pod(1);
+  add_pod(2);
+  attachments.on_network(view);
+  Log log;
+  attachments.on_spoofed(9, 1);
+  EXPECT_THAT(log.take(), IsEmpty()) << "few";
+  attachments.on_spoofed(29, 1);
+  EXPECT_THAT(log.take(), HasSubstr("interface veth1: 20 handshake packets"));
+  attachments.on_spoofed(100, 1);
+  EXPECT_THAT(log.take(), IsEmpty()) << "said";
+  attachments.on_spoofed(200, 2);
+  EXPECT_THAT(log.take(), HasSubstr("interface veth2")) << "another device";
 }
 
 TEST_F(AttachmentsTest, LeftoversAreLookedForOnEveryDeviceAndTheEndTakesAllOff) {
