@@ -8,7 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
+#include <cerrno>
+#include <cstddef>
 #include <cstring>
+
+#include "hairpind/net/cilium_endpoints.hpp"
 
 namespace hairpind::testing {
 namespace {
@@ -153,6 +158,25 @@ void CiliumMap::add(const Endpoint& daddr, const Endpoint& saddr, std::uint16_t 
   } else {
     fill(Ipv6CtTuple{});
   }
+}
+
+CiliumEndpointMap::CiliumEndpointMap()
+    : map_(bpf_map_create(BPF_MAP_TYPE_HASH, "cilium_lxc", kCiliumEndpointKey, kCiliumEndpointInfo, 64, nullptr)) {
+  EXPECT_GE(map_.get(), 0) << std::strerror(errno);
+}
+
+void CiliumEndpointMap::add(const IpAddress& address, std::uint32_t ifindex) const {
+  std::array<std::byte, kCiliumEndpointKey> key{};
+  std::array<std::byte, kCiliumEndpointInfo> value{};
+  const std::size_t skip = address.is_v4() ? 12 : 0;
+  std::memcpy(key.data(), address.bytes.data() + skip, 16 - skip);
+  key[16] = address.is_v4() ? std::byte{1} : std::byte{2};
+  std::memcpy(value.data(), &ifindex, sizeof(ifindex));
+  EXPECT_EQ(bpf_map_update_elem(map_.get(), key.data(), value.data(), BPF_ANY), 0) << std::strerror(errno);
+}
+
+void CiliumEndpointMap::pin(const BpfFilesystem& filesystem) const {
+  EXPECT_EQ(bpf_obj_pin(map_.get(), (filesystem.root() + "/tc/globals/cilium_lxc").c_str()), 0) << std::strerror(errno);
 }
 
 }  // namespace hairpind::testing

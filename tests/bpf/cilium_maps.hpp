@@ -69,4 +69,16 @@ class CiliumMap {
   FileDescriptor map_;
 };
 
+/// Cilium's map of its endpoints: addresses of pods, each with the ifindex of the pod's device.
+class CiliumEndpointMap {
+ public:
+  CiliumEndpointMap();
+
+  void add(const IpAddress& address, std::uint32_t ifindex) const;
+  void pin(const BpfFilesystem& filesystem) const;
+
+ private:
+  FileDescriptor map_;
+};
+
 }  // namespace hairpind::testing

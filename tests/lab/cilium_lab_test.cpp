@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whose an address is where no route tells and Cilium's map of its endpoints does, beside a pod that lies. Needs root.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <net/if.h>
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent_process.hpp"
+#include "cilium_maps.hpp"
+#include "tcp_clients.hpp"
+#include "tcp_packet.hpp"
+
+namespace hairpind::testing {
+namespace {
+
+using Json = nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr const char* kBalancer = "10.0.5.5:443";
+constexpr std::uint32_t kVictim = 0x0a00010a;        // 10.0.1.10, p1
+constexpr std::uint32_t kLoadBalancer = 0x0a000505;  // 10.0.5.5
+constexpr std::uint16_t kLiesFrom = 50000;
+constexpr std::uint32_t kLies = 40;
+
+/// Pods are found by BPF programs alone, as with Cilium: the node has no routes to them.
+class CiliumOwnersTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    for (const std::string& reason : {lab.unavailable(), filesystem.unavailable()}) {
+      if (!reason.empty()) {
+        GTEST_SKIP() << reason;
+      }
+    }
+    for (const char* const pod : {"1", "2"}) {
+      lab.ip("node", {"route", "del", std::string("10.0.1.") + pod + "0", "dev", std::string("veth") + pod});
+    }
+  }
+
+  void start() {
+    agent = std::make_unique<AgentProcess>(
+        lab, std::vector<std::string>{"--lb", kBalancer, "--cilium-bpffs", filesystem.root()});
+    ASSERT_TRUE(agent->wait_until_ready());
+  }
+
+  void pin_endpoints() const {
+    const CiliumEndpointMap endpoints;
+    lab.inside("node", [&] {
+      endpoints.add(*IpAddress::parse("10.0.1.10"), if_nametoindex("veth1"));
+      endpoints.add(*IpAddress::parse("10.0.1.20"), if_nametoindex("veth2"));
+    });
+    endpoints.pin(filesystem);
+  }
+
+  /// p2 calls the load balancer in p1's name.
+  void lie() const {
+    std::vector<TcpPacket> packets;
+    for (std::uint32_t i = 0; i < kLies; i++) {
+      packets.push_back(make_tcp_packet({.source = kVictim,
+                                         .source_port = static_cast<std::uint16_t>(kLiesFrom + i),
+                                         .destination = kLoadBalancer,
+                                         .destination_port = 443,
+                                         .sequence = 1000 + i,
+                                         .flags = TH_SYN}));
+    }
+    lab.inside("p2", [&] {
+      const FileDescriptor sender(socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW));
+      EXPECT_EQ(send_raw(sender.get(), packets, kLoadBalancer), kLies);
+    });
+  }
+
+  [[nodiscard]] double spoofed() const { return agent->metric("hairpind_spoofed_sources_total"); }
+
+  const NetworkLab lab{"redirect-tcx", "ip-target-stateless"};
+  const BpfFilesystem filesystem;
+  std::unique_ptr<AgentProcess> agent;
+};
+
+TEST_F(CiliumOwnersTest, APodThatLiesIsNotBelievedAndMutesNobody) {
+  pin_endpoints();
+  start();
+  ASSERT_TRUE(
+      eventually([&] { return agent->standard_error().find("Cilium's endpoints: reading") != std::string::npos; }));
+  // Before the victim's first.
+  lie();
+  EXPECT_TRUE(eventually([&] { return spoofed() >= kLies; })) << agent->get("/metrics").second;
+  EXPECT_EQ(agent->metric_sum("hairpind_syns_total"), 0);
+  EXPECT_TRUE(eventually([&] { return agent->standard_error().find("interface veth2: ") != std::string::npos; }))
+      << agent->standard_error();
+  EXPECT_THAT(agent->alerts(), IsEmpty());
+
+  lab.inside("p1", [] { const PendingConnections connections("10.0.5.5", 443, 3, 20000); });
+  EXPECT_TRUE(eventually([&] { return agent->metric_sum("hairpind_mismatches_total") == 3; }))
+      << agent->get("/metrics").second;
+  ASSERT_TRUE(eventually([&] { return !agent->alerts().empty(); }));
+  for (const Json& alert : agent->alerts()) {
+    EXPECT_EQ(alert["client"]["ip"], "10.0.1.10");
+    EXPECT_LT(alert["client"]["port"], 20003);
+    EXPECT_EQ(alert["responder"]["ip"], "10.0.1.20");
+    EXPECT_EQ(alert["responder"]["kind"], "local_pod");
+    EXPECT_EQ(alert["evidence"]["syn_interface"], "veth1");
+  }
+}
+
+// What the map is for: without it nobody here can tell these from the victim's own.
+TEST_F(CiliumOwnersTest, WithoutTheMapNobodyCanTell) {
+  start();
+  lie();
+  EXPECT_TRUE(eventually([&] { return agent->metric_sum("hairpind_syns_total") == kLies; }))
+      << agent->get("/metrics").second;
+  EXPECT_EQ(spoofed(), 0);
+}
+
+// A device that a CNI makes anew has another number: the old entry says nothing, and the new one is read in time.
+TEST_F(CiliumOwnersTest, AnEntryOfADeviceThatIsGoneConvictsNobody) {
+  const CiliumEndpointMap endpoints;
+  endpoints.add(*IpAddress::parse("10.0.1.10"), 9999);
+  endpoints.pin(filesystem);
+  start();
+  ASSERT_TRUE(
+      eventually([&] { return agent->standard_error().find("Cilium's endpoints: reading") != std::string::npos; }));
+  lab.inside("p1", [] { const PendingConnections connections("10.0.5.5", 443, 3, 20000); });
+  EXPECT_TRUE(eventually([&] { return agent->metric_sum("hairpind_mismatches_total") == 3; }))
+      << agent->get("/metrics").second;
+  EXPECT_EQ(spoofed(), 0);
+}
+
+}  // namespace
+}  // namespace hairpind::testing
