@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // The agent over time: signals, devices that come and go, alert files that fill up. Needs root.
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 
+#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <stop_token>
 #include <string>
+#include <thread>
 
 #include "agent_process.hpp"
 #include "kernel.hpp"
@@ -128,6 +134,74 @@ TEST_F(LifecycleTest, FiltersThatSomebodyRemovesArePutBack) {
   }
   EXPECT_THAT(agent->standard_error(), ::testing::HasSubstr("interfaces veth1: somebody removed hairpind's filters"));
   EXPECT_EQ(agent->metric("hairpind_attach_failures_total"), 0);
+}
+
+/// Datagrams from one pod to another, one each 0.1 ms, while it lives.
+class Datagrams {
+ public:
+  Datagrams(const NetworkLab& lab, const std::string& from, const std::string& to, const char* address) {
+    const auto make = [] { return FileDescriptor(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)); };
+    sockaddr_in peer{};
+    peer.sin_family = AF_INET;
+    peer.sin_port = htons(9999);
+    EXPECT_EQ(inet_pton(AF_INET, address, &peer.sin_addr), 1);
+    lab.inside(to, [&] {
+      constexpr int kBuffer = 64 << 20;
+      receiver_ = make();
+      EXPECT_EQ(setsockopt(receiver_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kBuffer, sizeof(kBuffer)), 0);
+      EXPECT_EQ(bind(receiver_.get(), reinterpret_cast<const sockaddr*>(&peer), sizeof(peer)), 0);
+    });
+    lab.inside(from, [&] {
+      sender_ = make();
+      EXPECT_EQ(connect(sender_.get(), reinterpret_cast<const sockaddr*>(&peer), sizeof(peer)), 0);
+    });
+    thread_ = std::jthread([this](const std::stop_token& stop) {
+      while (!stop.stop_requested()) {
+        sent_ += send(sender_.get(), "x", 1, 0) == 1 ? 1 : 0;
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+      }
+    });
+  }
+
+  [[nodiscard]] int sent() const { return sent_; }
+  /// Ends it.
+  int lost() {
+    thread_ = {};
+    int received = 0;
+    EXPECT_TRUE(eventually(
+        [&] {
+          char byte = 0;
+          while (recv(receiver_.get(), &byte, 1, 0) == 1) {
+            received++;
+          }
+          return received >= sent_;
+        },
+        std::chrono::seconds(2)));
+    return sent_ - received;
+  }
+
+ private:
+  FileDescriptor receiver_;
+  FileDescriptor sender_;
+  std::atomic<int> sent_ = 0;
+  std::jthread thread_;
+};
+
+// As Cilium's agent does it whenever it makes a pod's programs anew.
+TEST_F(LifecycleTest, FiltersThatGoAreBackInASecondAndNoPacketIsLost) {
+  const auto agent = start_agent({"--attach", "clsact"});
+  Datagrams out(lab(), "p1", "p2", "10.0.1.20");
+  Datagrams in(lab(), "p2", "p1", "10.0.1.10");
+  for (const char* const direction : {"ingress", "egress", "egress"}) {
+    ASSERT_EQ(run_command({"tc", "-n", lab().namespace_name("node"), "filter", "del", "dev", "veth1", direction}), 0);
+    const auto removed = std::chrono::steady_clock::now();
+    EXPECT_TRUE(eventually([&] { return programs_on("veth1", "clsact") == 2; }));
+    // One look a second, and a machine that does something else meanwhile.
+    EXPECT_LT(std::chrono::steady_clock::now() - removed, std::chrono::seconds(3) * patience()) << direction;
+  }
+  EXPECT_GT(out.sent(), 1000);
+  EXPECT_EQ(out.lost(), 0) << "of " << out.sent();
+  EXPECT_EQ(in.lost(), 0) << "of " << in.sent();
 }
 
 // A filter of another kind has the first priority to itself; hairpind takes the next one, and leaves it in peace.

@@ -147,6 +147,42 @@ TEST(ComposeAlert, UnsolicitedSynAckSaysWhatIsGuessed) {
             "that the client called last is 10.0.5.5:443");
 }
 
+// Clauses are put together from what is known; none may bring its neighbour's comma.
+TEST(ComposeAlert, SentencesAreWellFormedWhateverIsKnown) {
+  for (std::uint8_t cause = HP_CAUSE_NONE + 1; cause < HP_CAUSE_COUNT; cause++) {
+    for (std::uint8_t kind = HP_RESPONDER_NONE; kind <= HP_RESPONDER_REMOTE; kind++) {
+      for (std::uint8_t outcome = 0; outcome < HP_OUTCOME_COUNT; outcome++) {
+        for (const bool backend : {false, true}) {
+          Attempt attempt = ip_target_attempt();
+          attempt.cause = static_cast<Cause>(cause);
+          attempt.responder_kind = static_cast<ResponderKind>(kind);
+          attempt.outcome = static_cast<Outcome>(outcome);
+          if (kind == HP_RESPONDER_NODE) {
+            attempt.responder = endpoint("10.0.0.4", 30443);
+          }
+          if (!backend) {
+            attempt.synack_left = {};
+          }
+          const std::string message = compose(attempt).message;
+          for (const char* const slip : {",,", ", ,", "  ", " ,", " ;", ",;", "()"}) {
+            EXPECT_THAT(message, Not(HasSubstr(slip)));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(ComposeAlert, ANodeThatAnsweredAnUnsolicitedSynIsSaidInOneSentence) {
+  Attempt attempt = ip_target_attempt();
+  attempt.cause = Cause::kUnsolicitedSynAck;
+  attempt.responder = endpoint("10.0.0.4", 8443);
+  attempt.responder_kind = ResponderKind::kNode;
+  attempt.synack_left = {};
+  EXPECT_THAT(compose(attempt).message,
+              HasSubstr("in its name, 10.0.0.4:8443, this node's own address, answered it, and "));
+}
+
 TEST(ComposeAlert, WhatIsNotKnownIsNotMadeUp) {
   Attempt attempt = ip_target_attempt();
   attempt.syn_ifindex = 9;
