@@ -328,6 +328,8 @@ TEST_F(LifecycleTest, FollowsPodsThatComeAndGo) {
 
 TEST_P(AttachTest, DevicesThatVanishMeanwhileAreNoFailure) {
   const auto agent = start_agent({"--attach", GetParam()});
+  // What an older kernel lacks has been said by now.
+  const std::size_t started = agent->standard_error().size();
   for (int i = 0; i < 50; i++) {
     lab().ip("node",
              {"link", "add", "gone0", "type", "veth", "peer", "name", "gone1", "netns", lab().namespace_name("p3")});
@@ -335,7 +337,8 @@ TEST_P(AttachTest, DevicesThatVanishMeanwhileAreNoFailure) {
   }
   EXPECT_TRUE(eventually([&] { return pods_attached(*agent) == 2; }));
   EXPECT_EQ(agent->metric("hairpind_attach_failures_total"), 0) << agent->standard_error();
-  EXPECT_THAT(agent->standard_error(), ::testing::Not(::testing::HasSubstr("warning"))) << "an end is no surprise";
+  EXPECT_THAT(agent->standard_error().substr(started), ::testing::Not(::testing::HasSubstr("warning")))
+      << "an end is no surprise";
   fail_connections(2);
   EXPECT_TRUE(eventually([&] { return mismatches(*agent) == 2; }));
 }
