@@ -25,7 +25,8 @@ Agent::Agent(Configuration configuration, std::unique_ptr<EventLoop> loop, FileD
 
 void Agent::begin() {
   attachments_->remove_leftovers(monitor_->view());
-  attachments_->on_network(monitor_->view());
+  review_load_balancers();
+  attachments_->on_network(monitor_->view(), hints_);
   attach_waiting();
   tick();
   loop_->every(kTick, [this] { tick(); });
@@ -76,6 +77,7 @@ void Agent::on_cluster_news() {
   cluster_->take(EventLoop::now());
   owners_->set_pods(cluster_->sync.cluster().pod_addresses());
   change_names_and_frontends();
+  review_devices();
   board_.publish_synced(cluster_->sync.synced());
 }
 
@@ -87,6 +89,7 @@ void Agent::change_names_and_frontends() {
     }
     watch_list_->on_cluster(changes);
   }
+  review_load_balancers();
   board_.publish(watch_list_->status());
 }
 
@@ -102,6 +105,9 @@ void Agent::tick() {
   on_records();
   count();
   watch_list_->retry();
+  if (routes_->on_turn(monitor_->take_routes_changed())) {
+    review_devices();
+  }
   board_.publish(watch_list_->status());
   attachments_->retry();
   if (scheduled_.network_unknown) {

@@ -16,9 +16,11 @@
 #include "hairpind/bpf/load_balancer_rows.hpp"
 #include "hairpind/net/interface_monitor.hpp"
 #include "hairpind/net/resolver.hpp"
+#include "hairpind/net/route_lookup.hpp"
 #include "hairpind/output/http_server.hpp"
 #include "in_cluster.hpp"
 #include "incident_reporter.hpp"
+#include "load_balancer_routes.hpp"
 #include "status_board.hpp"
 #include "watch_list.hpp"
 
@@ -70,6 +72,8 @@ class Agent {
 
   void attach_waiting();
   void announce() const;
+  void review_load_balancers();
+  void review_devices();
   void look_behind();
   void look_at_neighbours();
   void look_for_room();
@@ -89,6 +93,9 @@ class Agent {
   std::unique_ptr<KernelSide> kernel_;
   std::unique_ptr<ConntrackBackends> conntrack_;
   std::unique_ptr<InterfaceMonitor> monitor_;
+  std::unique_ptr<RouteLookup> route_lookup_;
+  std::unique_ptr<LoadBalancerRoutes> routes_;
+  InterfaceHints hints_;  ///< as the devices were chosen by last
   std::unique_ptr<Attachments> attachments_;
   std::unique_ptr<AddressOwners> owners_;
   std::unique_ptr<WatchList> watch_list_;

@@ -2,6 +2,7 @@
 // What the agent does about devices: from what rtnetlink tells to what is attached, and who is beside it there.
 #include <spdlog/spdlog.h>
 
+#include <set>
 #include <utility>
 
 #include "agent.hpp"
@@ -18,9 +19,34 @@ void Agent::on_network() {
   scheduled_.network_unknown = false;
   attachments_->on_filters_changed(monitor_->take_filters_changed());
   if (*changed) {
-    attachments_->on_network(monitor_->view());
+    attachments_->on_network(monitor_->view(), hints_);
     owners_->on_devices_changed();
   }
+  attach_waiting();
+}
+
+// Load balancers have come, gone or changed their addresses: the way to one may be a way in that nobody else names.
+void Agent::review_load_balancers() {
+  std::set<IpAddress> addresses;
+  for (const Frontend& frontend : kernel_->frontends.watched()) {
+    addresses.insert(frontend.address);
+  }
+  if (routes_->set_load_balancers(addresses)) {
+    review_devices();
+  }
+}
+
+// Chooses the devices anew where what is known beside rtnetlink's lists has changed.
+void Agent::review_devices() {
+  InterfaceHints hints{.load_balancers = routes_->devices(), .pods = {}};
+  if (cluster_) {
+    hints.pods = cluster_->sync.cluster().pod_addresses();
+  }
+  if (hints == hints_) {
+    return;
+  }
+  hints_ = std::move(hints);
+  attachments_->on_network(monitor_->view(), hints_);
   attach_waiting();
 }
 
@@ -67,6 +93,11 @@ void Agent::look_for_room() {
 }
 
 void Agent::announce() const {
+  const InterfaceSelection selection{.pod_globs = configuration_.pod_interfaces,
+                                     .uplink_globs = configuration_.uplinks};
+  for (const std::string& line : describe(select_interfaces(monitor_->view(), selection, hints_), monitor_->view())) {
+    spdlog::info("{}", line);
+  }
   const AttachStatus attached = attachments_->status();
   spdlog::info("hairpind {} on node {}: pod interfaces {}, uplinks {}, attach {}, conntrack {}, resets {}",
                HAIRPIND_VERSION, configuration_.node_name, attached.pods, attached.uplinks,

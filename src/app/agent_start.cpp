@@ -148,6 +148,13 @@ Result<void> Agent::start_sources() {
     return std::unexpected(monitor.error());
   }
   monitor_ = std::make_unique<InterfaceMonitor>(*std::move(monitor));
+  auto lookup = RouteLookup::create();
+  if (!lookup) {
+    return std::unexpected(lookup.error());
+  }
+  route_lookup_ = std::make_unique<RouteLookup>(*std::move(lookup));
+  routes_ = std::make_unique<LoadBalancerRoutes>(
+      [this](const IpAddress& address) { return route_lookup_->devices_to(address); });
   auto cluster = InCluster::follow(
       configuration_, [this] { loop_->post([this] { loop_->after(kClusterBurst, [this] { on_cluster_news(); }); }); });
   if (!cluster) {

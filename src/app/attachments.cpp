@@ -27,18 +27,21 @@ void Attachments::remove_leftovers(const NetworkView& view) const {
   }
 }
 
-void Attachments::on_network(const NetworkView& view) {
+void Attachments::on_network(const NetworkView& view, const InterfaceHints& hints) {
   if (const auto set = table_.set_node_addresses(view.addresses); !set) {
     spdlog::error("{}", set.error().message);
   }
-  wanted_.clear();
-  for (const auto& [ifindex, role] : select_interfaces(view, selection_)) {
+  const std::map<std::uint32_t, Wanted> before = std::exchange(wanted_, {});
+  for (const auto& [ifindex, chosen] : select_interfaces(view, selection_, hints)) {
     const NetworkInterface& interface = view.interfaces.at(ifindex);
+    const DeviceRole role = chosen.role == InterfaceRole::kPod ? DeviceRole::kPod : DeviceRole::kUplink;
     wanted_.emplace(ifindex,
-                    Wanted{.device = {.ifindex = ifindex,
-                                      .role = role == InterfaceRole::kPod ? DeviceRole::kPod : DeviceRole::kUplink,
-                                      .master_ifindex = interface.master_ifindex},
-                           .name = interface.name});
+                    Wanted{.device = {.ifindex = ifindex, .role = role, .master_ifindex = interface.master_ifindex},
+                           .name = interface.name,
+                           .as = chosen});
+  }
+  if (complete_) {
+    tell_of_changes(before);
   }
   std::vector<std::uint32_t> left;
   for (const auto& [ifindex, device] : table_.attached()) {
@@ -59,6 +62,23 @@ void Attachments::on_network(const NetworkView& view) {
   }
   complete_ = complete_ || waiting_.empty();
   warn_of_unmatched_globs(view);
+}
+
+void Attachments::tell_of_changes(const std::map<std::uint32_t, Wanted>& before) const {
+  for (const auto& [ifindex, now] : wanted_) {
+    const auto was = before.find(ifindex);
+    if (was != before.end() && was->second.as.role != now.as.role) {
+      spdlog::info("interface {}: now {}, since {}; before, {}, since {}", now.name, to_string(now.as.role),
+                   to_string(now.as.reason), to_string(was->second.as.role), to_string(was->second.as.reason));
+    } else if (was == before.end() && now.as.role == InterfaceRole::kUplink) {
+      spdlog::info("interface {}: now uplink, since {}", now.name, to_string(now.as.reason));
+    }
+  }
+  for (const auto& [ifindex, was] : before) {
+    if (was.as.role == InterfaceRole::kUplink && !wanted_.contains(ifindex)) {
+      spdlog::info("interface {}: no uplink any more", was.name);
+    }
+  }
 }
 
 void Attachments::retry() {

@@ -24,8 +24,9 @@ class Attachments {
 
   /// At the start: takes off what a killed agent has left, wherever it is.
   void remove_leftovers(const NetworkView& view) const;
-  /// The node as it is now. What has left is detached, what is new waits for step().
-  void on_network(const NetworkView& view);
+  /// The node as it is now. What has left is detached, what is new waits for step(). A device whose role has changed,
+  /// and an uplink that comes later, are a line in the log.
+  void on_network(const NetworkView& view, const InterfaceHints& hints = {});
   /// On these somebody else's filter has come or ours gone, or may have; looked at in the next retry(). Not at once:
   /// who deletes a qdisc may be about to add one anew, and must not find ours in its place.
   void on_filters_changed(std::set<std::uint32_t> ifindexes) { filters_changed_.merge(ifindexes); }
@@ -54,6 +55,7 @@ class Attachments {
   struct Wanted {
     Device device;
     std::string name;
+    SelectedInterface as;
   };
 
   /// A device on which others' programs run before hairpind's; warned of.
@@ -63,6 +65,7 @@ class Attachments {
   };
 
   void attach(const Wanted& wanted);
+  void tell_of_changes(const std::map<std::uint32_t, Wanted>& before) const;
   [[nodiscard]] std::string name_of(std::uint32_t ifindex) const;
   void warn_of_unmatched_globs(const NetworkView& view);
 

@@ -4,8 +4,13 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
+#include <set>
+#include <variant>
 
 #include "conntrack_backends.hpp"
+#include "hairpind/net/interface_monitor.hpp"
+#include "hairpind/net/interface_selection.hpp"
+#include "hairpind/net/route_lookup.hpp"
 #include "load_options.hpp"
 
 namespace hairpind {
@@ -49,8 +54,30 @@ Preflight try_loading(const Configuration& configuration, const KernelFeatures& 
   return preflight;
 }
 
+std::vector<std::string> describe_devices(const Configuration& configuration) {
+  const auto monitor = InterfaceMonitor::create();
+  auto lookup = RouteLookup::create();
+  if (!monitor || !lookup) {
+    return {monitor ? lookup.error().message : monitor.error().message};
+  }
+  InterfaceHints hints;
+  for (const LoadBalancerSpec& spec : configuration.load_balancers) {
+    if (const auto* const frontend = std::get_if<Frontend>(&spec)) {
+      hints.load_balancers[frontend->address] =
+          lookup->devices_to(frontend->address).value_or(std::set<std::uint32_t>{});
+    }
+  }
+  const InterfaceSelection selection{.pod_globs = configuration.pod_interfaces, .uplink_globs = configuration.uplinks};
+  const NetworkView& view = monitor->view();
+  std::vector<std::string> lines = describe(select_interfaces(view, selection, hints), view);
+  if (lines.empty()) {
+    lines.emplace_back("no device to watch was found: name them with --pod-interface and --uplink");
+  }
+  return lines;
+}
+
 std::string render_check(const KernelFeatures& features, const std::string& kernel_release, const Preflight& preflight,
-                         const RightsLeft& rights) {
+                         const RightsLeft& rights, const std::vector<std::string>& devices) {
   std::string text = fmt::format("hairpind {} on kernel {}\n\n", HAIRPIND_VERSION, kernel_release);
   text += fmt::format("{:<18} {:<9} {}\n", "FEATURE", "STATE", "WHAT IT GIVES / WHAT IS LOST WITHOUT IT");
   for (const FeatureStatus& status : features.all()) {
@@ -93,6 +120,9 @@ std::string render_check(const KernelFeatures& features, const std::string& kern
   text += describe(rights) + "\n";
   for (const std::string& kept : rights.lost) {
     text += fmt::format("  {}\n", kept);
+  }
+  for (const std::string& line : devices) {
+    text += line + "\n";
   }
   return text + "result: can run\n";
 }

@@ -22,6 +22,10 @@ struct Preflight {
   KernelMemory memory;
 };
 
+/// The devices that `run` would watch here, by role and reason, in lines; why not, if that cannot be told. Of load
+/// balancers those count that are configured by address: what the API server and DNS add is not asked for.
+std::vector<std::string> describe_devices(const Configuration& configuration);
+
 /// Loads the programs as `run` would, and takes them off again: what a kernel offers in its type information it may
 /// still refuse. Needs the rights that the agent needs.
 Preflight try_loading(const Configuration& configuration, const KernelFeatures& features, AttachMode attach_mode,
@@ -30,6 +34,6 @@ Preflight try_loading(const Configuration& configuration, const KernelFeatures& 
 /// What `hairpind check` prints: each feature, whether it is there, what is lost without it, and the mode the agent
 /// would run in with which rights, or why it would not.
 std::string render_check(const KernelFeatures& features, const std::string& kernel_release, const Preflight& preflight,
-                         const RightsLeft& rights);
+                         const RightsLeft& rights, const std::vector<std::string>& devices);
 
 }  // namespace hairpind

@@ -92,7 +92,10 @@ int check(const hairpind::Configuration& configuration) {
   const auto preflight = hairpind::try_loading(configuration, features, *attach_mode, *reset_sensor);
   // As run does: what is said is what is so.
   const auto rights = hairpind::give_up_rights(hairpind::rights_needed(configuration));
-  std::fputs(hairpind::render_check(features, kernel.release, preflight, rights).c_str(), stdout);
+  std::fputs(
+      hairpind::render_check(features, kernel.release, preflight, rights, hairpind::describe_devices(configuration))
+          .c_str(),
+      stdout);
   return preflight.loaded ? 0 : kExitFailure;
 }
 

@@ -114,8 +114,8 @@ Result<InterfaceMonitor> InterfaceMonitor::create() {
     // CAP_NET_ADMIN in another user namespace is not enough; then the system's limit applies.
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &kReceiveBuffer, sizeof(kReceiveBuffer));
   }
-  for (int group :
-       {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_TC}) {
+  for (int group : {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
+                    RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_TC}) {
     if (mnl_socket_setsockopt(notifications.get(), NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) != 0) {
       return fail_errno("subscribe to rtnetlink group " + std::to_string(group), errno);
     }
@@ -169,7 +169,11 @@ Result<void> InterfaceMonitor::resync() {
   } else {
     state_.default_routes = std::move(asked->default_routes);
     state_.configured_default_routes = std::move(asked->configured_default_routes);
+    state_.first_defaults = std::move(asked->first_defaults);
+    state_.gateways = std::move(asked->gateways);
+    state_.host_routes = std::move(asked->host_routes);
   }
+  state_.routes_changed = true;
   stale_ = false;
   state_.routes_stale = false;
   return {};
@@ -177,6 +181,10 @@ Result<void> InterfaceMonitor::resync() {
 
 std::set<std::uint32_t> InterfaceMonitor::take_filters_changed() {
   return std::exchange(state_.filters_changed, {});
+}
+
+bool InterfaceMonitor::take_routes_changed() {
+  return std::exchange(state_.routes_changed, false);
 }
 
 bool InterfaceMonitor::update_view() {

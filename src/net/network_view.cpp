@@ -51,12 +51,21 @@ void apply_link(const nlmsghdr* header, NetworkState& state) {
   if (header->nlmsg_type == RTM_DELLINK) {
     state.interfaces.erase(ifindex);
     std::erase_if(state.addresses, [&](const auto& entry) { return entry.first == ifindex; });
+    std::erase_if(state.subnets, [&](const auto& entry) { return entry.first == ifindex; });
+    // Which route comes first now.
+    state.routes_stale = state.routes_stale || state.default_routes.contains(ifindex);
     state.default_routes.erase(ifindex);
     state.configured_default_routes.erase(ifindex);
+    for (auto& [destination, first] : state.first_defaults) {
+      first.ifindexes.erase(ifindex);
+    }
+    std::erase_if(state.host_routes, [&](const HostRoute& route) { return route.ifindex == ifindex; });
+    state.routes_changed = true;
     return;
   }
   NetworkInterface interface;
   interface.ifindex = ifindex;
+  interface.up = (info->ifi_flags & IFF_UP) != 0;
   interface.loopback = (info->ifi_flags & IFF_LOOPBACK) != 0;
   for_each_attribute(header, sizeof(*info), [&](const nlattr* attribute) {
     switch (mnl_attr_get_type(attribute)) {
@@ -68,6 +77,7 @@ void apply_link(const nlmsghdr* header, NetworkState& state) {
         break;
       case IFLA_LINK_NETNSID:
         interface.peer_in_other_namespace = true;
+        interface.peer_namespace = static_cast<int>(mnl_attr_get_u32(attribute));
         break;
       case IFLA_LINKINFO:
         interface.kind = link_kind(attribute);
@@ -77,8 +87,11 @@ void apply_link(const nlmsghdr* header, NetworkState& state) {
     }
   });
   // IPv4 routes that go with their device's state are not announced one by one.
-  if ((info->ifi_flags & IFF_UP) == 0 && state.default_routes.contains(ifindex)) {
-    state.routes_stale = true;
+  if (!interface.up) {
+    state.routes_stale = state.routes_stale || state.default_routes.contains(ifindex);
+    std::erase_if(state.host_routes,
+                  [&](const HostRoute& route) { return route.ifindex == ifindex && route.address.is_v4(); });
+    state.routes_changed = true;
   }
   state.interfaces[ifindex] = std::move(interface);
 }
@@ -104,43 +117,150 @@ void apply_address(const nlmsghdr* header, NetworkState& state) {
   }
   if (header->nlmsg_type == RTM_NEWADDR) {
     state.addresses.emplace(info->ifa_index, *own);
+    const unsigned whole = own->is_v4() ? 32 : 128;
+    // An IPv6 address that is not permanent comes from a router advertisement, which a pod may have sent.
+    if (info->ifa_prefixlen < whole && (own->is_v4() || (info->ifa_flags & IFA_F_PERMANENT) != 0)) {
+      state.subnets.emplace(info->ifa_index, *own);
+    }
     return;
   }
   state.addresses.erase({info->ifa_index, *own});
+  state.subnets.erase({info->ifa_index, *own});
+  state.routes_changed = true;
   // Routes that need the address go with it, unannounced.
   if (state.default_routes.contains(info->ifa_index)) {
     state.routes_stale = true;
   }
 }
 
-bool is_default_route(const rtmsg& route) {
-  return route.rtm_dst_len == 0 && route.rtm_type == RTN_UNICAST && (route.rtm_flags & RTM_F_CLONED) == 0;
+// How long a prefix may be that stands for a part of everything: two halves, and IPv6's global unicast (RFC 4291).
+constexpr unsigned kLongestDefaultV4 = 1;
+constexpr unsigned kLongestDefaultV6 = 3;
+
+bool is_way(const rtmsg& route) {
+  return route.rtm_type == RTN_UNICAST && (route.rtm_flags & RTM_F_CLONED) == 0;
 }
 
-void collect_default_route(const nlmsghdr* header, NetworkState& state) {
-  const auto* const route = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(header));
-  if (!is_default_route(*route)) {
-    return;
-  }
-  const auto add = [&](std::uint32_t ifindex) {
-    state.default_routes.insert(ifindex);
-    if (route->rtm_protocol != RTPROT_RA) {
-      state.configured_default_routes.insert(ifindex);
-    }
-  };
-  for_each_attribute(header, sizeof(*route), [&](const nlattr* attribute) {
-    if (mnl_attr_get_type(attribute) == RTA_OIF) {
-      add(mnl_attr_get_u32(attribute));
-    } else if (mnl_attr_get_type(attribute) == RTA_MULTIPATH) {
-      int left = mnl_attr_get_payload_len(attribute);
-      const auto* hop = static_cast<const rtnexthop*>(mnl_attr_get_payload(attribute));
-      while (RTNH_OK(hop, left)) {
-        add(static_cast<std::uint32_t>(hop->rtnh_ifindex));
-        left -= RTNH_ALIGN(hop->rtnh_len);
-        hop = RTNH_NEXT(hop);
+bool is_default_route(const rtmsg& route) {
+  return is_way(route) && route.rtm_dst_len <= (route.rtm_family == AF_INET ? kLongestDefaultV4 : kLongestDefaultV6);
+}
+
+struct Route {
+  std::uint32_t table = 0;
+  std::uint32_t metric = 0;
+  IpAddress destination;
+  bool has_gateway = false;
+  std::set<IpAddress> gateways;
+  std::set<std::uint32_t> ifindexes;
+};
+
+std::optional<IpAddress> address_in(const nlattr* attribute) {
+  return IpAddress::from_network(mnl_attr_get_payload(attribute), mnl_attr_get_payload_len(attribute));
+}
+
+Route read_route(const nlmsghdr* header, const rtmsg& general) {
+  Route route{.table = general.rtm_table, .destination = {}, .gateways = {}, .ifindexes = {}};
+  for_each_attribute(header, sizeof(general), [&](const nlattr* attribute) {
+    switch (mnl_attr_get_type(attribute)) {
+      case RTA_TABLE:
+        route.table = mnl_attr_get_u32(attribute);
+        break;
+      case RTA_PRIORITY:
+        route.metric = mnl_attr_get_u32(attribute);
+        break;
+      case RTA_DST:
+        route.destination = address_in(attribute).value_or(IpAddress{});
+        break;
+      case RTA_OIF:
+        route.ifindexes.insert(mnl_attr_get_u32(attribute));
+        break;
+      case RTA_GATEWAY:
+      case RTA_VIA:
+        route.has_gateway = true;
+        if (const auto gateway = address_in(attribute)) {
+          route.gateways.insert(*gateway);
+        }
+        break;
+      case RTA_MULTIPATH: {
+        route.has_gateway = true;
+        int left = mnl_attr_get_payload_len(attribute);
+        const auto* hop = static_cast<const rtnexthop*>(mnl_attr_get_payload(attribute));
+        while (RTNH_OK(hop, left)) {
+          route.ifindexes.insert(static_cast<std::uint32_t>(hop->rtnh_ifindex));
+          left -= RTNH_ALIGN(hop->rtnh_len);
+          hop = RTNH_NEXT(hop);
+        }
+        break;
       }
+      default:
+        break;
     }
   });
+  return route;
+}
+
+void collect_default_route(const Route& route, const rtmsg& general, NetworkState& state) {
+  state.default_routes.insert(route.ifindexes.begin(), route.ifindexes.end());
+  if (general.rtm_protocol == RTPROT_RA) {
+    return;
+  }
+  state.configured_default_routes.insert(route.ifindexes.begin(), route.ifindexes.end());
+  if (route.table != RT_TABLE_MAIN) {
+    return;
+  }
+  state.gateways.insert(route.gateways.begin(), route.gateways.end());
+  const unsigned kind = general.rtm_family * 256U + general.rtm_dst_len;
+  const auto [entry, is_new] = state.first_defaults.try_emplace({kind, route.destination},
+                                                                FirstDefault{.metric = route.metric, .ifindexes = {}});
+  FirstDefault& first = entry->second;
+  if (route.metric < first.metric) {
+    first = {.metric = route.metric, .ifindexes = {}};
+  }
+  if (route.metric == first.metric) {
+    first.ifindexes.insert(route.ifindexes.begin(), route.ifindexes.end());
+  }
+}
+
+bool is_host_route(const rtmsg& general, const Route& route) {
+  const unsigned whole = general.rtm_family == AF_INET ? 32 : 128;
+  return is_way(general) && general.rtm_dst_len == whole && !route.has_gateway;
+}
+
+void collect_route(const nlmsghdr* header, NetworkState& state) {
+  const auto& general = *static_cast<const rtmsg*>(mnl_nlmsg_get_payload(header));
+  if (is_default_route(general)) {
+    collect_default_route(read_route(header, general), general, state);
+    return;
+  }
+  if (!is_way(general)) {
+    return;
+  }
+  const Route route = read_route(header, general);
+  if (is_host_route(general, route)) {
+    for (const std::uint32_t ifindex : route.ifindexes) {
+      state.host_routes.insert({.address = route.destination, .ifindex = ifindex});
+    }
+  }
+}
+
+void change_route(const nlmsghdr* header, NetworkState& state) {
+  const auto& general = *static_cast<const rtmsg*>(mnl_nlmsg_get_payload(header));
+  state.routes_changed = true;
+  // The same default route may stand in several tables: what is left is asked for, not computed.
+  if (is_default_route(general)) {
+    state.routes_stale = true;
+    return;
+  }
+  if (header->nlmsg_type == RTM_NEWROUTE) {
+    collect_route(header, state);
+    return;
+  }
+  const Route route = read_route(header, general);
+  if (is_host_route(general, route)) {
+    for (const std::uint32_t ifindex : route.ifindexes) {
+      state.host_routes.erase({.address = route.destination, .ifindex = ifindex});
+    }
+  }
 }
 
 }  // namespace
@@ -154,7 +274,7 @@ void take_listed(const nlmsghdr& message, NetworkState& state) {
       apply_address(&message, state);
       break;
     case RTM_NEWROUTE:
-      collect_default_route(&message, state);
+      collect_route(&message, state);
       break;
     default:
       break;
@@ -173,10 +293,11 @@ void take_notification(const nlmsghdr& message, NetworkState& state) {
       break;
     case RTM_NEWROUTE:
     case RTM_DELROUTE:
-      // The same default route may stand in several tables: what is left is asked for, not computed.
-      if (is_default_route(*static_cast<const rtmsg*>(mnl_nlmsg_get_payload(&message)))) {
-        state.routes_stale = true;
-      }
+      change_route(&message, state);
+      break;
+    case RTM_NEWRULE:
+    case RTM_DELRULE:
+      state.routes_changed = true;
       break;
     case RTM_NEWTFILTER:
     case RTM_DELTFILTER:
@@ -196,11 +317,49 @@ NetworkView view_of(const NetworkState& state) {
     interface.has_default_route = state.default_routes.contains(ifindex);
     interface.default_route_announced =
         interface.has_default_route && !state.configured_default_routes.contains(ifindex);
+    interface.default_route_first = std::ranges::any_of(
+        state.first_defaults, [&](const auto& entry) { return entry.second.ifindexes.contains(ifindex); });
+  }
+  for (const auto& [ifindex, address] : state.subnets) {
+    if (const auto found = view.interfaces.find(ifindex); found != view.interfaces.end()) {
+      found->second.on_subnet = true;
+    }
   }
   for (const auto& [ifindex, address] : state.addresses) {
     view.addresses.insert(address);
   }
+  view.host_routes = state.host_routes;
+  view.gateways = state.gateways;
   return view;
+}
+
+std::map<IpAddress, IpAddress> further_addresses(const NetworkView& view, const std::set<IpAddress>& named) {
+  const auto namespace_of = [&](const HostRoute& route) {
+    const auto found = view.interfaces.find(route.ifindex);
+    return found == view.interfaces.end() ? -1 : found->second.peer_namespace;
+  };
+  std::map<int, IpAddress> named_in;
+  for (const HostRoute& route : view.host_routes) {
+    if (named.contains(route.address)) {
+      named_in.try_emplace(namespace_of(route), route.address);
+    }
+  }
+  named_in.erase(-1);
+  std::map<IpAddress, std::set<IpAddress>> found;
+  for (const HostRoute& route : view.host_routes) {
+    const auto same = named_in.find(namespace_of(route));
+    if (same != named_in.end() && !named.contains(route.address)) {
+      found[route.address].insert(same->second);
+    }
+  }
+  std::map<IpAddress, IpAddress> further;
+  for (const auto& [address, others] : found) {
+    // Routed to two pods it is neither's for sure.
+    if (others.size() == 1) {
+      further.emplace(address, *others.begin());
+    }
+  }
+  return further;
 }
 
 }  // namespace hairpind

@@ -29,6 +29,8 @@ class InterfaceMonitor {
   [[nodiscard]] const NetworkView& view() const { return view_; }
   /// The devices on which a TC filter has come or gone, or may have, since the last call.
   std::set<std::uint32_t> take_filters_changed();
+  /// Whether a route or a rule has come or gone, or may have, since the last call.
+  bool take_routes_changed();
 
  private:
   struct SocketDeleter {

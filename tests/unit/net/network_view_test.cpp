@@ -104,9 +104,13 @@ TEST(NetworkView, LinksAsTheyAreDescribed) {
   loopback.text(IFLA_IFNAME, "lo");
   take_listed(loopback, state);
   const NetworkView view = view_of(state);
-  EXPECT_EQ(view.interfaces.at(7),
-            (NetworkInterface{
-                .ifindex = 7, .name = "veth1", .kind = "veth", .master_ifindex = 3, .peer_in_other_namespace = true}));
+  EXPECT_EQ(view.interfaces.at(7), (NetworkInterface{.ifindex = 7,
+                                                     .name = "veth1",
+                                                     .kind = "veth",
+                                                     .master_ifindex = 3,
+                                                     .peer_in_other_namespace = true,
+                                                     .up = true,
+                                                     .peer_namespace = 0}));
   EXPECT_TRUE(view.interfaces.at(1).loopback);
   EXPECT_FALSE(view.interfaces.at(1).peer_in_other_namespace);
 }
@@ -200,6 +204,130 @@ TEST(NetworkView, DefaultRoutesThatWereOnlyAnnounced) {
   EXPECT_TRUE(view.interfaces.at(7).default_route_announced);
   EXPECT_TRUE(view.interfaces.at(8).has_default_route);
   EXPECT_FALSE(view.interfaces.at(8).default_route_announced) << "it has another, too";
+}
+
+rtmsg route_to(const char* destination, unsigned char length) {
+  rtmsg route = default_route();
+  route.rtm_family = ip(destination).is_v4() ? AF_INET : AF_INET6;
+  route.rtm_dst_len = length;
+  route.rtm_table = RT_TABLE_MAIN;
+  return route;
+}
+
+Message to(const char* destination, unsigned char length, std::uint32_t ifindex) {
+  Message message(RTM_NEWROUTE, route_to(destination, length));
+  message.address(RTA_DST, ip(destination)).number(RTA_OIF, ifindex);
+  return message;
+}
+
+TEST(NetworkView, RoutesThatTogetherAreADefaultRoute) {
+  NetworkState state;
+  take_listed(to("0.0.0.0", 1, 7), state);
+  take_listed(to("128.0.0.0", 1, 8), state);
+  take_listed(to("2000::", 3, 9), state);
+  take_listed(to("10.0.0.0", 8, 10), state);
+  take_listed(to("fd00::", 8, 10), state);
+  EXPECT_THAT(state.default_routes, ElementsAre(7, 8, 9));
+}
+
+TEST(NetworkView, WhichDefaultRouteComesFirst) {
+  NetworkState state;
+  for (int i = 7; i <= 12; i++) {
+    take_listed(named_link(i, "d"), state);
+  }
+  rtmsg main = route_to("0.0.0.0", 0);
+  rtmsg other = main;
+  other.rtm_table = 101;
+  rtmsg six = route_to("::", 0);
+  take_listed(
+      Message(RTM_NEWROUTE, main).number(RTA_OIF, 7).number(RTA_PRIORITY, 100).address(RTA_GATEWAY, ip("10.0.0.1")),
+      state);
+  take_listed(
+      Message(RTM_NEWROUTE, main).number(RTA_OIF, 8).number(RTA_PRIORITY, 50).address(RTA_GATEWAY, ip("10.0.8.1")),
+      state);
+  take_listed(Message(RTM_NEWROUTE, main).number(RTA_OIF, 9).number(RTA_PRIORITY, 200), state);
+  take_listed(Message(RTM_NEWROUTE, other).number(RTA_OIF, 10).address(RTA_GATEWAY, ip("10.0.10.1")), state);
+  take_listed(Message(RTM_NEWROUTE, six).number(RTA_OIF, 11).number(RTA_PRIORITY, 1024), state);
+  six.rtm_protocol = RTPROT_RA;
+  take_listed(Message(RTM_NEWROUTE, six).number(RTA_OIF, 12).number(RTA_PRIORITY, 1), state);
+  const NetworkView view = view_of(state);
+  std::set<std::uint32_t> first;
+  for (const auto& [ifindex, interface] : view.interfaces) {
+    EXPECT_TRUE(interface.has_default_route) << ifindex;
+    if (interface.default_route_first) {
+      first.insert(ifindex);
+    }
+  }
+  EXPECT_THAT(first, ElementsAre(8, 11)) << "of each family, by metric, and not by advertisement or another table";
+  EXPECT_THAT(view.gateways, ::testing::UnorderedElementsAre(ip("10.0.0.1"), ip("10.0.8.1")));
+}
+
+TEST(NetworkView, RoutesToOneAddress) {
+  NetworkState state;
+  take_listed(named_link(7, "veth7"), state);
+  take_listed(to("10.0.1.10", 32, 7), state);
+  take_notification(to("fd00:1::10", 128, 7), state);
+  Message by_gateway = to("10.0.1.11", 32, 7);
+  by_gateway.address(RTA_GATEWAY, ip("10.0.0.1"));
+  take_notification(by_gateway, state);
+  take_notification(to("10.0.2.0", 24, 7), state);
+  using Routes = std::set<HostRoute>;
+  EXPECT_EQ(view_of(state).host_routes, (Routes{{ip("10.0.1.10"), 7}, {ip("fd00:1::10"), 7}}));
+  NetworkState down = state;
+  take_notification(link(RTM_NEWLINK, 7, 0), down);
+  EXPECT_EQ(view_of(down).host_routes, (Routes{{ip("fd00:1::10"), 7}})) << "IPv4's go unannounced";
+  Message gone(RTM_DELROUTE, route_to("fd00:1::10", 128));
+  gone.address(RTA_DST, ip("fd00:1::10")).number(RTA_OIF, 7);
+  take_notification(gone, state);
+  EXPECT_EQ(view_of(state).host_routes, (Routes{{ip("10.0.1.10"), 7}}));
+  take_notification(link(RTM_DELLINK, 7), state);
+  EXPECT_EQ(view_of(state).host_routes, Routes{});
+}
+
+TEST(NetworkView, FurtherAddressesAreOfOneNetworkNamespace) {
+  NetworkView view;
+  for (const auto& [ifindex, peer] : {std::pair<std::uint32_t, int>{7, 0}, {8, 0}, {9, 1}, {10, -1}, {11, 1}}) {
+    view.interfaces[ifindex].ifindex = ifindex;
+    view.interfaces[ifindex].peer_namespace = peer;
+  }
+  view.host_routes = {{ip("fd00::7"), 7},        {ip("169.254.172.5"), 8}, {ip("fd00::9"), 9},
+                      {ip("169.254.172.6"), 11}, {ip("10.0.0.10"), 10},    {ip("fd00::a"), 10}};
+  const std::set<IpAddress> named{ip("fd00::7"), ip("fd00::9"), ip("fd00::a")};
+  using Further = std::map<IpAddress, IpAddress>;
+  EXPECT_EQ(further_addresses(view, named),
+            (Further{{ip("169.254.172.5"), ip("fd00::7")}, {ip("169.254.172.6"), ip("fd00::9")}}));
+  EXPECT_EQ(further_addresses(view, {}), Further{});
+  view.host_routes.insert({ip("169.254.172.5"), 9});
+  EXPECT_FALSE(further_addresses(view, named).contains(ip("169.254.172.5"))) << "routed to two pods";
+}
+
+TEST(NetworkView, SubnetsOfTheNodesOwn) {
+  NetworkState state;
+  const auto on_subnet = [&] { return view_of(state).interfaces.at(7).on_subnet; };
+  take_listed(named_link(7, "eth0"), state);
+  EXPECT_FALSE(on_subnet());
+  Message whole(RTM_NEWADDR,
+                ifaddrmsg{.ifa_family = AF_INET, .ifa_prefixlen = 32, .ifa_flags = 0, .ifa_scope = 0, .ifa_index = 7});
+  take_listed(whole.address(IFA_ADDRESS, ip("169.254.1.1")), state);
+  take_listed(address(RTM_NEWADDR, 7, "fd00::4"), state);
+  EXPECT_FALSE(on_subnet()) << "one address, and one that a router advertised";
+  take_listed(address(RTM_NEWADDR, 7, "10.0.0.4"), state);
+  EXPECT_TRUE(on_subnet());
+  take_notification(address(RTM_DELADDR, 7, "10.0.0.4"), state);
+  EXPECT_FALSE(on_subnet());
+}
+
+TEST(NetworkView, SomebodyAsksAgainWhenAnyRouteChanges) {
+  const auto changed_after = [](const Message& message) {
+    NetworkState state;
+    take_notification(message, state);
+    return state.routes_changed;
+  };
+  EXPECT_TRUE(changed_after(to("10.2.0.0", 16, 8)));
+  EXPECT_TRUE(changed_after(Message(RTM_NEWRULE, rtmsg{})));
+  EXPECT_TRUE(changed_after(address(RTM_DELADDR, 7, "10.0.0.4")));
+  EXPECT_TRUE(changed_after(link(RTM_NEWLINK, 7, 0)));
+  EXPECT_FALSE(changed_after(link(RTM_NEWLINK, 7)));
 }
 
 TEST(NetworkView, RoutesAreAskedForAnewWhenOneMayHaveComeOrGone) {
