@@ -74,3 +74,17 @@ static __always_inline int on_delivered(struct __sk_buff *skb, const struct segm
 	note_delivered(attempt, &answer->source, answer->source_port);
 	return conclude_misdirected(attempt, &ending);
 }
+
+/*
+ * A wrong answer that a program behind this one may still translate back (Cilium with endpoint
+ * routes does it here): what the client makes of it is told by its ACK or its RST, by a drop, by
+ * the datapath's own table, or by nothing within the settle time.
+ */
+static __always_inline int suspect_delivery(struct __sk_buff *skb, const struct segment *answer,
+					    struct hp_attempt *attempt)
+{
+	if (attempt->flags & (HP_SYNACK_PASSED | HP_SYNACK_DELIVERED | HP_MISMATCHED))
+		return 0;
+	note_suspect(attempt, answer, skb->ifindex, &attempt->synack_delivered, HP_SYNACK_PASSED);
+	return 0;
+}

@@ -33,7 +33,7 @@ static __always_inline enum hp_cause refused_source(struct sk_buff *skb,
 	 */
 	if (!bpf_core_enum_value_exists(enum skb_drop_reason, SKB_DROP_REASON_IP_LOCAL_SOURCE) &&
 	    IS_DROP_REASON(reason, NOT_SPECIFIED) && !route_of(skb) &&
-	    ((attempt->flags & (HP_HOST_CLIENT | HP_SNATED)) ||
+	    (is_nodes_own(attempt) || (attempt->flags & HP_SNATED) ||
 	     same_address(&attempt->returned.address, &attempt->key.client)))
 		return HP_CAUSE_HAIRPIN_MARTIAN;
 	return HP_CAUSE_NONE;

@@ -6,11 +6,31 @@
 #include "pending.h"
 #include "source_check.h"
 
+/*
+ * To a client of the node itself, or one without a device here, nothing comes later that could
+ * change it, unless its SYN passed another uplink's device first: between that and this one a
+ * switch may translate (a card and the internal port above it, of Open vSwitch).
+ */
+static __always_inline int arrive_at_host(struct __sk_buff *skb, const struct segment *answer,
+					  struct hp_attempt *attempt)
+{
+	bool is_wrong = !(answer->flags & TCP_RST) &&
+			!is_endpoint(&attempt->lb, &answer->source, answer->source_port);
+
+	if (is_wrong && attempt->syn_ifindex != skb->ifindex)
+		return suspect_delivery(skb, answer, attempt);
+	if (is_wrong && has_no_device(attempt) &&
+	    !(attempt->flags & (HP_SYNACK_LEFT | HP_SYNACK_ARRIVED | HP_MISMATCHED)))
+		note_suspect(attempt, answer, skb->ifindex, &attempt->synack_left,
+			     HP_SYNACK_ARRIVED);
+	return on_delivered(skb, answer, attempt);
+}
+
 static __always_inline int arrive(struct __sk_buff *skb, const struct segment *answer,
 				  struct hp_attempt *attempt)
 {
 	if (attempt->flags & HP_HOST_CLIENT)
-		return on_delivered(skb, answer, attempt);
+		return arrive_at_host(skb, answer, attempt);
 	if (is_endpoint(&attempt->lb, &answer->source, answer->source_port)) {
 		if (answer->flags & TCP_RST)
 			return conclude_answered(attempt, true);

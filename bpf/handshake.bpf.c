@@ -92,6 +92,8 @@ int to_net(struct __sk_buff *skb)
 		return NEXT;
 	if (is_syn(&segment))
 		on_net_leaving_syn(skb, &segment);
+	else if (is_synack(&segment))
+		on_net_leaving_synack(skb, &segment);
 	return NEXT;
 }
 

@@ -44,6 +44,18 @@ static __always_inline void set_key(struct hp_attempt_key *key, const struct hp_
 	key->pad = 0;
 }
 
+/* Is the client the node itself? Else, of HP_HOST_CLIENT's, a pod that has no device here. */
+static __always_inline bool is_nodes_own(const struct hp_attempt *attempt)
+{
+	return (attempt->flags & (HP_HOST_CLIENT | HP_UNVERIFIED)) == HP_HOST_CLIENT;
+}
+
+static __always_inline bool has_no_device(const struct hp_attempt *attempt)
+{
+	return (attempt->flags & (HP_HOST_CLIENT | HP_UNVERIFIED)) ==
+	       (HP_HOST_CLIENT | HP_UNVERIFIED);
+}
+
 /* Of the attempt that this answers. */
 static __always_inline void set_answered_key(struct hp_attempt_key *key,
 					     const struct segment *answer)

@@ -70,6 +70,20 @@ static __noinline bool is_local_pod(struct __sk_buff *skb, const struct hp_addre
 	       is_pod_device(route_device(skb, address, ipv6, mac, &mac_known));
 }
 
+/* Is it that of a pod whose device is watched, by Cilium or a route to it? What does not come by
+ * that device is not its. */
+static __noinline bool has_device(struct __sk_buff *skb, const struct hp_address *address,
+				  bool ipv6)
+{
+	struct hp_address key = *address;
+	__u32 *owner = bpf_map_lookup_elem(&owners, &key);
+	__u8 mac[ETH_ALEN] = {};
+	bool mac_known;
+
+	return (owner && *owner && find_device(*owner)) ||
+	       is_pod_device(route_device(skb, address, ipv6, mac, &mac_known));
+}
+
 /* True unless `mac` is known and differs from the packet's source: ports of one bridge share its
  * routes. */
 static __always_inline bool may_be_neighbour(struct __sk_buff *skb, const __u8 mac[ETH_ALEN],

@@ -1,9 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* to_net: what leaves on an uplink. Aliases by SNAT, and the SYNs of the node itself. */
+/* to_net: what leaves on an uplink. Aliases by SNAT; the SYNs of the node itself, and both SYNs and
+ * SYN-ACKs of pods that have no device here. */
 #pragma once
 
+#include "answers.h"
 #include "frontend.h"
 #include "pending.h"
+#include "source_check.h"
+
+/*
+ * Is it a pod's that has no device here (macvlan, ipvlan, a port of a switch beside the kernel's)?
+ * Then this namespace has never received it. What it has is forwarded for somebody else, or refused
+ * by from_pod; what only says that it is from a pod with a device is forged.
+ */
+static __noinline bool is_without_device(struct __sk_buff *skb, const struct segment *segment)
+{
+	return !skb->ingress_ifindex && !has_device(skb, &segment->source, segment->ipv6);
+}
 
 /* A node port passes the returned SYN on to another node. */
 static __noinline int on_forwarded_syn(const struct segment *syn)
@@ -18,14 +31,27 @@ static __noinline int on_forwarded_syn(const struct segment *syn)
 	return 0;
 }
 
-/* S1 on the way out: a pod's SYN under the node's address, or the SYN of a client on the node
- * itself. */
+/* Whose SYN is it that no pod's device has seen: flags for the attempt, 0 if it is not to be judged
+ * here. Nothing but the uplink's word says whose a pod's address is there. */
+static __noinline int client_of(struct __sk_buff *skb, const struct segment *syn)
+{
+	if (is_node_address(&syn->source))
+		return HP_HOST_CLIENT;
+	return is_without_device(skb, syn) ? HP_HOST_CLIENT | HP_UNVERIFIED : 0;
+}
+
+/*
+ * S1 on the way out: a pod's SYN under the node's address, or the SYN of a client on the node
+ * itself. A packet may pass several uplinks' devices, one above the other: who saw the first SYN
+ * tells of those that follow.
+ */
 __noinline int on_net_leaving_syn(struct __sk_buff *skb, const struct segment *syn)
 {
 	struct hp_attempt_key key;
 	struct hp_index_set *set;
 	struct hp_attempt *attempt;
 	struct hp_frontend *frontend;
+	__u32 flags;
 	__u64 now;
 
 	if (!syn)
@@ -41,7 +67,8 @@ __noinline int on_net_leaving_syn(struct __sk_buff *skb, const struct segment *s
 		/* Nearly always a pod's that from_pod has just seen. */
 		bool same = is_endpoint(&attempt->lb, &syn->destination, syn->destination_port);
 
-		if (same && (attempt->flags & HP_HOST_CLIENT))
+		if (same && (attempt->flags & HP_HOST_CLIENT) &&
+		    attempt->syn_ifindex == skb->ifindex)
 			count_retransmit(attempt);
 		release(attempt);
 		if (same)
@@ -53,8 +80,9 @@ __noinline int on_net_leaving_syn(struct __sk_buff *skb, const struct segment *s
 		return 0;
 	attempt = find_by_isn(syn->sequence);
 	if (attempt) {
-		bool renamed = !(attempt->flags & HP_HOST_CLIENT) &&
-			       is_endpoint(&attempt->lb, &syn->destination, syn->destination_port);
+		bool renamed =
+		    (!(attempt->flags & HP_HOST_CLIENT) || attempt->syn_ifindex != skb->ifindex) &&
+		    is_endpoint(&attempt->lb, &syn->destination, syn->destination_port);
 
 		if (renamed) {
 			set_flag(attempt, HP_SNATED);
@@ -66,10 +94,42 @@ __noinline int on_net_leaving_syn(struct __sk_buff *skb, const struct segment *s
 			return 0;
 	}
 	/* What is forwarded for somebody else is not this node's to judge. */
-	if (!is_given_up(syn->sequence) && is_node_address(&syn->source)) {
+	flags = is_given_up(syn->sequence) ? 0 : client_of(skb, syn);
+	if (flags) {
 		now = bpf_ktime_get_ns();
-		add_attempt(set, &key, syn, frontend, skb->ifindex, HP_HOST_CLIENT, now);
+		add_attempt(set, &key, syn, frontend, skb->ifindex, flags, now);
 		note_caller(syn, NULL, now);
 	}
+	return 0;
+}
+
+static __always_inline bool is_wrong_answer(const struct segment *synack,
+					    const struct hp_attempt *attempt)
+{
+	return !is_endpoint(&attempt->lb, &synack->source, synack->source_port) &&
+	       !(attempt->flags & (HP_SYNACK_LEFT | HP_TRANSLATED | HP_MISMATCHED));
+}
+
+/* S3 at a target that has no device here, and answers by way of the network. */
+__noinline int on_net_leaving_synack(struct __sk_buff *skb, const struct segment *synack)
+{
+	struct hp_attempt_key key;
+	struct hp_attempt *attempt;
+
+	if (!synack)
+		return 0;
+	/* As on_pod_synack. */
+	if (!may_answer_syn(synack->acknowledgment))
+		return 0;
+	set_answered_key(&key, synack);
+	attempt = find_attempt(&key);
+	if (!attempt)
+		return 0;
+	if (is_wrong_answer(synack, attempt) && !is_node_address(&synack->source) &&
+	    is_without_device(skb, synack)) {
+		set_flag(attempt, HP_ANSWER_UNVERIFIED);
+		note_suspect(attempt, synack, skb->ifindex, &attempt->synack_left, HP_SYNACK_LEFT);
+	}
+	release(attempt);
 	return 0;
 }

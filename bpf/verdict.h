@@ -26,6 +26,11 @@ static __always_inline bool is_on_this_node(const struct hp_attempt *attempt,
 		return true;
 	if (is_target && (attempt->flags & (HP_SYNACK_LEFT | HP_TARGET_HERE)))
 		return true;
+	/* The SYN was sent to this node's card for it, and has not left again: the client's
+	 * neighbour there. By where its answer passes it is not told: macvlan hands that to the
+	 * card, too. */
+	if (is_target && has_no_device(attempt) && !(attempt->flags & HP_FORWARDED))
+		return true;
 	return (attempt->flags & HP_SYNACK_LEFT) &&
 	       same_address(&responder->address, &attempt->synack_left.address);
 }

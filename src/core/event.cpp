@@ -137,7 +137,7 @@ std::expected<Attempt, std::string> Attempt::from_abi(const hp_attempt& attempt)
   result.syn_ifindex = attempt.syn_ifindex;
   result.synack_ifindex = attempt.synack_ifindex;
   result.synack_ack = attempt.synack_ack;
-  result.host_client = (attempt.flags & HP_HOST_CLIENT) != 0;
+  result.host_client = (attempt.flags & (HP_HOST_CLIENT | HP_UNVERIFIED)) == HP_HOST_CLIENT;
   result.drop_reason = attempt.drop_reason;
   result.syn_dropped = attempt.syn_dropped != 0;
   if (attempt.cilium.reason != 0) {
