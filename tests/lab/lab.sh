@@ -60,6 +60,12 @@ usage: lab.sh up PREFIX [DATAPATH [MODE]]
            ip-target-flooded, lb-snat-flooded
                                   bridges: the same, and the bridge learns no address: each frame goes to every port
            proxy-as-client        the LB ends connections (as for TLS), and opens its own to p2 under the client's address
+           bridged-card, two-cards, pod-default-route, macvlan
+                                  routed, ip-target by other ways in: eth0 is a port of br0, which has the address and
+                                  the routes; the LB is reached by a second card, eth1; the node has a default route to
+                                  p1, in a table of its own; pods reach the LB by macvlan devices on eth0
+           bridged-card-lb-snat, ...
+                                  legitimate: the same, with the LB's own address as source
            silent                 the LB answers nothing
            refuse                 the LB answers with RST
        lab.sh down PREFIX         remove all of it
@@ -462,6 +468,82 @@ route_replies_through_lb() {
   ip -n "$prefix-net" -6 route replace default via fd00:5::5 table 100
 }
 
+# Other ways between the node and the network than eth0 and a device for each pod. The next mode undoes it.
+change_ways() { # change_ways WAYS: a mode's name
+  local pod
+  echo "$1" >"$state/ways"
+  case $1 in
+  bridged-card)
+    ip -n "$prefix-node" link add br0 type bridge
+    ip -n "$prefix-node" addr flush dev eth0 scope global
+    ip -n "$prefix-node" link set eth0 master br0
+    ip -n "$prefix-node" link set br0 up
+    address node br0 10.0.0.4/24 fd00::4/64
+    route node default default via 10.0.0.1 -- via fd00::1
+    ;;
+  two-cards)
+    link node eth1 net node1
+    address node eth1 10.0.2.4/24 fd00:2::4/64
+    address net node1 10.0.2.1/24 fd00:2::1/64
+    route node 10.0.5.0/24 fd00:5::/64 via 10.0.2.1 -- via fd00:2::1
+    route net 10.0.1.0/24 fd00:1::/64 via 10.0.2.4 -- via fd00:2::4
+    ;;
+  pod-default-route)
+    ip -n "$prefix-node" route add default via 10.0.1.10 dev veth1 onlink table 101
+    ip -n "$prefix-node" -6 route add default via fd00:1::10 dev veth1 onlink table 101
+    ;;
+  macvlan)
+    for pod in 1 2; do
+      ip -n "$prefix-node" link add "macvlan$pod" link eth0 type macvlan mode bridge
+      ip -n "$prefix-node" link set "macvlan$pod" netns "$prefix-p$pod" name net1
+      ip -n "$prefix-p$pod" link set net1 up
+      address "p$pod" net1 "10.0.0.1${pod}0/24" "fd00::1${pod}0/64"
+      route "p$pod" 10.0.5.0/24 fd00:5::/64 via 10.0.0.1 -- via fd00::1
+    done
+    # Who asks for a neighbour while hundreds connect at once loses some of them.
+    knows p1 net1 10.0.0.1 fd00::1 net node
+    knows p2 net1 10.0.0.1 fd00::1 net node
+    knows net node 10.0.0.110 fd00::110 p1 net1
+    knows net node 10.0.0.120 fd00::120 p2 net1
+    knows p1 net1 10.0.0.120 fd00::120 p2 net1
+    knows p2 net1 10.0.0.110 fd00::110 p1 net1
+    ;;
+  esac
+}
+
+# knows NAMESPACE DEVICE IPV4 IPV6 OTHER-NAMESPACE OTHER-DEVICE: that these addresses are the other device's
+knows() {
+  local mac
+  mac=$(ip -n "$prefix-$5" -j link show "$6" | jq -r '.[0].address')
+  ip -n "$prefix-$1" neigh replace "$3" lladdr "$mac" dev "$2" nud permanent
+  ip -n "$prefix-$1" neigh replace "$4" lladdr "$mac" dev "$2" nud permanent
+}
+
+undo_ways() {
+  local pod
+  [ -e "$state/ways" ] || return 0
+  case $(cat "$state/ways") in
+  bridged-card)
+    ip -n "$prefix-node" link del br0
+    address node eth0 10.0.0.4/24 fd00::4/64
+    route node default default via 10.0.0.1 -- via fd00::1
+    ;;
+  two-cards)
+    ip -n "$prefix-node" link del eth1
+    route net 10.0.1.0/24 fd00:1::/64 via 10.0.0.4 -- via fd00::4
+    ;;
+  pod-default-route)
+    ip -n "$prefix-node" route flush table 101
+    ip -n "$prefix-node" -6 route flush table 101
+    ;;
+  macvlan)
+    for pod in 1 2; do ip -n "$prefix-p$pod" link del net1; done
+    ip -n "$prefix-net" neigh flush nud permanent dev node
+    ;;
+  esac
+  rm "$state/ways"
+}
+
 # Back to: forwards nothing, translates nothing.
 reset_mode() {
   local name
@@ -479,6 +561,7 @@ reset_mode() {
   ip -n "$prefix-p2" -6 route del fd00:1::10 2>/dev/null || true
   ip -n "$prefix-p3" link del direct 2>/dev/null || true
   stop_lb_proxy
+  undo_ways
   case $(datapath) in
   bridge*) bridge_learns on ;;
   redirect* | endpoint* | masquerade | netkit-redirect) redirect_datapath reset ;;
@@ -585,6 +668,20 @@ RULES
     case $1 in
     *-syn-loss) drop_first p2 input syn ;;
     *-synack-loss) drop_first node forward 'syn | ack' ;;
+    esac
+    ;;
+  bridged-card* | two-cards* | pod-default-route*)
+    change_ways "${1%-lb-snat}"
+    case $1 in
+    *-lb-snat) lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443' snat ;;
+    *) lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443' ;;
+    esac
+    ;;
+  macvlan*)
+    change_ways macvlan
+    case $1 in
+    *-lb-snat) lb_sends_to 10.0.0.120:8443 '[fd00::120]:8443' snat ;;
+    *) lb_sends_to 10.0.0.120:8443 '[fd00::120]:8443' ;;
     esac
     ;;
   proxy-as-client) lb_proxies_as_client 10.0.1.20:8443 '[fd00:1::20]:8443' ;;

@@ -95,6 +95,8 @@ struct Shape {
   Called called = Called::kLoadBalancer;
   /// What is only suspected must survive a retransmit where the first packet gets lost.
   const char* handshake_timeout = "1";
+  const char* pod_interfaces = nullptr;  ///< asked for: the lab's card is a veth, as pods' devices are
+  int more_hooks = 0;                    ///< than on its datapath elsewhere
 };
 
 // A verdict in words that are the same for both families: P1 and P2 are pods of the node, P3 one elsewhere.
@@ -167,6 +169,28 @@ constexpr Shape kSynLoss{
     .title = "legitimate: the same, first SYN lost", .mode = "policy-routed-syn-loss", .handshake_timeout = "5"};
 constexpr Shape kSynAckLoss{
     .title = "legitimate: the same, first SYN-ACK lost", .mode = "policy-routed-synack-loss", .handshake_timeout = "5"};
+// Other ways in than one card and a device for each pod.
+constexpr Shape kBridgedCard{
+    .title = "LB -> pod, the card is a bridge's port", .mode = "bridged-card", .pod_interfaces = "veth?"};
+constexpr Shape kTwoCards{.title = "LB -> pod, by a second card", .mode = "two-cards", .more_hooks = 2};
+constexpr Shape kPodDefaultRoute{.title = "LB -> pod, the node has a default route to the client",
+                                 .mode = "pod-default-route"};
+constexpr Shape kMacvlan{.title = "LB -> pod, pods by macvlan", .mode = "macvlan"};
+constexpr Shape by_another_way(const char* title, const char* mode, const char* pod_interfaces = nullptr,
+                               int more_hooks = 0) {
+  Shape shape = legitimate(title, mode);
+  shape.pod_interfaces = pod_interfaces;
+  shape.more_hooks = more_hooks;
+  return shape;
+}
+constexpr Shape kBridgedCardLbSnat = by_another_way(
+    "legitimate: the card is a bridge's port, LB does not keep the client's address", "bridged-card-lb-snat", "veth?");
+constexpr Shape kTwoCardsLbSnat =
+    by_another_way("legitimate: a second card, LB does not keep the client's address", "two-cards-lb-snat", nullptr, 2);
+constexpr Shape kPodDefaultRouteLbSnat = by_another_way(
+    "legitimate: a default route to the client, LB does not keep its address", "pod-default-route-lb-snat");
+constexpr Shape kMacvlanLbSnat =
+    by_another_way("legitimate: pods by macvlan, LB does not keep the client's address", "macvlan-lb-snat");
 constexpr Shape kSilentLb{"LB answers nothing", "silent"};
 constexpr Shape kRefusingLb{"LB answers with RST", "refuse"};
 
@@ -312,6 +336,13 @@ const std::vector<Expectation>& expectations() {
                    .devices = "eth0, lo",
                    .client = "NODE"}},
 
+      {&kBridgedCard, kRouted, kBoth, Misdirected{"hairpin_ip_target"}},
+      {&kTwoCards, kRouted, kBoth, Misdirected{"hairpin_ip_target"}},
+      {&kPodDefaultRoute, kRouted, kBoth, Misdirected{"hairpin_ip_target"}},
+      // macvlan hands what goes between its devices to the card's ingress, too.
+      {&kMacvlan, kRouted, kBoth,
+       Misdirected{.cause = "hairpin_ip_target", .conntrack = "unchecked", .devices = "eth0, eth0"}},
+
       // Behind the node's address by a program that comes after hairpind's: only the ISN says whose SYN came back.
       {&kIpTarget, kHiding, kBoth, Misdirected{.cause = "hairpin_ip_target", .conntrack = "unchecked"}},
       {&kSamePort, kHiding, kBoth,
@@ -347,6 +378,10 @@ const std::vector<Expectation>& expectations() {
       {&kHostClientLbSnat, kEverywhere, kBoth, silent("answered")},
       {&kFloodedLbSnat, kBridges, kBoth, silent("answered")},
       {&kRemoteTarget, kEverywhere, kBoth, silent("answered")},
+      {&kBridgedCardLbSnat, kRouted, kBoth, silent("answered")},
+      {&kTwoCardsLbSnat, kRouted, kBoth, silent("answered")},
+      {&kPodDefaultRouteLbSnat, kRouted, kBoth, silent("answered")},
+      {&kMacvlanLbSnat, kRouted, kBoth, silent("answered")},
       {&kPolicyRouted, kOpen, kBoth, silent("answered")},
       {&kSynLoss, kOpen, kBoth, silent("answered")},
       {&kSynAckLoss, kOpen, kBoth, silent("answered")},
@@ -420,8 +455,15 @@ std::string in_words(const Json& endpoint, const Family& family) {
   if (endpoint.is_null()) {
     return "none";
   }
-  const std::map<std::string, std::string> names{
-      {family.client, "P1"}, {family.target, "P2"}, {family.remote, "P3"}, {family.node, "NODE"}};
+  const std::map<std::string, std::string> names{{family.client, "P1"},
+                                                 {family.target, "P2"},
+                                                 {family.remote, "P3"},
+                                                 {family.node, "NODE"},
+                                                 // By macvlan.
+                                                 {"10.0.0.110", "P1"},
+                                                 {"fd00::110", "P1"},
+                                                 {"10.0.0.120", "P2"},
+                                                 {"fd00::120", "P2"}};
   const auto name = names.find(endpoint["ip"].get<std::string>());
   return (name == names.end() ? endpoint["ip"].get<std::string>() : name->second) + ":" +
          std::to_string(endpoint["port"].get<int>());
@@ -512,7 +554,8 @@ Verdict observe(const Samples& samples, std::vector<Json> alerts, const Shape& s
 }
 
 // What must hold of the whole agent, whatever the traffic: empty if it does.
-std::string disorder(const Samples& samples, const Datapath& datapath, double syns, double mismatches) {
+std::string disorder(const Samples& samples, const Shape& shape, const Datapath& datapath, double syns,
+                     double mismatches) {
   std::string text;
   const auto expect = [&](const std::string& metric, double value) {
     double found = 0;
@@ -530,7 +573,7 @@ std::string disorder(const Samples& samples, const Datapath& datapath, double sy
   expect("hairpind_spoofed_sources_total", 0);
   expect("hairpind_attach_failures_total", 0);
   // Two hooks on each of two pods' devices (a bridge has a third pod) and on the uplink.
-  expect("hairpind_interfaces_attached", (datapath.bit & kBridges) != 0 ? 8 : 6);
+  expect("hairpind_interfaces_attached", ((datapath.bit & kBridges) != 0 ? 8 : 6) + shape.more_hooks);
   if (mismatches == 0) {
     expect("hairpind_events_total", 0);
   }
@@ -550,6 +593,9 @@ std::map<const Family*, Cell> run(const NetworkLab& lab, const Shape& shape, con
   arguments.insert(arguments.end(), {"--lb", "10.0.5.5:443", "--lb", "[fd00:5::5]:443", "--lb", "10.96.0.1:443", "--lb",
                                      "[fd00:96::1]:443", "--node-name", "lab-node", "--handshake-timeout",
                                      shape.handshake_timeout, "--repeat-interval", "3600"});
+  if (shape.pod_interfaces != nullptr) {
+    arguments.insert(arguments.end(), {"--pod-interface", shape.pod_interfaces});
+  }
   const AgentProcess agent(lab, std::move(arguments));
   if (!agent.wait_until_ready()) {
     return {};
@@ -581,7 +627,7 @@ std::map<const Family*, Cell> run(const NetworkLab& lab, const Shape& shape, con
   const auto right = [&] {
     const Samples samples = agent.metrics();
     const auto alerts = agent.alerts();
-    const std::string wrong_totals = disorder(samples, datapath, syns, mismatches);
+    const std::string wrong_totals = disorder(samples, shape, datapath, syns, mismatches);
     bool all = true;
     for (const Family* const family : families) {
       const Verdict& expected = expectation(shape, datapath, *family)->verdict;
