@@ -65,8 +65,13 @@ static __always_inline int on_delivered(struct __sk_buff *skb, const struct segm
 {
 	struct ending ending = {};
 
-	if (is_endpoint(&attempt->lb, &answer->source, answer->source_port))
-		return conclude_answered(attempt, answer->flags & TCP_RST);
+	if (is_endpoint(&attempt->lb, &answer->source, answer->source_port)) {
+		if (answer->flags & TCP_RST)
+			return conclude_answered(attempt, true);
+		/* Kept for a while: its SYN may just be sent again. No hook looks for its ACK. */
+		untag(attempt);
+		return conclude_answered_on_its_way(attempt);
+	}
 	/* A stray RST is no handshake: the client's stack ignores it. */
 	if (answer->flags & TCP_RST)
 		return 0;

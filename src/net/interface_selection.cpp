@@ -242,6 +242,7 @@ std::vector<std::string> describe(const std::map<std::uint32_t, SelectedInterfac
     list += (list.empty() ? "" : ", ") + view.interfaces.at(ifindex).name;
   }
   std::vector<std::string> lines;
+  lines.reserve(names.size());
   for (const auto& [group, list] : names) {
     lines.push_back(std::string(to_string(group.first)) + " " + list + ": " + std::string(to_string(group.second)));
   }

@@ -53,6 +53,20 @@ TEST_P(ToNetTest, HostClient) {
   EXPECT_EQ(counters(a().lb).syns, 2) << "forwarded for somebody else";
 }
 
+TEST_P(ToNetTest, ASynThatIsSentAgainWhileItsAnswerComesInIsNoNewOne) {
+  const PacketBuilder host_syn = PacketBuilder().from(a().node, 50001).to(a().lb, 443).tcp(kSyn, kIsn);
+  for ([[maybe_unused]] const int time : {1, 2}) {
+    see(Hook::kToNet, "eth0", host_syn);
+    see(Hook::kFromNet, "eth0", synack(a().lb, 443, a().node, 50001));
+  }
+  EXPECT_EQ(counters(a().lb).syns, 1);
+  EXPECT_EQ(counters(a().lb).syn_retransmits, 1);
+  EXPECT_EQ(counters(a().lb).answered, 1);
+  EXPECT_EQ(sweep_after(std::chrono::minutes(1)), 0);
+  see(Hook::kToNet, "eth0", host_syn);
+  EXPECT_EQ(counters(a().lb).syns, 2) << "long after";
+}
+
 // --- one packet, two uplinks' devices: a card, and a bridge, bond, VLAN or switch port above it -------------------
 
 // Any other device will do: the second one's program is run as if it were on it.
