@@ -19,7 +19,6 @@ namespace hairpind::testing {
 namespace {
 
 using Json = nlohmann::json;
-using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 constexpr const char* kBalancer = "10.0.5.5:443";
