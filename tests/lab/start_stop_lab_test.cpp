@@ -25,7 +25,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
-using std::chrono_literals::operator""ms;
+using namespace std::chrono_literals;
 
 constexpr int kPods = 250;
 
