@@ -11,7 +11,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
-using testing::endpoint;
 using testing::ip_target_attempt;
 using ::testing::IsEmpty;
 

@@ -235,7 +235,7 @@ TEST(NetworkView, WhichDefaultRouteComesFirst) {
   for (int i = 7; i <= 12; i++) {
     take_listed(named_link(i, "d"), state);
   }
-  rtmsg main = route_to("0.0.0.0", 0);
+  const rtmsg main = route_to("0.0.0.0", 0);
   rtmsg other = main;
   other.rtm_table = 101;
   rtmsg six = route_to("::", 0);
