@@ -11,6 +11,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <optional>
+#include <vector>
+
+#include "next_hops.hpp"
 
 namespace hairpind {
 namespace {
@@ -77,7 +80,6 @@ void apply_link(const nlmsghdr* header, NetworkState& state) {
         break;
       case IFLA_LINK_NETNSID:
         interface.peer_in_other_namespace = true;
-        interface.peer_namespace = static_cast<int>(mnl_attr_get_u32(attribute));
         break;
       case IFLA_LINKINFO:
         interface.kind = link_kind(attribute);
@@ -181,17 +183,10 @@ Route read_route(const nlmsghdr* header, const rtmsg& general) {
           route.gateways.insert(*gateway);
         }
         break;
-      case RTA_MULTIPATH: {
+      case RTA_MULTIPATH:
         route.has_gateway = true;
-        int left = mnl_attr_get_payload_len(attribute);
-        const auto* hop = static_cast<const rtnexthop*>(mnl_attr_get_payload(attribute));
-        while (RTNH_OK(hop, left)) {
-          route.ifindexes.insert(static_cast<std::uint32_t>(hop->rtnh_ifindex));
-          left -= RTNH_ALIGN(hop->rtnh_len);
-          hop = RTNH_NEXT(hop);
-        }
+        add_next_hops(attribute, route.ifindexes);
         break;
-      }
       default:
         break;
     }
@@ -221,9 +216,21 @@ void collect_default_route(const Route& route, const rtmsg& general, NetworkStat
   }
 }
 
-bool is_host_route(const rtmsg& general, const Route& route) {
+// Its devices if it is a route to one address without a gateway. A node may have thousands of others: those are not
+// read.
+std::vector<HostRoute> host_routes_of(const nlmsghdr* header, const rtmsg& general) {
   const unsigned whole = general.rtm_family == AF_INET ? 32 : 128;
-  return is_way(general) && general.rtm_dst_len == whole && !route.has_gateway;
+  if (!is_way(general) || general.rtm_dst_len != whole) {
+    return {};
+  }
+  const Route route = read_route(header, general);
+  std::vector<HostRoute> routes;
+  if (!route.has_gateway) {
+    for (const std::uint32_t ifindex : route.ifindexes) {
+      routes.push_back({.address = route.destination, .ifindex = ifindex});
+    }
+  }
+  return routes;
 }
 
 void collect_route(const nlmsghdr* header, NetworkState& state) {
@@ -232,14 +239,8 @@ void collect_route(const nlmsghdr* header, NetworkState& state) {
     collect_default_route(read_route(header, general), general, state);
     return;
   }
-  if (!is_way(general)) {
-    return;
-  }
-  const Route route = read_route(header, general);
-  if (is_host_route(general, route)) {
-    for (const std::uint32_t ifindex : route.ifindexes) {
-      state.host_routes.insert({.address = route.destination, .ifindex = ifindex});
-    }
+  for (const HostRoute& route : host_routes_of(header, general)) {
+    state.host_routes.insert(route);
   }
 }
 
@@ -255,11 +256,8 @@ void change_route(const nlmsghdr* header, NetworkState& state) {
     collect_route(header, state);
     return;
   }
-  const Route route = read_route(header, general);
-  if (is_host_route(general, route)) {
-    for (const std::uint32_t ifindex : route.ifindexes) {
-      state.host_routes.erase({.address = route.destination, .ifindex = ifindex});
-    }
+  for (const HostRoute& route : host_routes_of(header, general)) {
+    state.host_routes.erase(route);
   }
 }
 
@@ -331,35 +329,6 @@ NetworkView view_of(const NetworkState& state) {
   view.host_routes = state.host_routes;
   view.gateways = state.gateways;
   return view;
-}
-
-std::map<IpAddress, IpAddress> further_addresses(const NetworkView& view, const std::set<IpAddress>& named) {
-  const auto namespace_of = [&](const HostRoute& route) {
-    const auto found = view.interfaces.find(route.ifindex);
-    return found == view.interfaces.end() ? -1 : found->second.peer_namespace;
-  };
-  std::map<int, IpAddress> named_in;
-  for (const HostRoute& route : view.host_routes) {
-    if (named.contains(route.address)) {
-      named_in.try_emplace(namespace_of(route), route.address);
-    }
-  }
-  named_in.erase(-1);
-  std::map<IpAddress, std::set<IpAddress>> found;
-  for (const HostRoute& route : view.host_routes) {
-    const auto same = named_in.find(namespace_of(route));
-    if (same != named_in.end() && !named.contains(route.address)) {
-      found[route.address].insert(same->second);
-    }
-  }
-  std::map<IpAddress, IpAddress> further;
-  for (const auto& [address, others] : found) {
-    // Routed to two pods it is neither's for sure.
-    if (others.size() == 1) {
-      further.emplace(address, *others.begin());
-    }
-  }
-  return further;
 }
 
 }  // namespace hairpind

@@ -10,6 +10,8 @@
 #include <optional>
 #include <utility>
 
+#include "next_hops.hpp"
+
 namespace hairpind {
 namespace {
 
@@ -20,13 +22,7 @@ int on_attribute(const nlattr* attribute, void* data) {
   if (mnl_attr_get_type(attribute) == RTA_OIF) {
     devices.insert(mnl_attr_get_u32(attribute));
   } else if (mnl_attr_get_type(attribute) == RTA_MULTIPATH) {
-    int left = mnl_attr_get_payload_len(attribute);
-    const auto* hop = static_cast<const rtnexthop*>(mnl_attr_get_payload(attribute));
-    while (RTNH_OK(hop, left)) {
-      devices.insert(static_cast<std::uint32_t>(hop->rtnh_ifindex));
-      left -= RTNH_ALIGN(hop->rtnh_len);
-      hop = RTNH_NEXT(hop);
-    }
+    add_next_hops(attribute, devices);
   }
   return MNL_CB_OK;
 }
