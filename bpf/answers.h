@@ -59,22 +59,21 @@ static __noinline int conclude_refused_by_client(struct hp_attempt *attempt,
 	return conclude_misdirected(attempt, &ending);
 }
 
-/* The client is given an answer: S6 if it is the load balancer's, S3 conclusive if it is not. */
+/* What is not the load balancer's answer, by an attempt to which no other has been seen to leave.
+ */
+static __always_inline bool is_first_wrong(const struct segment *synack,
+					   const struct hp_attempt *attempt)
+{
+	return !is_endpoint(&attempt->lb, &synack->source, synack->source_port) &&
+	       !(attempt->flags & (HP_SYNACK_LEFT | HP_TRANSLATED | HP_MISMATCHED));
+}
+
+/* S3, conclusive: the client is given a wrong SYN-ACK. */
 static __always_inline int on_delivered(struct __sk_buff *skb, const struct segment *answer,
 					struct hp_attempt *attempt)
 {
 	struct ending ending = {};
 
-	if (is_endpoint(&attempt->lb, &answer->source, answer->source_port)) {
-		if (answer->flags & TCP_RST)
-			return conclude_answered(attempt, true);
-		/* Kept for a while: its SYN may just be sent again. No hook looks for its ACK. */
-		untag(attempt);
-		return conclude_answered_on_its_way(attempt);
-	}
-	/* A stray RST is no handshake: the client's stack ignores it. */
-	if (answer->flags & TCP_RST)
-		return 0;
 	note_synack(attempt, answer, skb->ifindex);
 	note_delivered(attempt, &answer->source, answer->source_port);
 	return conclude_misdirected(attempt, &ending);

@@ -147,11 +147,9 @@ static __always_inline int lose_synack(struct sk_buff *skb, const struct segment
 static __always_inline int on_dropped_synack(struct sk_buff *skb, const struct segment *synack,
 					     struct ending *ending)
 {
-	struct hp_attempt_key key;
 	struct hp_attempt *attempt;
 
-	set_answered_key(&key, synack);
-	attempt = find_attempt(&key);
+	attempt = find_answered(synack);
 	if (!attempt)
 		return 0;
 	lose_synack(skb, synack, ending, attempt);

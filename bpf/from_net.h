@@ -6,42 +6,46 @@
 #include "pending.h"
 #include "source_check.h"
 
-/*
- * To a client of the node itself, or one without a device here, nothing comes later that could
- * change it, unless its SYN passed another uplink's device first: between that and this one a
- * switch may translate (a card and the internal port above it, of Open vSwitch).
- */
-static __always_inline int arrive_at_host(struct __sk_buff *skb, const struct segment *answer,
-					  struct hp_attempt *attempt)
+/* The load balancer's. */
+static __always_inline int arrive_right(const struct segment *answer, struct hp_attempt *attempt)
 {
-	bool is_wrong = !(answer->flags & TCP_RST) &&
-			!is_endpoint(&attempt->lb, &answer->source, answer->source_port);
+	if (answer->flags & TCP_RST)
+		return conclude_answered(attempt, true);
+	if (!(attempt->flags & HP_HOST_CLIENT)) {
+		set_flag(attempt, HP_ANSWER_ARRIVED);
+		return 0;
+	}
+	/* Kept for a while: its SYN may just be sent again. No hook looks for its ACK. */
+	untag(attempt);
+	return conclude_answered_on_its_way(attempt);
+}
 
-	if (is_wrong && attempt->syn_ifindex != skb->ifindex)
+/*
+ * A wrong one. To a client of the node itself, or one without a device here, nothing comes later
+ * that could change it, unless its SYN passed another uplink's device first: between that and this
+ * one a switch may translate (a card and the internal port above it, of Open vSwitch).
+ */
+static __always_inline int arrive_wrong(struct __sk_buff *skb, const struct segment *answer,
+					struct hp_attempt *attempt)
+{
+	bool is_host = attempt->flags & HP_HOST_CLIENT;
+
+	if (is_host && attempt->syn_ifindex != skb->ifindex)
 		return suspect_delivery(skb, answer, attempt);
-	if (is_wrong && has_no_device(attempt) &&
+	if ((!is_host || has_no_device(attempt)) &&
 	    !(attempt->flags & (HP_SYNACK_LEFT | HP_SYNACK_ARRIVED | HP_MISMATCHED)))
 		note_suspect(attempt, answer, skb->ifindex, &attempt->synack_left,
 			     HP_SYNACK_ARRIVED);
-	return on_delivered(skb, answer, attempt);
+	return is_host ? on_delivered(skb, answer, attempt) : 0;
 }
 
 static __always_inline int arrive(struct __sk_buff *skb, const struct segment *answer,
 				  struct hp_attempt *attempt)
 {
-	if (attempt->flags & HP_HOST_CLIENT)
-		return arrive_at_host(skb, answer, attempt);
-	if (is_endpoint(&attempt->lb, &answer->source, answer->source_port)) {
-		if (answer->flags & TCP_RST)
-			return conclude_answered(attempt, true);
-		set_flag(attempt, HP_ANSWER_ARRIVED);
-		return 0;
-	}
-	if ((answer->flags & TCP_RST) ||
-	    (attempt->flags & (HP_SYNACK_LEFT | HP_SYNACK_ARRIVED | HP_MISMATCHED)))
-		return 0;
-	note_suspect(attempt, answer, skb->ifindex, &attempt->synack_left, HP_SYNACK_ARRIVED);
-	return 0;
+	if (is_endpoint(&attempt->lb, &answer->source, answer->source_port))
+		return arrive_right(answer, attempt);
+	/* A stray RST is no handshake: the client's stack ignores it. */
+	return answer->flags & TCP_RST ? 0 : arrive_wrong(skb, answer, attempt);
 }
 
 /*

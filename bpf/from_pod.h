@@ -100,8 +100,7 @@ static __noinline int suspect_synack(struct __sk_buff *skb, const struct segment
 {
 	enum hp_conntrack conntrack = HP_CONNTRACK_UNCHECKED;
 
-	if (is_endpoint(&attempt->lb, &synack->source, synack->source_port) ||
-	    (attempt->flags & (HP_SYNACK_LEFT | HP_TRANSLATED | HP_MISMATCHED)))
+	if (!is_first_wrong(synack, attempt))
 		return 0;
 	if (!note_left(skb, synack, attempt))
 		return 0;

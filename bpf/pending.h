@@ -93,6 +93,15 @@ static __always_inline struct hp_attempt *find_attempt(const struct hp_attempt_k
 	return attempt && (attempt->flags & HP_UNSOLICITED) ? unwanted(attempt) : attempt;
 }
 
+/* The attempt that this answers, held. */
+static __always_inline struct hp_attempt *find_answered(const struct segment *answer)
+{
+	struct hp_attempt_key key;
+
+	set_answered_key(&key, answer);
+	return find_attempt(&key);
+}
+
 /*
  * From an ISN to the newest attempts that have it: how a SYN that the node's SNAT renamed is
  * recognized where it leaves, right after, and the masqueraded SYN-ACK of one that has come back,

@@ -103,17 +103,9 @@ __noinline int on_net_leaving_syn(struct __sk_buff *skb, const struct segment *s
 	return 0;
 }
 
-static __always_inline bool is_wrong_answer(const struct segment *synack,
-					    const struct hp_attempt *attempt)
-{
-	return !is_endpoint(&attempt->lb, &synack->source, synack->source_port) &&
-	       !(attempt->flags & (HP_SYNACK_LEFT | HP_TRANSLATED | HP_MISMATCHED));
-}
-
 /* S3 at a target that has no device here, and answers by way of the network. */
 __noinline int on_net_leaving_synack(struct __sk_buff *skb, const struct segment *synack)
 {
-	struct hp_attempt_key key;
 	struct hp_attempt *attempt;
 
 	if (!synack)
@@ -121,11 +113,10 @@ __noinline int on_net_leaving_synack(struct __sk_buff *skb, const struct segment
 	/* As on_pod_synack. */
 	if (!may_answer_syn(synack->acknowledgment))
 		return 0;
-	set_answered_key(&key, synack);
-	attempt = find_attempt(&key);
+	attempt = find_answered(synack);
 	if (!attempt)
 		return 0;
-	if (is_wrong_answer(synack, attempt) && !is_node_address(&synack->source) &&
+	if (is_first_wrong(synack, attempt) && !is_node_address(&synack->source) &&
 	    is_without_device(skb, synack)) {
 		set_flag(attempt, HP_ANSWER_UNVERIFIED);
 		note_suspect(attempt, synack, skb->ifindex, &attempt->synack_left, HP_SYNACK_LEFT);

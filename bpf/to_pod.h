@@ -69,13 +69,11 @@ static __always_inline int give_to_pod(struct __sk_buff *skb, const struct segme
 
 __noinline int on_answer_to_pod(struct __sk_buff *skb, const struct segment *answer)
 {
-	struct hp_attempt_key key;
 	struct hp_attempt *attempt;
 
 	if (!answer)
 		return 0;
-	set_answered_key(&key, answer);
-	attempt = find_attempt(&key);
+	attempt = find_answered(answer);
 	if (!attempt)
 		return 0;
 	give_to_pod(skb, answer, attempt);
