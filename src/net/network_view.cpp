@@ -8,7 +8,6 @@
 #include <net/if.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <vector>
@@ -311,12 +310,15 @@ void take_notification(const nlmsghdr& message, NetworkState& state) {
 NetworkView view_of(const NetworkState& state) {
   NetworkView view;
   view.interfaces = state.interfaces;
+  std::set<std::uint32_t> first;
+  for (const auto& [destination, routes] : state.first_defaults) {
+    first.insert(routes.ifindexes.begin(), routes.ifindexes.end());
+  }
   for (auto& [ifindex, interface] : view.interfaces) {
     interface.has_default_route = state.default_routes.contains(ifindex);
     interface.default_route_announced =
         interface.has_default_route && !state.configured_default_routes.contains(ifindex);
-    interface.default_route_first = std::ranges::any_of(
-        state.first_defaults, [&](const auto& entry) { return entry.second.ifindexes.contains(ifindex); });
+    interface.default_route_first = first.contains(ifindex);
   }
   for (const auto& [ifindex, address] : state.subnets) {
     if (const auto found = view.interfaces.find(ifindex); found != view.interfaces.end()) {
