@@ -57,10 +57,9 @@ std::chrono::seconds duration() {
   return std::chrono::seconds(wanted == nullptr ? 120 : std::stol(wanted));
 }
 
-std::string dotted(std::uint32_t address) {
-  const in_addr network{htonl(address)};
-  std::array<char, INET_ADDRSTRLEN> text{};
-  return inet_ntop(AF_INET, &network, text.data(), text.size());
+IpAddress v4(std::uint32_t address) {
+  const std::uint32_t network = htonl(address);
+  return *IpAddress::from_network(&network, sizeof(network));
 }
 
 std::uint32_t number_of(const std::string& address) {
@@ -260,7 +259,7 @@ class SoakTest : public LabTest {
     api->upsert("pods", pod("api", "api", "10.0.1.20"));
     api->upsert("pods", pod("hostile", "hostile", "10.0.1.30"));
     for (std::uint32_t i = 0; i < kNamed; i++) {
-      api->upsert("pods", pod("web-" + std::to_string(i), "web", dotted(kFirstClient + i)));
+      api->upsert("pods", pod("web-" + std::to_string(i), "web", v4(kFirstClient + i).to_string()));
     }
     api->upsert("services", service("api", "2020-01-01T00:00:00Z", {{"ip", "10.0.5.5"}, {"ipMode", "Proxy"}}));
     // Younger ones that publish its address, and one of a name that the hostile resolver answers for.
@@ -364,8 +363,7 @@ class SoakTest : public LabTest {
     answer.response_code = round % 100 >= 90 ? 3 : 0;
     for (int i = 0; i < 240 && !answer.silent && answer.response_code == 0; i++) {
       // Of a network for benchmarks; and what is others'.
-      answer.addresses.push_back(
-          *IpAddress::parse(dotted(0xc6120000U + static_cast<std::uint32_t>(random() & 0x1ffffU))));
+      answer.addresses.push_back(v4(0xc6120000U + static_cast<std::uint32_t>(random() & 0x1ffffU)));
     }
     for (const char* const others : {"10.0.1.20", "10.0.0.4", "127.0.0.1", "0.0.0.0", "255.255.255.255"}) {
       answer.addresses.push_back(*IpAddress::parse(others));
