@@ -430,7 +430,7 @@ class SoakTest : public LabTest {
       own.sin_addr.s_addr = htonl(kFirstClient + static_cast<std::uint32_t>(hairpins.size()));
       ASSERT_EQ(bind(hairpin.socket.get(), reinterpret_cast<const sockaddr*>(&own), sizeof(own)), 0);
       socklen_t length = sizeof(own);
-      getsockname(hairpin.socket.get(), reinterpret_cast<sockaddr*>(&own), &length);
+      ASSERT_EQ(getsockname(hairpin.socket.get(), reinterpret_cast<sockaddr*>(&own), &length), 0);
       hairpin.port = ntohs(own.sin_port);
       sockaddr_in peer{};
       peer.sin_family = AF_INET;

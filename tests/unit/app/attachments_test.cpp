@@ -23,7 +23,7 @@ using testing::FakeMap;
 using testing::FakeTc;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using std::chrono_literals::operator""s;
+using namespace std::chrono_literals;
 
 /// What is logged while it lives.
 class Log {
