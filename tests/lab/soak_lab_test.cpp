@@ -437,8 +437,9 @@ class SoakTest : public LabTest {
       peer.sin_port = htons(443);
       peer.sin_addr.s_addr = htonl(0x0a000505);
       hairpin.called = Clock::now();
-      // Under way: it does not wait.
-      static_cast<void>(connect(hairpin.socket.get(), reinterpret_cast<const sockaddr*>(&peer), sizeof(peer)));
+      // It does not wait for the answer.
+      ASSERT_EQ(connect(hairpin.socket.get(), reinterpret_cast<const sockaddr*>(&peer), sizeof(peer)), -1);
+      ASSERT_EQ(errno, EINPROGRESS);
     });
     hairpins.push_back(std::move(hairpin));
   }
