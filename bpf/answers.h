@@ -47,7 +47,7 @@ static __noinline int conclude_refused_by_client(struct hp_attempt *attempt,
 	struct ending ending = {.outcome = HP_OUTCOME_RESET_BY_CLIENT};
 
 	if (!is_endpoint(&attempt->synack_delivered, responder, port) &&
-	    !is_endpoint(&attempt->synack_left, responder, port) &&
+	    !is_endpoint(&attempt->synack_sent, responder, port) &&
 	    !is_endpoint(&attempt->returned, responder, port))
 		return 0;
 	if (attempt->flags & HP_UNSOLICITED) {

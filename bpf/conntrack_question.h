@@ -24,10 +24,10 @@ static __always_inline bool conntrack_is_open(const struct hp_attempt *attempt)
 static __always_inline const struct hp_endpoint *asked_about(const struct hp_attempt *attempt)
 {
 	if (attempt->flags & HP_SYNACK_LEFT)
-		return &attempt->synack_left;
+		return &attempt->synack_sent;
 	if (!(attempt->flags & HP_SYNACK_PASSED))
 		return NULL;
-	return attempt->flags & HP_SYNACK_ARRIVED ? &attempt->synack_left
+	return attempt->flags & HP_SYNACK_ARRIVED ? &attempt->synack_sent
 						  : &attempt->synack_delivered;
 }
 

@@ -34,7 +34,7 @@ static __always_inline int arrive_wrong(struct __sk_buff *skb, const struct segm
 		return suspect_delivery(skb, answer, attempt);
 	if ((!is_host || has_no_device(attempt)) &&
 	    !(attempt->flags & (HP_SYNACK_LEFT | HP_SYNACK_ARRIVED | HP_MISMATCHED)))
-		note_suspect(attempt, answer, skb->ifindex, &attempt->synack_left,
+		note_suspect(attempt, answer, skb->ifindex, &attempt->synack_sent,
 			     HP_SYNACK_ARRIVED);
 	return is_host ? on_delivered(skb, answer, attempt) : 0;
 }

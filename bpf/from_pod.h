@@ -71,7 +71,7 @@ static __noinline int note_left(struct __sk_buff *skb, const struct segment *syn
 		set_flag(attempt, HP_ANSWER_UNVERIFIED);
 	if (ownership == FORGED)
 		return false;
-	note_suspect(attempt, synack, skb->ifindex, &attempt->synack_left, HP_SYNACK_LEFT);
+	note_suspect(attempt, synack, skb->ifindex, &attempt->synack_sent, HP_SYNACK_LEFT);
 	return true;
 }
 

@@ -14,7 +14,7 @@ const volatile __u64 handshake_timeout_ns = 3000000000ULL; /* settle time (S6) *
 const volatile __u32 resets_by_drop;			   /* kfree_skb tells of resets, too */
 
 /*
- * One sample a second and pair is enough to keep an alert's example fresh; the count does not
+ * One a second and pair is enough to keep an alert's example fresh; the count does not
  * depend on it.
  */
 #define EVENT_INTERVAL_NS 1000000000ULL

@@ -119,7 +119,7 @@ __noinline int on_net_leaving_synack(struct __sk_buff *skb, const struct segment
 	if (is_first_wrong(synack, attempt) && !is_node_address(&synack->source) &&
 	    is_without_device(skb, synack)) {
 		set_flag(attempt, HP_ANSWER_UNVERIFIED);
-		note_suspect(attempt, synack, skb->ifindex, &attempt->synack_left, HP_SYNACK_LEFT);
+		note_suspect(attempt, synack, skb->ifindex, &attempt->synack_sent, HP_SYNACK_LEFT);
 	}
 	release(attempt);
 	return 0;

@@ -18,7 +18,7 @@ static __noinline bool is_credible(struct __sk_buff *skb, const struct segment *
 	struct hp_device *device;
 
 	if ((attempt->flags & (HP_SYNACK_LEFT | HP_SYNACK_ARRIVED)) &&
-	    is_endpoint(&attempt->synack_left, &answer->source, answer->source_port))
+	    is_endpoint(&attempt->synack_sent, &answer->source, answer->source_port))
 		return true;
 	if ((attempt->flags & HP_RETURNED) &&
 	    is_endpoint(&attempt->returned, &answer->source, answer->source_port))

@@ -32,7 +32,7 @@ static __always_inline bool is_on_this_node(const struct hp_attempt *attempt,
 	if (is_target && has_no_device(attempt) && !(attempt->flags & HP_FORWARDED))
 		return true;
 	return (attempt->flags & HP_SYNACK_LEFT) &&
-	       same_address(&responder->address, &attempt->synack_left.address);
+	       same_address(&responder->address, &attempt->synack_sent.address);
 }
 
 static __always_inline void judge(struct hp_attempt *attempt, const struct ending *ending)
@@ -125,7 +125,7 @@ static __always_inline bool decide_misdirected(struct hp_attempt *attempt)
 	       !(__sync_fetch_and_or(&attempt->flags, HP_MISMATCHED) & HP_MISMATCHED);
 }
 
-/* One a second, and one CPU at a time: a sample must not be of two attempts. */
+/* One a second, and one CPU at a time: an example must not be of two attempts. */
 static __always_inline bool is_turn_of(struct hp_incident *incident, __u64 now)
 {
 	__u64 last = incident->last_event_ns;
@@ -159,7 +159,7 @@ static __noinline int report_mismatch(struct hp_attempt *attempt, const struct e
 	if (incident && is_turn_of(incident, now)) {
 		/* Offered, whether there is room or not: a full ring must not make each attempt
 		 * dear. */
-		incident->sample = *attempt;
+		incident->example = *attempt;
 		if (emit(HP_EVENT_MISMATCH, now, attempt))
 			set_flag(attempt, HP_EMITTED);
 	}

@@ -3,7 +3,8 @@
 # clang-tidy's checks (.clang-tidy) over the files given, or all: any finding fails.
 #   scripts/lint.sh [FILE...]     needs build/asan-ubsan configured, and built where sources are generated
 # By clangd, whose clang-tidy looks at the file's own code, each header by itself: clang-tidy 19 walks all that is included, for
-# ten times the time and the same findings. clangd lacks the analyzer's checks: clang-tidy runs those, over src/.
+# ten times the time and the same findings. clangd lacks the analyzer's checks: clang-tidy runs those, over src/, and leaves
+# a function after 20,000 nodes instead of 225,000: a third of the time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,5 +32,5 @@ printf '%s\n' "${files[@]}" | each '
   exit 1' || status=1
 printf '%s\n' "${files[@]}" | { grep '^src/.*\.cpp$' || true; } | each '
   clang-tidy-19 -p build/asan-ubsan --quiet --checks="-*,clang-analyzer-*,-clang-analyzer-unix.Malloc" \
-    --warnings-as-errors="*" "$1" 2>"$log/stderr-$$" || { cat "$log/stderr-$$"; exit 1; }' || status=1
+    --extra-arg={-Xclang,-analyzer-config,-Xclang,max-nodes=20000} --warnings-as-errors="*" "$1" 2>"$log/stderr-$$" || { cat "$log/stderr-$$"; exit 1; }' || status=1
 exit $status

@@ -57,7 +57,7 @@ enum hp_attempt_flag {
   HP_UNSOLICITED = 1U << 11,     /* no client's attempt: a SYN in its name, with an ISN that it never sent, came in */
   HP_ANSWER_ARRIVED = 1U << 12,  /* the LB's own SYN-ACK came in on the uplink, on its way to a pod */
   HP_CONNTRACK_ASKED = 1U << 13, /* the agent has been asked what the kernel side could not find out (S5) */
-  HP_SYNACK_ARRIVED = 1U << 14,  /* another source's did: `synack_left` says whose */
+  HP_SYNACK_ARRIVED = 1U << 14,  /* another source's did: `synack_sent` says whose */
   HP_SYNACK_PASSED = 1U << 15,   /* one on its way to the client passed `to_pod`, and others may still change it:
                                     `synack_delivered` says whose, unless HP_SYNACK_DELIVERED does */
   HP_UNVERIFIED = 1U << 17,      /* nothing says whose the client's address is: its device's own word does not do */
@@ -152,7 +152,7 @@ struct hp_attempt {
   __u8 way;              /* which word of its set in `attempt_index` is its */
   __u8 pad;
   struct hp_endpoint returned;    /* destination of the SYN that came back in (S2) */
-  struct hp_endpoint synack_left; /* source of the SYN-ACK as it left a local pod, or came in (HP_SYNACK_ARRIVED) */
+  struct hp_endpoint synack_sent; /* source of the SYN-ACK as it left a local pod, or came in (HP_SYNACK_ARRIVED) */
   union {
     struct hp_endpoint synack_delivered; /* source of the SYN-ACK as the client got it */
     struct hp_attempt_key origin;        /* HP_ALIAS: the attempt's own key */
@@ -191,7 +191,7 @@ static inline const struct hp_endpoint* hp_responder(const struct hp_attempt* at
   if ((attempt->flags & (HP_SYNACK_LEFT | HP_SYNACK_ARRIVED | HP_SYNACK_PASSED)) == HP_SYNACK_PASSED) {
     return &attempt->synack_delivered;
   }
-  return &attempt->synack_left;
+  return &attempt->synack_sent;
 }
 
 /*
@@ -229,9 +229,9 @@ struct hp_incident {
   __u32 pad;
   /*
    * The newest attempt that was also offered to the ring: what an alert is made of when the
-   * ring was full. Written without a lock; readers treat it as a sample.
+   * ring was full. Written without a lock; it may be of two attempts.
    */
-  struct hp_attempt sample;
+  struct hp_attempt example;
 };
 
 /* Upper bounds of hp_lb_counters.latencies, microseconds. */

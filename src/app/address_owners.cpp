@@ -20,7 +20,7 @@ void AddressOwners::set_pods(std::set<IpAddress> pods) {
   }
 }
 
-void AddressOwners::refresh(MonotonicTime now) {
+void AddressOwners::refresh(SinceBoot now) {
   const bool is_new = look_at_pin();
   if (!is_new && soon_ == 0 && now - looked_ < kBetweenLooks) {
     return;

@@ -27,7 +27,7 @@ class AddressOwners {
   void on_devices_changed() { soon_ = kLooksAfterChange; }
   /// Once a second: follows Cilium's map as it comes, goes and is replaced, and reads it when something may have
   /// changed, else every ten seconds.
-  void refresh(MonotonicTime now);
+  void refresh(SinceBoot now);
 
  private:
   static constexpr int kLooksAfterChange = 5;
@@ -41,7 +41,7 @@ class AddressOwners {
   EndpointDevices devices_;   ///< as read last
   std::set<IpAddress> pods_;  ///< the API server's
   int soon_ = 0;              ///< how many of the next turns look
-  MonotonicTime looked_{};
+  SinceBoot looked_{};
   Fault reading_;
   Fault telling_;
 };

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <set>
 #include <utility>
 
 namespace hairpind {
@@ -14,6 +15,14 @@ namespace {
 constexpr std::chrono::seconds kTick{1};
 constexpr std::chrono::seconds kExposureInterval{10};
 constexpr std::chrono::seconds kNeighboursInterval{10};
+
+std::set<IpAddress> addresses_of(const std::set<Frontend>& frontends) {
+  std::set<IpAddress> addresses;
+  for (const Frontend& frontend : frontends) {
+    addresses.insert(frontend.address);
+  }
+  return addresses;
+}
 
 }  // namespace
 
@@ -24,15 +33,12 @@ Agent::Agent(Configuration configuration, std::unique_ptr<EventLoop> loop, FileD
       alerts_(std::move(sink), configuration_.alerts) {}
 
 void Agent::begin() {
-  attachments_->remove_leftovers(monitor_->view());
-  review_load_balancers();
-  attachments_->on_network(monitor_->view(), hints_);
-  attach_waiting();
+  devices_->begin(addresses_of(kernel_->frontends.watched()), [this] { announce(); });
   tick();
   loop_->every(kTick, [this] { tick(); });
   loop_->every(kNeighboursInterval, [this] {
-    look_at_neighbours();
-    look_for_room();
+    devices_->look_at_neighbours();
+    give_back_rows();
   });
   if (cluster_) {
     loop_->every(kExposureInterval, [this] { look_for_exposures(); });
@@ -75,9 +81,8 @@ void Agent::on_resolution(const Resolution& resolution) {
 
 void Agent::on_cluster_news() {
   cluster_->take(EventLoop::now());
-  owners_->set_pods(cluster_->sync.cluster().pod_addresses());
   change_names_and_frontends();
-  review_devices();
+  devices_->set_pods(cluster_->sync.cluster().pod_addresses());
   board_.publish_synced(cluster_->sync.synced());
 }
 
@@ -89,7 +94,7 @@ void Agent::change_names_and_frontends() {
     }
     watch_list_->on_cluster(changes);
   }
-  review_load_balancers();
+  devices_->set_load_balancers(addresses_of(kernel_->frontends.watched()));
   board_.publish(watch_list_->status());
 }
 
@@ -98,23 +103,31 @@ void Agent::tick() {
   conntrack_->refresh();
   kernel_->variables.set_ask_conntrack(conntrack_->available());
   kernel_->variables.set_beside_cilium(conntrack_->beside_cilium());
-  look_behind();
-  owners_->refresh(EventLoop::now());
+  devices_->on_turn(conntrack_->beside_cilium());
   settle();
   // The sweep's questions, answered before the next one.
   on_records();
   count();
   watch_list_->retry();
-  if (routes_->on_turn(monitor_->take_routes_changed())) {
-    review_devices();
-  }
   board_.publish(watch_list_->status());
-  attachments_->retry();
-  if (scheduled_.network_unknown) {
-    on_network();
-  }
-  attach_waiting();
   write({});
+}
+
+void Agent::announce() const {
+  for (const std::string& line : devices_->roles()) {
+    spdlog::info("{}", line);
+  }
+  const AttachStatus attached = devices_->status();
+  spdlog::info("hairpind {} on node {}: pod interfaces {}, uplinks {}, attach {}, conntrack {}, resets {}",
+               HAIRPIND_VERSION, configuration_.node_name, attached.pods, attached.uplinks,
+               to_string(kernel_->attach_mode), conntrack_->describe(),
+               to_string(kernel_->programs->outcome().reset_sensor));
+}
+
+void Agent::give_back_rows() {
+  if (const auto looked = rows_->look(kernel_->frontends.watched(), EventLoop::now()); !looked) {
+    spdlog::error("{}", looked.error().message);
+  }
 }
 
 void Agent::settle() {

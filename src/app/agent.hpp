@@ -5,22 +5,18 @@
 #include <optional>
 #include <vector>
 
-#include "address_owners.hpp"
 #include "alert_writer.hpp"
-#include "attachments.hpp"
 #include "configuration.hpp"
 #include "conntrack_backends.hpp"
 #include "event_loop.hpp"
 #include "fault.hpp"
 #include "hairpind/bpf/kernel_side.hpp"
 #include "hairpind/bpf/load_balancer_rows.hpp"
-#include "hairpind/net/interface_monitor.hpp"
 #include "hairpind/net/resolver.hpp"
-#include "hairpind/net/route_lookup.hpp"
 #include "hairpind/output/http_server.hpp"
 #include "in_cluster.hpp"
 #include "incident_reporter.hpp"
-#include "load_balancer_routes.hpp"
+#include "node_devices.hpp"
 #include "status_board.hpp"
 #include "watch_list.hpp"
 
@@ -45,12 +41,9 @@ class Agent {
  private:
   /// What the loop will do, or has done, without being asked again.
   struct Scheduled {
-    bool attach_step = false;
     bool slow_reader = false;
-    bool network_unknown = false;  ///< the last look has failed
     Fault settling;
-    bool announced = false;  ///< that everything found at the start is attached
-    std::optional<MonotonicTime> deadline;
+    std::optional<SinceBoot> deadline;
   };
 
   Agent(Configuration configuration, std::unique_ptr<EventLoop> loop, FileDescriptor claim, AlertSink sink);
@@ -62,7 +55,6 @@ class Agent {
   void begin();
   void on_signal(int signal);
   void on_records();
-  void on_network();
   void on_resolution(const Resolution& resolution);
   void on_cluster_news();
   void tick();
@@ -70,20 +62,14 @@ class Agent {
   void count();
   void look_for_exposures();
 
-  void attach_waiting();
   void announce() const;
-  void review_load_balancers();
-  void review_devices();
-  void look_behind();
-  void look_at_neighbours();
-  void look_for_room();
+  void give_back_rows();
   void change_names_and_frontends();
   void tell_due();
   void write(const std::vector<Alert>& alerts);
-  [[nodiscard]] AlertContext context() const;
+  [[nodiscard]] AlertSources alert_sources() const;
 
   bool stop();
-  void detach();
   void tell_the_rest();
 
   const Configuration configuration_;
@@ -92,12 +78,7 @@ class Agent {
   StatusBoard board_;
   std::unique_ptr<KernelSide> kernel_;
   std::unique_ptr<ConntrackBackends> conntrack_;
-  std::unique_ptr<InterfaceMonitor> monitor_;
-  std::unique_ptr<RouteLookup> route_lookup_;
-  std::unique_ptr<LoadBalancerRoutes> routes_;
-  InterfaceHints hints_;  ///< as the devices were chosen by last
-  std::unique_ptr<Attachments> attachments_;
-  std::unique_ptr<AddressOwners> owners_;
+  std::unique_ptr<NodeDevices> devices_;
   std::unique_ptr<WatchList> watch_list_;
   std::unique_ptr<LoadBalancerRows> rows_;
   std::unique_ptr<IncidentReporter> reporter_;

@@ -20,7 +20,7 @@ std::chrono::nanoseconds boot_to_wall() {
 }  // namespace
 
 void Agent::tell_due() {
-  write(reporter_->take_due(EventLoop::now(), context()));
+  write(reporter_->take_due(EventLoop::now(), alert_sources()));
   const auto next = reporter_->next_deadline();
   if (next && (!scheduled_.deadline || *next < *scheduled_.deadline)) {
     scheduled_.deadline = next;
@@ -43,13 +43,10 @@ void Agent::write(const std::vector<Alert>& alerts) {
       .written = alerts_.written(), .dropped = alerts_.dropped(), .records_invalid = kernel_->ring.malformed()});
 }
 
-AlertContext Agent::context() const {
+AlertSources Agent::alert_sources() const {
   return {.node = configuration_.node_name,
           .boot_to_wall = boot_to_wall(),
-          .interface_name = [this](std::uint32_t ifindex) -> std::optional<std::string> {
-            const auto found = monitor_->view().interfaces.find(ifindex);
-            return found == monitor_->view().interfaces.end() ? std::nullopt : std::optional(found->second.name);
-          },
+          .interface_name = [this](std::uint32_t ifindex) { return devices_->name(ifindex); },
           .drop_reason_name = [this](std::uint32_t reason) -> std::optional<std::string> {
             std::string name = kernel_->features.drop_reason_name(reason);
             return name.empty() ? std::nullopt : std::optional(std::move(name));

@@ -89,10 +89,6 @@ Result<void> Agent::load() {
       .kernel = loaded.conntrack_in_kernel,
       .await_module = configuration_.conntrack == "auto" && !kernel_->features.has(Feature::kConntrackKfunc),
       .cilium_bpffs = configuration_.cilium_bpffs});
-  attachments_ = std::make_unique<Attachments>(
-      kernel_->attachments,
-      InterfaceSelection{.pod_globs = configuration_.pod_interfaces, .uplink_globs = configuration_.uplinks});
-  owners_ = std::make_unique<AddressOwners>(kernel_->owners, cilium_bpffs_roots(configuration_.cilium_bpffs));
   watch_list_ = std::make_unique<WatchList>(kernel_->frontends, configuration_.load_balancers);
   rows_ = std::make_unique<LoadBalancerRows>(*kernel_->programs, kernel_->variables.accounts(),
                                              configuration_.handshake_timeout);
@@ -143,18 +139,11 @@ Result<void> Agent::settle_down() {
 }
 
 Result<void> Agent::start_sources() {
-  auto monitor = InterfaceMonitor::create();
-  if (!monitor) {
-    return std::unexpected(monitor.error());
+  auto devices = NodeDevices::create(configuration_, *kernel_, *loop_, board_);
+  if (!devices) {
+    return std::unexpected(devices.error());
   }
-  monitor_ = std::make_unique<InterfaceMonitor>(*std::move(monitor));
-  auto lookup = RouteLookup::create();
-  if (!lookup) {
-    return std::unexpected(lookup.error());
-  }
-  route_lookup_ = std::make_unique<RouteLookup>(*std::move(lookup));
-  routes_ = std::make_unique<LoadBalancerRoutes>(
-      [this](const IpAddress& address) { return route_lookup_->devices_to(address); });
+  devices_ = *std::move(devices);
   auto cluster = InCluster::follow(
       configuration_, [this] { loop_->post([this] { loop_->after(kClusterBurst, [this] { on_cluster_news(); }); }); });
   if (!cluster) {
@@ -177,11 +166,11 @@ Result<void> Agent::start_sources() {
   if (cluster_) {
     board_.publish_synced(false);
   }
-  for (const auto& [fd, task] :
-       {std::pair{kernel_->ring.fd(), &Agent::on_records}, std::pair{monitor_->fd(), &Agent::on_network}}) {
-    if (auto watched = loop_->on_readable(fd, [this, task] { (this->*task)(); }); !watched) {
-      return watched;
-    }
+  if (auto watched = loop_->on_readable(kernel_->ring.fd(), [this] { on_records(); }); !watched) {
+    return watched;
+  }
+  if (auto watched = loop_->on_readable(devices_->fd(), [this] { devices_->on_network(); }); !watched) {
+    return watched;
   }
   if (configuration_.load_balancers.empty() && !cluster_) {
     spdlog::warn(

@@ -17,10 +17,6 @@ constexpr std::chrono::milliseconds kLastAlerts{500};
 // A thread that waits for its peer: an API server that does not answer, an HTTP client that drips.
 constexpr std::chrono::milliseconds kThreads{1000};
 
-std::int64_t milliseconds_since(MonotonicTime begun) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(EventLoop::now() - begun).count();
-}
-
 }  // namespace
 
 bool Agent::stop() {
@@ -42,9 +38,9 @@ bool Agent::stop() {
   }
   end(std::move(resolver_));
   end(std::move(http_));
-  detach();
+  devices_->detach();
   tell_the_rest();
-  const MonotonicTime until = EventLoop::now() + kThreads;
+  const SinceBoot until = EventLoop::now() + kThreads;
   while (endings->left != 0 && EventLoop::now() < until) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
@@ -54,21 +50,11 @@ bool Agent::stop() {
   return endings->left == 0;
 }
 
-void Agent::detach() {
-  const MonotonicTime begun = EventLoop::now();
-  const AttachStatus status = attachments_->status();
-  while (attachments_->detach_one()) {
-  }
-  const bool tcx = kernel_->attach_mode == AttachMode::kTcx;
-  spdlog::info("detached from {} devices in {} ms{}", status.pods + status.uplinks, milliseconds_since(begun),
-               tcx ? ", the kernel's own time: an RCU grace period for each TCX link" : "");
-}
-
 void Agent::tell_the_rest() {
   on_records();
   count();
-  write(reporter_->take_untold(EventLoop::now(), context()));
-  const MonotonicTime until = EventLoop::now() + kLastAlerts;
+  write(reporter_->take_untold(EventLoop::now(), alert_sources()));
+  const SinceBoot until = EventLoop::now() + kLastAlerts;
   while (alerts_.waiting() != 0 && EventLoop::now() < until) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
     alerts_.retry();

@@ -170,7 +170,7 @@ void Attachments::on_spoofed(std::uint64_t spoofed, std::uint32_t ifindex) {
   spoofed_ = spoofed;
 }
 
-void Attachments::on_crowded(std::uint64_t evicted, std::uint32_t ifindex, MonotonicTime now) {
+void Attachments::on_crowded(std::uint64_t evicted, std::uint32_t ifindex, SinceBoot now) {
   if (evicted == evicted_ || (evicted_ != 0 && now - crowding_told_ < kCrowdedInterval)) {
     return;
   }
@@ -199,6 +199,14 @@ void Attachments::warn_of_unmatched_globs(const NetworkView& view) {
     }
   }
   unmatched_globs_ = std::move(unmatched);
+}
+
+std::vector<std::string> Attachments::roles(const NetworkView& view) const {
+  std::map<std::uint32_t, SelectedInterface> selected;
+  for (const auto& [ifindex, wanted] : wanted_) {
+    selected.emplace(ifindex, wanted.as);
+  }
+  return describe(selected, view);
 }
 
 AttachStatus Attachments::status() const {

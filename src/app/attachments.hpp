@@ -37,7 +37,7 @@ class Attachments {
   bool step();
   [[nodiscard]] bool waiting() const { return !waiting_.empty(); }
   /// Whether others may still change what `to_pod` has seen (AttachmentTable).
-  [[nodiscard]] bool answers_may_change(MonotonicTime now) { return table_.answers_may_change(filters_changed_, now); }
+  [[nodiscard]] bool answers_may_change(SinceBoot now) { return table_.answers_may_change(filters_changed_, now); }
   /// Now and then: warns of programs of others that run before hairpind's, and of pods of which packets come and no
   /// handshake has been `seen`.
   void look_for_blind(const std::function<bool(std::uint32_t ifindex)>& seen);
@@ -45,11 +45,13 @@ class Attachments {
   void on_spoofed(std::uint64_t spoofed, std::uint32_t ifindex);
   /// Now and then: `evicted` attempts given up undecided so far, the last of them of `ifindex`, 0 for the network. More
   /// of them are a line in the log, once a minute at most.
-  void on_crowded(std::uint64_t evicted, std::uint32_t ifindex, MonotonicTime now);
+  void on_crowded(std::uint64_t evicted, std::uint32_t ifindex, SinceBoot now);
   /// Takes one device off, at the end. True while there are others.
   bool detach_one();
 
   [[nodiscard]] AttachStatus status() const;
+  /// A line for each role and reason, with the devices' names.
+  [[nodiscard]] std::vector<std::string> roles(const NetworkView& view) const;
 
  private:
   struct Wanted {
@@ -80,7 +82,7 @@ class Attachments {
   std::uint64_t spoofed_ = 0;              ///< packets, at the last look
   std::set<std::uint32_t> spoofing_told_;  ///< devices
   std::uint64_t evicted_ = 0;              ///< attempts, when it was told last
-  MonotonicTime crowding_told_{};
+  SinceBoot crowding_told_{};
   std::uint64_t failures_ = 0;
   bool complete_ = false;  ///< nothing waited, once: pods that come later do not unmake it
 };

@@ -67,9 +67,8 @@ std::vector<std::string> describe_devices(const Configuration& configuration) {
           lookup->devices_to(frontend->address).value_or(std::set<std::uint32_t>{});
     }
   }
-  const InterfaceSelection selection{.pod_globs = configuration.pod_interfaces, .uplink_globs = configuration.uplinks};
   const NetworkView& view = monitor->view();
-  std::vector<std::string> lines = describe(select_interfaces(view, selection, hints), view);
+  std::vector<std::string> lines = describe(select_interfaces(view, configuration.interfaces, hints), view);
   if (lines.empty()) {
     lines.emplace_back("no device to watch was found: name them with --pod-interface and --uplink");
   }

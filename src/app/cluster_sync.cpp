@@ -3,7 +3,7 @@
 
 namespace hairpind {
 
-void ClusterSync::take(const Source& source, MonotonicTime now) {
+void ClusterSync::take(const Source& source, SinceBoot now) {
   // In this order: what comes while this runs is news again, and "in step" is not said of what has not been taken.
   told_ = false;
   const bool synced = source.synced();

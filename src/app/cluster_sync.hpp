@@ -26,7 +26,7 @@ class ClusterSync {
   /// A change has been gathered. True if nobody has been told since the last take(): then the caller tells the loop.
   [[nodiscard]] bool is_news() { return !told_.exchange(true); }
   /// Takes in what has been gathered.
-  void take(const Source& source, MonotonicTime now);
+  void take(const Source& source, SinceBoot now);
   void on_resolution(const Resolution& resolution) { cluster_.set_resolution(resolution.name, resolution.addresses); }
 
   /// What is to be watched for, and resolved, otherwise than before; without the names in `kept`, which others need.

@@ -73,11 +73,11 @@ Result<std::variant<Configuration, HelpText>> parse_run_options(const std::vecto
   app.add_option("--lb", load_balancers,
                  "Load balancer: ADDR[:PORT], [IPV6]:PORT, CIDR or HOST[:PORT]; repeatable, or separated by commas")
       ->delimiter(',');
-  app.add_option("--pod-interface", configuration.pod_interfaces,
+  app.add_option("--pod-interface", configuration.interfaces.pod_globs,
                  "Glob of the pods' host-side devices; repeatable; default: veth and netkit whose peer is in another "
                  "network namespace")
       ->delimiter(',');
-  app.add_option("--uplink", configuration.uplinks,
+  app.add_option("--uplink", configuration.interfaces.uplink_globs,
                  "Glob of the uplinks; repeatable; default: devices with a default route")
       ->delimiter(',');
   app.add_option("--node-name", configuration.node_name,

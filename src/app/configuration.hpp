@@ -9,14 +9,14 @@
 
 #include "hairpind/core/error.hpp"
 #include "hairpind/core/frontend.hpp"
+#include "hairpind/net/interface_selection.hpp"
 
 namespace hairpind {
 
 /// What `hairpind run` was told, checked. Passed down as values; nothing reads options globally.
 struct Configuration {
   std::vector<LoadBalancerSpec> load_balancers;
-  std::vector<std::string> pod_interfaces;  ///< globs; empty = discover
-  std::vector<std::string> uplinks;         ///< globs; empty = discover
+  InterfaceSelection interfaces;  ///< empty globs = discover
   std::string node_name;
   std::string kubeconfig;             ///< empty = the pod's service account, if this is a pod
   std::string cilium_bpffs;           ///< bpffs with Cilium's maps; empty = look in the usual places

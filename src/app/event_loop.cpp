@@ -33,8 +33,8 @@ void EventLoop::block_signals() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-MonotonicTime EventLoop::now() {
-  return std::chrono::duration_cast<MonotonicTime>(std::chrono::steady_clock::now().time_since_epoch());
+SinceBoot EventLoop::now() {
+  return std::chrono::duration_cast<SinceBoot>(std::chrono::steady_clock::now().time_since_epoch());
 }
 
 Result<std::unique_ptr<EventLoop>> EventLoop::create() {
@@ -69,14 +69,14 @@ void EventLoop::every(std::chrono::nanoseconds interval, Task task) {
   repeat(now() + interval, interval, std::make_shared<const Task>(std::move(task)));
 }
 
-void EventLoop::repeat(MonotonicTime when, std::chrono::nanoseconds interval, std::shared_ptr<const Task> task) {
+void EventLoop::repeat(SinceBoot when, std::chrono::nanoseconds interval, std::shared_ptr<const Task> task) {
   at(when, [this, when, interval, task = std::move(task)] {
     (*task)();
     repeat(std::max(when + interval, now()), interval, task);
   });
 }
 
-void EventLoop::at(MonotonicTime when, Task task) {
+void EventLoop::at(SinceBoot when, Task task) {
   timers_.emplace(when, std::move(task));
 }
 
@@ -136,8 +136,8 @@ void EventLoop::run_posted() {
 
 void EventLoop::run_due_timers() {
   // Those due now: a timer that sets itself again for now must not keep the loop here.
-  const MonotonicTime until = now();
-  std::multimap<MonotonicTime, Task> due;
+  const SinceBoot until = now();
+  std::multimap<SinceBoot, Task> due;
   while (!timers_.empty() && timers_.begin()->first <= until) {
     due.insert(due.end(), timers_.extract(timers_.begin()));
   }

@@ -36,7 +36,7 @@ class EventLoop {
   void on_signal(std::function<void(int signal)> handler) { handler_ = std::move(handler); }
   /// First after one interval. One that is late does not come twice.
   void every(std::chrono::nanoseconds interval, Task task);
-  void at(MonotonicTime when, Task task);
+  void at(SinceBoot when, Task task);
   void after(std::chrono::nanoseconds delay, Task task) { at(now() + delay, std::move(task)); }
   /// Soon, in the order they came. From any thread.
   void post(Task task);
@@ -47,11 +47,11 @@ class EventLoop {
   void stop() { stopped_ = true; }
 
   /// CLOCK_MONOTONIC, as the kernel side stamps its events.
-  static MonotonicTime now();
+  static SinceBoot now();
 
  private:
   EventLoop() = default;
-  void repeat(MonotonicTime when, std::chrono::nanoseconds interval, std::shared_ptr<const Task> task);
+  void repeat(SinceBoot when, std::chrono::nanoseconds interval, std::shared_ptr<const Task> task);
   void take_signals();
   void run_task(const Task& task);
   void run_posted();
@@ -62,7 +62,7 @@ class EventLoop {
   FileDescriptor signals_;
   FileDescriptor posted_fd_;
   std::map<int, Task> readable_;
-  std::multimap<MonotonicTime, Task> timers_;
+  std::multimap<SinceBoot, Task> timers_;
   std::function<void(int)> handler_;
   bool stopped_ = false;
 

@@ -12,7 +12,7 @@ constexpr std::chrono::hours kIdle{1};
 constexpr std::size_t kSeries = 200;
 
 std::set<std::string> seen_preserving(const std::vector<IncidentCount>& incidents, const Cluster& cluster,
-                                      MonotonicTime now) {
+                                      SinceBoot now) {
   std::set<std::string> services;
   for (const IncidentCount& incident : incidents) {
     const auto ref = cluster.load_balancer_at(incident.key.load_balancer);
@@ -29,7 +29,7 @@ std::set<std::string> seen_preserving(const std::vector<IncidentCount>& incident
 
 }  // namespace
 
-void ExposureWatch::see_translations(const std::vector<LoadBalancerCounters>& load_balancers, MonotonicTime now) {
+void ExposureWatch::see_translations(const std::vector<LoadBalancerCounters>& load_balancers, SinceBoot now) {
   for (const LoadBalancerCounters& row : load_balancers) {
     if (row.translations == 0) {
       translations_.erase(row.load_balancer);
@@ -39,8 +39,7 @@ void ExposureWatch::see_translations(const std::vector<LoadBalancerCounters>& lo
   }
 }
 
-std::vector<Alert> ExposureWatch::look(const Counted& counted, const Cluster& cluster, MonotonicTime now,
-                                       WallTime wall) {
+std::vector<Alert> ExposureWatch::look(const Counted& counted, const Cluster& cluster, SinceBoot now, WallTime wall) {
   see_translations(counted.load_balancers, now);
   const auto translated = [&](const Endpoint& load_balancer) {
     const auto found = translations_.find(load_balancer);

@@ -31,18 +31,17 @@ class ExposureWatch {
   /// What there is to tell. A pair counts only where the load balancer is known to keep addresses: by its Service's
   /// settings, or by a SYN that came back with its source kept since the Service last changed. Never where this node
   /// translates the load balancer's address itself.
-  [[nodiscard]] std::vector<Alert> look(const Counted& counted, const Cluster& cluster, MonotonicTime now,
-                                        WallTime wall);
+  [[nodiscard]] std::vector<Alert> look(const Counted& counted, const Cluster& cluster, SinceBoot now, WallTime wall);
   /// By Service, as of the last look; beyond 200 of them under "other".
   [[nodiscard]] const std::map<std::string, std::uint64_t>& pairs() const { return pairs_; }
 
  private:
   struct Translations {
     std::uint64_t count = 0;
-    MonotonicTime last;  ///< when the count was last seen to have grown
+    SinceBoot last;  ///< when the count was last seen to have grown
   };
 
-  void see_translations(const std::vector<LoadBalancerCounters>& load_balancers, MonotonicTime now);
+  void see_translations(const std::vector<LoadBalancerCounters>& load_balancers, SinceBoot now);
 
   std::string node_;
   std::map<Endpoint, Translations> translations_;  ///< where there were any

@@ -53,7 +53,7 @@ Result<std::unique_ptr<InCluster>> InCluster::follow(const Configuration& config
   return cluster;
 }
 
-void InCluster::take(MonotonicTime now) {
+void InCluster::take(SinceBoot now) {
   sync.take({.take_changes = [this] { return watch->take_changes(); }, .synced = [this] { return watch->synced(); }},
             now);
 }

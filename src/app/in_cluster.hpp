@@ -22,7 +22,7 @@ struct InCluster {
 
   explicit InCluster(std::string node) : exposure(std::move(node)) {}
   /// Brings `sync` up to now.
-  void take(MonotonicTime now);
+  void take(SinceBoot now);
 
   ClusterSync sync;
   MismatchBooks books;

@@ -17,7 +17,7 @@ constexpr std::size_t kCrowded = HP_INCIDENTS / 2;
 constexpr std::chrono::minutes kQuiet{1};
 
 // Unsolicited ones first, then those that have been quiet for longest.
-void make_room(std::vector<IncidentCount>& live, std::vector<IncidentKey>& idle, MonotonicTime now) {
+void make_room(std::vector<IncidentCount>& live, std::vector<IncidentKey>& idle, SinceBoot now) {
   if (live.size() <= kCrowded) {
     return;
   }
@@ -35,7 +35,7 @@ void make_room(std::vector<IncidentCount>& live, std::vector<IncidentKey>& idle,
 
 }  // namespace
 
-void IncidentReporter::on_event(const Event& event, MonotonicTime now) {
+void IncidentReporter::on_event(const Event& event, SinceBoot now) {
   if (event.kind == EventKind::kConntrack) {
     answer(event.attempt);
   } else {
@@ -51,7 +51,7 @@ void IncidentReporter::answer(const Attempt& asked) {
   }
 }
 
-std::vector<IncidentKey> IncidentReporter::on_counts(const std::vector<IncidentCount>& incidents, MonotonicTime now) {
+std::vector<IncidentKey> IncidentReporter::on_counts(const std::vector<IncidentCount>& incidents, SinceBoot now) {
   std::vector<IncidentKey> idle;
   std::vector<IncidentCount> live;
   for (const IncidentCount& incident : incidents) {
@@ -66,22 +66,22 @@ std::vector<IncidentKey> IncidentReporter::on_counts(const std::vector<IncidentC
   return idle;
 }
 
-std::vector<Alert> IncidentReporter::take_due(MonotonicTime now, const AlertContext& context) {
-  return compose(tracker_.take_due(now, kernel_.read_count), context);
+std::vector<Alert> IncidentReporter::take_due(SinceBoot now, const AlertSources& sources) {
+  return compose(tracker_.take_due(now, kernel_.read_count), sources);
 }
 
-std::vector<Alert> IncidentReporter::take_untold(MonotonicTime now, const AlertContext& context) {
-  return compose(tracker_.take_untold(now, kernel_.read_count), context);
+std::vector<Alert> IncidentReporter::take_untold(SinceBoot now, const AlertSources& sources) {
+  return compose(tracker_.take_untold(now, kernel_.read_count), sources);
 }
 
-std::vector<Alert> IncidentReporter::compose(std::vector<DueAlert> due, const AlertContext& context) const {
+std::vector<Alert> IncidentReporter::compose(std::vector<DueAlert> due, const AlertSources& sources) const {
   std::vector<Alert> alerts;
   for (DueAlert& each : due) {
     // What ended at once was not asked about by a sweep.
     const ConntrackAnswer answer = kernel_.ask_conntrack(each.example);
     each.example.conntrack = answer.conntrack;
     each.example.conntrack_source = answer.source;
-    alerts.push_back(compose_alert(each, context));
+    alerts.push_back(compose_alert(each, sources));
   }
   return alerts;
 }

@@ -29,19 +29,19 @@ class IncidentReporter {
   IncidentReporter(Kernel kernel, std::chrono::nanoseconds repeat_interval)
       : kernel_(std::move(kernel)), tracker_({.repeat_interval = repeat_interval}) {}
 
-  void on_event(const Event& event, MonotonicTime now);
+  void on_event(const Event& event, SinceBoot now);
   /// The kernel's counts, all of them: finds what the ring had no room for. Returns those that have been quiet for so
   /// long that their count may start over: the kernel's table is bounded.
-  [[nodiscard]] std::vector<IncidentKey> on_counts(const std::vector<IncidentCount>& incidents, MonotonicTime now);
+  [[nodiscard]] std::vector<IncidentKey> on_counts(const std::vector<IncidentCount>& incidents, SinceBoot now);
 
-  [[nodiscard]] std::vector<Alert> take_due(MonotonicTime now, const AlertContext& context);
+  [[nodiscard]] std::vector<Alert> take_due(SinceBoot now, const AlertSources& sources);
   /// At the end: what has not been told at all, its outcome known or not.
-  [[nodiscard]] std::vector<Alert> take_untold(MonotonicTime now, const AlertContext& context);
-  [[nodiscard]] std::optional<MonotonicTime> next_deadline() const { return tracker_.next_deadline(); }
+  [[nodiscard]] std::vector<Alert> take_untold(SinceBoot now, const AlertSources& sources);
+  [[nodiscard]] std::optional<SinceBoot> next_deadline() const { return tracker_.next_deadline(); }
 
  private:
   void answer(const Attempt& asked);
-  [[nodiscard]] std::vector<Alert> compose(std::vector<DueAlert> due, const AlertContext& context) const;
+  [[nodiscard]] std::vector<Alert> compose(std::vector<DueAlert> due, const AlertSources& sources) const;
 
   Kernel kernel_;
   IncidentTracker tracker_;

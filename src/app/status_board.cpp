@@ -13,11 +13,11 @@ Status StatusBoard::read() const {
   return status_;
 }
 
-bool is_healthy(const Status& status, MonotonicTime now) {
+bool is_healthy(const Status& status, SinceBoot now) {
   return status.last_turn.count() == 0 || now - status.last_turn < kStalled;
 }
 
-bool is_ready(const Status& status, MonotonicTime now) {
+bool is_ready(const Status& status, SinceBoot now) {
   const bool watches_for_nothing = status.watched.watched == 0 && status.watched.unwatched != 0;
   return status.last_turn.count() != 0 && is_healthy(status, now) && status.attached.complete &&
          !status.attached.nothing_watched && !watches_for_nothing;

@@ -58,7 +58,7 @@ struct Status {
   std::shared_ptr<const NamedCounts> named = std::make_shared<NamedCounts>();  ///< in Kubernetes only
   std::shared_ptr<const CounterReader> counters;                               ///< null until the programs are loaded
   LoadOutcome loaded;                                                          ///< likewise
-  MonotonicTime last_turn{};                                                   ///< of the event loop; 0 = not yet
+  SinceBoot last_turn{};                                                       ///< of the event loop; 0 = not yet
 };
 
 /// What the event loop tells the HTTP server's thread: the only state that both touch.
@@ -76,7 +76,7 @@ class StatusBoard {
   void publish_synced(bool synced) { set(&Status::kubernetes_synced, std::optional(synced)); }
   void publish_exposed(std::map<std::string, std::uint64_t> pairs) { set(&Status::exposed_pairs, std::move(pairs)); }
   /// The loop has come round.
-  void publish_turn(MonotonicTime now) { set(&Status::last_turn, now); }
+  void publish_turn(SinceBoot now) { set(&Status::last_turn, now); }
 
   [[nodiscard]] Status read() const;
 
@@ -93,8 +93,8 @@ class StatusBoard {
 };
 
 /// /healthz: the loop turns. It does so at least once a second; ten missed turns are a stall, not a busy moment.
-[[nodiscard]] bool is_healthy(const Status& status, MonotonicTime now);
+[[nodiscard]] bool is_healthy(const Status& status, SinceBoot now);
 /// /readyz: healthy, everything has been attached, and of what is to be watched something is.
-[[nodiscard]] bool is_ready(const Status& status, MonotonicTime now);
+[[nodiscard]] bool is_ready(const Status& status, SinceBoot now);
 
 }  // namespace hairpind

@@ -92,7 +92,7 @@ Result<bool> AttachmentTable::first_in_line(std::uint32_t ifindex) const {
   return true;
 }
 
-bool AttachmentTable::answers_may_change(const std::set<std::uint32_t>& filters_changed, MonotonicTime now) {
+bool AttachmentTable::answers_may_change(const std::set<std::uint32_t>& filters_changed, SinceBoot now) {
   std::erase_if(followed_, [this](const auto& entry) { return !attachments_.contains(entry.first); });
   // The next devices after the last one, and round again.
   std::set<std::uint32_t> turn = filters_changed;

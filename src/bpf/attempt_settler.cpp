@@ -40,7 +40,7 @@ AttemptSettler::Kernel AttemptSettler::kernel_of(const Programs& programs) {
   return kernel;
 }
 
-Result<std::uint64_t> AttemptSettler::sweep(MonotonicTime now) {
+Result<std::uint64_t> AttemptSettler::sweep(SinceBoot now) {
   // Walking the empty table of an idle node is most of what the agent would cost there.
   const std::uint32_t changed = kernel_.attempts_changed();
   const bool nothing_new = changed == changed_;

@@ -23,8 +23,8 @@ Result<FileDescriptor> duplicate(int fd) {
   return copy;
 }
 
-MonotonicTime monotonic(std::uint64_t nanoseconds) {
-  return MonotonicTime(static_cast<std::int64_t>(nanoseconds));
+SinceBoot monotonic(std::uint64_t nanoseconds) {
+  return SinceBoot(static_cast<std::int64_t>(nanoseconds));
 }
 
 }  // namespace
@@ -93,7 +93,7 @@ Result<std::vector<IncidentCount>> CounterReader::read_incidents() const {
 }
 
 std::optional<IncidentCount> decode_incident(const hp_incident_key& key, const hp_incident& incident) {
-  auto example = Attempt::from_abi(incident.sample);
+  auto example = Attempt::from_abi(incident.example);
   // A cause this build does not know cannot come from its own object. A new incident is counted a moment before
   // its first example is written: it is there at the next look.
   if (!example || example->load_balancer.empty() || key.cause >= HP_CAUSE_COUNT) {

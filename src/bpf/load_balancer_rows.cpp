@@ -32,7 +32,7 @@ LoadBalancerRows::LoadBalancerRows(const Programs& programs, ProgramVariables::A
       accounts_(accounts),
       unused_({.rest = kKept + 2 * handshake_timeout, .crowded = HP_UNLISTED_ROWS / 2}) {}
 
-Result<void> LoadBalancerRows::look(const std::set<Frontend>& watched, MonotonicTime now) {
+Result<void> LoadBalancerRows::look(const std::set<Frontend>& watched, SinceBoot now) {
   const int table = programs_.map_fd("load_balancers");
   const int index = programs_.map_fd("load_balancer_index");
   const std::uint32_t highest = std::min<std::uint32_t>(*accounts_.highest_row, HP_LB_COUNTERS - 1);

@@ -44,7 +44,7 @@ bool Cluster::Claim::older_than(const Claim& other) const {
   return age(*this) < age(other);
 }
 
-void Cluster::apply(const ClusterChanges& changes, MonotonicTime now) {
+void Cluster::apply(const ClusterChanges& changes, SinceBoot now) {
   for (const PodRef& ref : changes.removed_pods) {
     remove_pod(ref, now);
   }
@@ -85,7 +85,7 @@ void Cluster::apply(const ClusterChanges& changes, MonotonicTime now) {
   }
 }
 
-void Cluster::upsert_pod(const Pod& pod, MonotonicTime now) {
+void Cluster::upsert_pod(const Pod& pod, SinceBoot now) {
   const std::pair key{pod.ref.namespace_name, pod.ref.name};
   const auto known = pods_.find(key);
   // A pod of the same name may be another one: a StatefulSet's, restarted.
@@ -115,7 +115,7 @@ void Cluster::upsert_pod(const Pod& pod, MonotonicTime now) {
   pods_.insert_or_assign(key, pod);
 }
 
-void Cluster::remove_pod(const PodRef& ref, MonotonicTime now) {
+void Cluster::remove_pod(const PodRef& ref, SinceBoot now) {
   const auto known = pods_.find({ref.namespace_name, ref.name});
   if (known == pods_.end()) {
     return;
@@ -126,7 +126,7 @@ void Cluster::remove_pod(const PodRef& ref, MonotonicTime now) {
   pods_.erase(known);
 }
 
-void Cluster::leave(const IpAddress& address, const PodRef& ref, MonotonicTime now) {
+void Cluster::leave(const IpAddress& address, const PodRef& ref, SinceBoot now) {
   if (const auto found = tenancies_.find(address); found != tenancies_.end()) {
     for (Tenancy& tenancy : found->second) {
       if (tenancy.pod == ref && !tenancy.until) {
@@ -136,7 +136,7 @@ void Cluster::leave(const IpAddress& address, const PodRef& ref, MonotonicTime n
   }
 }
 
-void Cluster::forget_gone(MonotonicTime now) {
+void Cluster::forget_gone(SinceBoot now) {
   for (auto entry = tenancies_.begin(); entry != tenancies_.end();) {
     std::erase_if(entry->second,
                   [&](const Tenancy& tenancy) { return tenancy.until && now - *tenancy.until > kGrace; });
@@ -144,7 +144,7 @@ void Cluster::forget_gone(MonotonicTime now) {
   }
 }
 
-std::optional<PodRef> Cluster::pod_at(const Endpoint& endpoint, MonotonicTime time) const {
+std::optional<PodRef> Cluster::pod_at(const Endpoint& endpoint, SinceBoot time) const {
   if (node_addresses_.contains(endpoint.address)) {
     for (const auto& [key, pod] : pods_) {
       if (pod.host_network && !pod.finished && std::ranges::find(pod.tcp_ports, endpoint.port) != pod.tcp_ports.end()) {
@@ -312,7 +312,7 @@ const Service* Cluster::service(const std::string& full_name) const {
   return found == services_.end() ? nullptr : &found->second;
 }
 
-std::optional<MonotonicTime> Cluster::service_changed(const std::string& full_name) const {
+std::optional<SinceBoot> Cluster::service_changed(const std::string& full_name) const {
   const auto found = service_changed_.find(full_name);
   return found == service_changed_.end() ? std::nullopt : std::optional(found->second);
 }

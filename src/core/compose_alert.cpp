@@ -161,13 +161,13 @@ std::string message(const Alert& alert, const Attempt& example) {
          ending(alert, example.host_client);
 }
 
-void add_names(Alert& alert, const Attempt& example, const AlertContext& context) {
-  if (context.cluster == nullptr) {
+void add_names(Alert& alert, const Attempt& example, const AlertSources& sources) {
+  if (sources.cluster == nullptr) {
     return;
   }
-  const Cluster& cluster = *context.cluster;
+  const Cluster& cluster = *sources.cluster;
   // An address may have changed hands since: the pod that had it when the SYN was sent.
-  const MonotonicTime sent = example.first_syn;
+  const SinceBoot sent = example.first_syn;
   alert.client_pod = cluster.pod_at(alert.client, sent);
   if (alert.responder) {
     alert.responder_pod = cluster.pod_at(*alert.responder, sent);
@@ -192,12 +192,12 @@ void add_names(Alert& alert, const Attempt& example, const AlertContext& context
 
 }  // namespace
 
-Alert compose_alert(const DueAlert& due, const AlertContext& context) {
+Alert compose_alert(const DueAlert& due, const AlertSources& sources) {
   const Attempt& example = due.example;
   Alert alert;
   alert.event = due.event;
-  alert.time = WallTime(due.time + context.boot_to_wall);
-  alert.node = context.node;
+  alert.time = WallTime(due.time + sources.boot_to_wall);
+  alert.node = sources.node;
   alert.incident = due.key.id();
   // A delayed connection and a guess without the SYN are worth a look in the morning, not a page.
   alert.severity = example.outcome == Outcome::kCompleted || example.cause == Cause::kUnsolicitedSynAck
@@ -212,15 +212,15 @@ Alert compose_alert(const DueAlert& due, const AlertContext& context) {
     alert.responder_kind = example.responder_kind;
   }
   // Of one on another node nothing more is known.
-  if (!example.synack_left.empty() && example.responder_kind != ResponderKind::kRemote) {
-    alert.backend = example.synack_left;
+  if (!example.synack_sent.empty() && example.responder_kind != ResponderKind::kRemote) {
+    alert.backend = example.synack_sent;
   }
   alert.syn_isn = example.isn;
   alert.returned_syn = !example.returned.empty();
-  alert.syn_interface = context.interface_name(example.syn_ifindex);
+  alert.syn_interface = sources.interface_name(example.syn_ifindex);
   if (example.synack_seen()) {
     alert.synack_ack = example.synack_ack;
-    alert.synack_interface = context.interface_name(example.synack_ifindex);
+    alert.synack_interface = sources.interface_name(example.synack_ifindex);
     if (example.synack >= example.first_syn) {
       alert.syn_to_synack = std::chrono::duration_cast<std::chrono::microseconds>(example.synack - example.first_syn);
     }
@@ -229,7 +229,7 @@ Alert compose_alert(const DueAlert& due, const AlertContext& context) {
   alert.conntrack_source = example.conntrack_source;
   alert.outcome = example.outcome;
   if (example.outcome == Outcome::kDropped) {
-    alert.drop_reason = context.drop_reason_name(example.drop_reason);
+    alert.drop_reason = sources.drop_reason_name(example.drop_reason);
     if (!due.drop_symbol.empty()) {
       alert.drop_location = due.drop_symbol;
     }
@@ -240,7 +240,7 @@ Alert compose_alert(const DueAlert& due, const AlertContext& context) {
     }
   }
   alert.hint = hint(due.key.cause, example);
-  add_names(alert, example, context);
+  add_names(alert, example, sources);
   // Whatever the load balancer does, the SYN never reached it.
   if (alert.conntrack == Conntrack::kTranslated) {
     alert.hint = kTranslatedHint;

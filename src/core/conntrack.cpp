@@ -6,7 +6,7 @@ namespace hairpind {
 ConntrackQuery ConntrackQuery::of(const Attempt& attempt) {
   return {.client = attempt.client,
           .load_balancer = attempt.load_balancer,
-          .responder = attempt.synack_left.empty() ? attempt.responder : attempt.synack_left};
+          .responder = attempt.synack_sent.empty() ? attempt.responder : attempt.synack_sent};
 }
 
 }  // namespace hairpind

@@ -16,8 +16,8 @@ bool known(std::uint8_t value, std::uint8_t count, Enum& out) {
   return true;
 }
 
-MonotonicTime monotonic(std::uint64_t nanoseconds) {
-  return MonotonicTime(static_cast<std::int64_t>(nanoseconds));
+SinceBoot monotonic(std::uint64_t nanoseconds) {
+  return SinceBoot(static_cast<std::int64_t>(nanoseconds));
 }
 
 }  // namespace
@@ -124,7 +124,7 @@ std::expected<Attempt, std::string> Attempt::from_abi(const hp_attempt& attempt)
     result.returned = Endpoint::from_abi(attempt.returned);
   }
   if ((attempt.flags & (HP_SYNACK_LEFT | HP_SYNACK_ARRIVED)) != 0) {
-    result.synack_left = Endpoint::from_abi(attempt.synack_left);
+    result.synack_sent = Endpoint::from_abi(attempt.synack_sent);
   }
   if ((attempt.flags & HP_SYNACK_DELIVERED) != 0) {
     result.synack_delivered = Endpoint::from_abi(attempt.synack_delivered);

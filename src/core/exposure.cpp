@@ -8,8 +8,7 @@
 
 namespace hairpind {
 
-std::map<std::string, Exposure> find_exposures(const Cluster& cluster, const std::vector<Call>& calls,
-                                               MonotonicTime now) {
+std::map<std::string, Exposure> find_exposures(const Cluster& cluster, const std::vector<Call>& calls, SinceBoot now) {
   std::map<std::string, Exposure> exposures;
   // Once a Service, not once a call: of thousands of calls most are to a few.
   std::map<std::string, std::vector<PodRef>> backends;

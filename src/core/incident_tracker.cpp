@@ -62,7 +62,7 @@ hp_incident_key IncidentKey::to_abi() const {
           .pad = {}};
 }
 
-void IncidentTracker::on_event(const Event& event, MonotonicTime now) {
+void IncidentTracker::on_event(const Event& event, SinceBoot now) {
   const auto [position, is_new] = incidents_.try_emplace(IncidentKey::of(event.attempt));
   Incident& incident = position->second;
   const bool same = !is_new && same_attempt(incident.example, event.attempt);
@@ -101,7 +101,7 @@ void IncidentTracker::take_outcome(Incident& incident, const Event& event) {
   incident.drop_symbol = event.drop_symbol;
 }
 
-void IncidentTracker::on_counts(const std::vector<IncidentCount>& counts, MonotonicTime now) {
+void IncidentTracker::on_counts(const std::vector<IncidentCount>& counts, SinceBoot now) {
   std::set<IncidentKey> listed;
   for (const IncidentCount& counted : counts) {
     // Read between the kernel's making of the entry and its first count.
@@ -132,15 +132,15 @@ void IncidentTracker::wait_for_repeat(Incident& incident) const {
   incident.due = incident.last_told + options_.repeat_interval;
 }
 
-std::vector<DueAlert> IncidentTracker::take_due(MonotonicTime now, const CountReader& read_count) {
+std::vector<DueAlert> IncidentTracker::take_due(SinceBoot now, const CountReader& read_count) {
   return take(now, read_count, [&](const Incident& incident) { return incident.due <= now; });
 }
 
-std::vector<DueAlert> IncidentTracker::take_untold(MonotonicTime now, const CountReader& read_count) {
+std::vector<DueAlert> IncidentTracker::take_untold(SinceBoot now, const CountReader& read_count) {
   return take(now, read_count, [](const Incident& incident) { return !incident.told; });
 }
 
-std::vector<DueAlert> IncidentTracker::take(MonotonicTime now, const CountReader& read_count,
+std::vector<DueAlert> IncidentTracker::take(SinceBoot now, const CountReader& read_count,
                                             const std::function<bool(const Incident&)>& is_due) {
   std::vector<DueAlert> due;
   for (auto& [key, incident] : incidents_) {
@@ -168,8 +168,8 @@ std::vector<DueAlert> IncidentTracker::take(MonotonicTime now, const CountReader
   return due;
 }
 
-std::optional<MonotonicTime> IncidentTracker::next_deadline() const {
-  std::optional<MonotonicTime> next;
+std::optional<SinceBoot> IncidentTracker::next_deadline() const {
+  std::optional<SinceBoot> next;
   for (const auto& [key, incident] : incidents_) {
     if (incident.waiting && (!next || incident.due < *next)) {
       next = incident.due;

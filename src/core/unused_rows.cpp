@@ -29,7 +29,7 @@ RowUse use_of(const Endpoint& load_balancer, const std::set<Frontend>& watched) 
 }
 
 UnusedRows::Turn UnusedRows::look(const std::vector<Row>& rows, const std::function<RowUse(const Endpoint&)>& use,
-                                  MonotonicTime now) {
+                                  SinceBoot now) {
   Turn turn;
   std::map<std::uint32_t, Seen> seen;
   std::map<std::uint32_t, RowUse> uses;

@@ -123,7 +123,7 @@ class BudgetsTest : public NodeTest, public ::testing::WithParamInterface<const 
   }
   [[nodiscard]] std::uint64_t total(hp_total index) const { return kernel->counters->read_totals().at(index); }
   void settle() const {
-    const auto now = std::chrono::duration_cast<MonotonicTime>(std::chrono::steady_clock::now().time_since_epoch());
+    const auto now = std::chrono::duration_cast<SinceBoot>(std::chrono::steady_clock::now().time_since_epoch());
     // The first may ask about conntrack.
     for (const auto later : {4s, 5s}) {
       EXPECT_TRUE(kernel->settler.sweep(now + later));
@@ -302,7 +302,7 @@ TEST_P(BudgetsTest, RowsThatNobodyUsesAreGivenBack) {
     call(a().hostile, 40000, kFlood + port, port);
   }
   LoadBalancerRows rows(*kernel->programs, kernel->variables.accounts(), 3s);
-  MonotonicTime now = 1000s;
+  SinceBoot now = 1000s;
   const auto look_after = [&](std::chrono::seconds elapsed) {
     now += elapsed;
     ASSERT_TRUE(rows.look(kernel->frontends.watched(), now));
@@ -422,7 +422,7 @@ TEST_P(HiddenAnswerTest, TagsAreGivenBack) {
   healthy_handshake([] {});
   EXPECT_EQ(counters().answered, 1);
   flood(a().other, 0, 300);
-  const auto now = std::chrono::duration_cast<MonotonicTime>(std::chrono::steady_clock::now().time_since_epoch());
+  const auto now = std::chrono::duration_cast<SinceBoot>(std::chrono::steady_clock::now().time_since_epoch());
   EXPECT_TRUE(kernel->settler.sweep(now + 4s));
   EXPECT_TRUE(kernel->settler.sweep(now + 8s));
   healthy_handshake([] {});

@@ -78,7 +78,7 @@ void reset(KernelSide& kernel) {
   // It remembers what it saw last.
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
   for ([[maybe_unused]] const int look : {1, 2}) {
-    [[maybe_unused]] const auto swept = kernel.settler.sweep(MonotonicTime(now));
+    [[maybe_unused]] const auto swept = kernel.settler.sweep(SinceBoot(now));
   }
   [[maybe_unused]] const auto emptied = kernel.ring.poll([](const Event&) {});
 }

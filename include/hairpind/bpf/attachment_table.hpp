@@ -58,7 +58,7 @@ class AttachmentTable {
 
   /// Whether others may still change what `to_pod` has seen: their programs come after it on a pod's device, or one is
   /// too new to tell. Asks about some of the devices in each call, in turn, and about those of `filters_changed`.
-  [[nodiscard]] bool answers_may_change(const std::set<std::uint32_t>& filters_changed, MonotonicTime now);
+  [[nodiscard]] bool answers_may_change(const std::set<std::uint32_t>& filters_changed, SinceBoot now);
   /// The pods' devices on which programs of others run before `from_pod` (AttachedProgram::is_preceded).
   [[nodiscard]] std::set<std::uint32_t> preceded() const;
 
@@ -74,7 +74,7 @@ class AttachmentTable {
   /// A pod's device: do others follow `to_pod`?
   struct Followed {
     bool followed = true;
-    MonotonicTime since{};  ///< first asked about; 0 = not yet
+    SinceBoot since{};  ///< first asked about; 0 = not yet
   };
   std::map<std::uint32_t, Followed> followed_;
   std::uint32_t last_asked_ = 0;  ///< device

@@ -30,7 +30,7 @@ class AttemptSettler {
 
   /// Settles attempts older than the handshake timeout (S6) and forgets old ones. Returns how many still wait
   /// for an answer.
-  [[nodiscard]] Result<std::uint64_t> sweep(MonotonicTime now);
+  [[nodiscard]] Result<std::uint64_t> sweep(SinceBoot now);
   /// The answer to EventKind::kConntrack; ignored if the attempt has been decided or forgotten since.
   [[nodiscard]] Result<void> set_conntrack(const Attempt& asked, const ConntrackAnswer& answer) const;
 

@@ -21,7 +21,7 @@ namespace hairpind {
 struct Caller {
   IpAddress client;
   Endpoint load_balancer;
-  MonotonicTime last{};
+  SinceBoot last{};
 };
 
 /// Reads what the kernel side counts.

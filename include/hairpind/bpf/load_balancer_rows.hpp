@@ -20,7 +20,7 @@ class LoadBalancerRows {
                    std::chrono::nanoseconds handshake_timeout);
 
   /// A second or more after the last time. The error is of a map that cannot be read.
-  Result<void> look(const std::set<Frontend>& watched, MonotonicTime now);
+  Result<void> look(const std::set<Frontend>& watched, SinceBoot now);
 
  private:
   const Programs& programs_;

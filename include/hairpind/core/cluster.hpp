@@ -52,13 +52,13 @@ class Cluster {
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
 
-  void apply(const ClusterChanges& changes, MonotonicTime now);
+  void apply(const ClusterChanges& changes, SinceBoot now);
   /// The addresses of one host name, as DNS has them now; kept while a Service publishes the name.
   void set_resolution(const std::string& hostname, const std::set<IpAddress>& addresses);
 
   /// The pod that had this address when the SYN was sent; on the node's own address, the host-network pod that
   /// declares the port.
-  [[nodiscard]] std::optional<PodRef> pod_at(const Endpoint& endpoint, MonotonicTime time) const;
+  [[nodiscard]] std::optional<PodRef> pod_at(const Endpoint& endpoint, SinceBoot time) const;
   /// Those of this node's pods, as they are now; of host-network pods none.
   [[nodiscard]] std::set<IpAddress> pod_addresses() const;
   /// The Service that publishes this address and port; of several the oldest, which nobody can become afterwards.
@@ -70,7 +70,7 @@ class Cluster {
   [[nodiscard]] const Service* service(const std::string& full_name) const;
   /// When this Service was last told of otherwise than before; what was seen of its load balancer earlier may be of
   /// another setting. Nothing for one that is not there.
-  [[nodiscard]] std::optional<MonotonicTime> service_changed(const std::string& full_name) const;
+  [[nodiscard]] std::optional<SinceBoot> service_changed(const std::string& full_name) const;
   /// Since the last call. What was there in between only, or is there again, may be among the removed or the added.
   [[nodiscard]] WatchChanges take_watch_changes();
   /// Every load balancer found, by address and port.
@@ -81,8 +81,8 @@ class Cluster {
  private:
   struct Tenancy {
     PodRef pod;
-    MonotonicTime since;                 ///< when it was first told with this address
-    std::optional<MonotonicTime> until;  ///< gone since; kept for kGrace
+    SinceBoot since;                 ///< when it was first told with this address
+    std::optional<SinceBoot> until;  ///< gone since; kept for kGrace
   };
   /// A Service that publishes an address: itself, or by a host name (else null). Both live in the maps below.
   struct Claim {
@@ -93,10 +93,10 @@ class Cluster {
     [[nodiscard]] bool older_than(const Claim& other) const;
   };
 
-  void upsert_pod(const Pod& pod, MonotonicTime now);
-  void remove_pod(const PodRef& ref, MonotonicTime now);
-  void leave(const IpAddress& address, const PodRef& ref, MonotonicTime now);
-  void forget_gone(MonotonicTime now);
+  void upsert_pod(const Pod& pod, SinceBoot now);
+  void remove_pod(const PodRef& ref, SinceBoot now);
+  void leave(const IpAddress& address, const PodRef& ref, SinceBoot now);
+  void forget_gone(SinceBoot now);
   void index(const Service& service);
   void unindex(const Service& service);
   [[nodiscard]] std::set<IpAddress> addresses_of(const std::string& hostname) const;
@@ -107,7 +107,7 @@ class Cluster {
   std::map<IpAddress, std::vector<Tenancy>> tenancies_;      ///< newest last
   std::set<IpAddress> node_addresses_;
   std::map<std::string, Service> services_;                         ///< by full name
-  std::map<std::string, MonotonicTime> service_changed_;            ///< of each of services_
+  std::map<std::string, SinceBoot> service_changed_;                ///< of each of services_
   std::map<Endpoint, std::vector<Claim>> load_balancers_;           ///< oldest first: two Services may share an address
   std::map<std::uint16_t, std::set<std::string>> node_ports_;       ///< -> full names
   std::map<std::string, std::set<std::string>> hostname_services_;  ///< -> full names

@@ -11,8 +11,8 @@
 
 namespace hairpind {
 
-/// What an alert needs to know beyond the incident itself.
-struct AlertContext {
+/// Where what an alert says beyond the incident itself comes from.
+struct AlertSources {
   std::string node;
   WallTime::duration boot_to_wall{};  ///< CLOCK_REALTIME minus CLOCK_MONOTONIC
   std::function<std::optional<std::string>(std::uint32_t ifindex)> interface_name;
@@ -21,6 +21,6 @@ struct AlertContext {
 };
 
 /// Puts a due alert into words: severity, message, hint, names.
-Alert compose_alert(const DueAlert& due, const AlertContext& context);
+Alert compose_alert(const DueAlert& due, const AlertSources& sources);
 
 }  // namespace hairpind

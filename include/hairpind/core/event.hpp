@@ -15,8 +15,8 @@
 
 namespace hairpind {
 
-/// Time on CLOCK_MONOTONIC since boot, as the kernel side stamps it.
-using MonotonicTime = std::chrono::nanoseconds;
+/// A time by CLOCK_MONOTONIC, which counts from boot, as the kernel side stamps it.
+using SinceBoot = std::chrono::nanoseconds;
 
 /// Why a program of Cilium's dropped a packet, by its own numbers.
 struct CiliumDrop {
@@ -87,11 +87,11 @@ struct Attempt {
   std::uint32_t isn = 0;
   Endpoint load_balancer;
   Endpoint returned;     ///< destination of the SYN that came back in (S2); empty if not seen
-  Endpoint synack_left;  ///< source of the SYN-ACK as it left a local pod, or came in on an uplink; empty if not seen
+  Endpoint synack_sent;  ///< source of the SYN-ACK as it left a local pod, or came in on an uplink; empty if not seen
   Endpoint synack_delivered;  ///< source of the SYN-ACK as the client got it; empty if not seen
   Endpoint responder;         ///< as the client sees it (hp_responder); empty where nothing answered
-  MonotonicTime first_syn{};
-  MonotonicTime synack{};  ///< 0 = no wrong SYN-ACK seen
+  SinceBoot first_syn{};
+  SinceBoot synack{};  ///< 0 = no wrong SYN-ACK seen
   std::uint32_t syn_ifindex = 0;
   std::uint32_t synack_ifindex = 0;
   std::uint32_t synack_ack = 0;
@@ -113,7 +113,7 @@ struct Attempt {
 
 struct Event {
   EventKind kind = EventKind::kMismatch;
-  MonotonicTime time{};
+  SinceBoot time{};
   Attempt attempt;
   std::string drop_symbol;  ///< kernel function that dropped the packet; empty if unknown
 };

@@ -28,8 +28,7 @@ struct Exposure {
 };
 
 /// By Service::full_name().
-std::map<std::string, Exposure> find_exposures(const Cluster& cluster, const std::vector<Call>& calls,
-                                               MonotonicTime now);
+std::map<std::string, Exposure> find_exposures(const Cluster& cluster, const std::vector<Call>& calls, SinceBoot now);
 
 /// The warning that a Service's load balancer keeps client addresses while clients and backends share this node.
 /// `preserved` says how that is known.

@@ -34,9 +34,9 @@ struct IncidentKey {
 /// An incident as the kernel side counts it.
 struct IncidentCount {
   IncidentKey key;
-  std::uint64_t count = 0;     ///< misdirected attempts since the agent started
-  MonotonicTime last_event{};  ///< newest example; 0 if none has been offered to the ring yet
-  Attempt example;             ///< that one
+  std::uint64_t count = 0;  ///< misdirected attempts since the agent started
+  SinceBoot last_event{};   ///< newest example; 0 if none has been offered to the ring yet
+  Attempt example;          ///< that one
 };
 
 /// An alert whose time has come; compose_alert puts it into words.
@@ -44,7 +44,7 @@ struct DueAlert {
   AlertEvent event = AlertEvent::kAsymmetricHandshake;
   IncidentKey key;
   std::uint64_t count = 0;
-  MonotonicTime time{};  ///< of the example
+  SinceBoot time{};  ///< of the example
   Attempt example;
   std::string drop_symbol;
 };
@@ -64,30 +64,30 @@ class IncidentTracker {
 
   explicit IncidentTracker(Options options) : options_(options) {}
 
-  void on_event(const Event& event, MonotonicTime now);
+  void on_event(const Event& event, SinceBoot now);
 
   /// The kernel's counts, all of them. Finds incidents whose event was lost to a full ring, so that no
   /// incident goes untold, and forgets those that are not listed any more.
-  void on_counts(const std::vector<IncidentCount>& counts, MonotonicTime now);
+  void on_counts(const std::vector<IncidentCount>& counts, SinceBoot now);
 
   /// Alerts due at `now`, oldest incident first.
-  std::vector<DueAlert> take_due(MonotonicTime now, const CountReader& read_count);
+  std::vector<DueAlert> take_due(SinceBoot now, const CountReader& read_count);
 
   /// At the end: first alerts that still wait for an outcome, now. Repeats have been told of.
-  std::vector<DueAlert> take_untold(MonotonicTime now, const CountReader& read_count);
+  std::vector<DueAlert> take_untold(SinceBoot now, const CountReader& read_count);
 
   /// When take_due next has something to give, unless more arrives; nullopt if nothing waits.
-  [[nodiscard]] std::optional<MonotonicTime> next_deadline() const;
+  [[nodiscard]] std::optional<SinceBoot> next_deadline() const;
 
  private:
   struct Incident {
     Attempt example;
     std::string drop_symbol;
-    MonotonicTime example_time{};
-    MonotonicTime due{};  ///< of the next alert; meaningful while waiting
+    SinceBoot example_time{};
+    SinceBoot due{};      ///< of the next alert; meaningful while waiting
     bool waiting = true;  ///< there is something to tell
     bool told = false;    ///< the first alert is out
-    MonotonicTime last_told{};
+    SinceBoot last_told{};
     std::uint64_t told_count = 0;
     bool example_told = false;      ///< an alert has been made of this example
     std::uint64_t known_count = 0;  ///< newest from on_counts
@@ -95,7 +95,7 @@ class IncidentTracker {
 
   static void take_outcome(Incident& incident, const Event& event);
   void wait_for_repeat(Incident& incident) const;
-  std::vector<DueAlert> take(MonotonicTime now, const CountReader& read_count,
+  std::vector<DueAlert> take(SinceBoot now, const CountReader& read_count,
                              const std::function<bool(const Incident&)>& is_due);
 
   Options options_;

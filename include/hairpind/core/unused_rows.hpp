@@ -53,12 +53,12 @@ class UnusedRows {
   explicit UnusedRows(Options options) : options_(options) {}
 
   /// All rows with a name. To be called a second or more after the last time.
-  Turn look(const std::vector<Row>& rows, const std::function<RowUse(const Endpoint&)>& use, MonotonicTime now);
+  Turn look(const std::vector<Row>& rows, const std::function<RowUse(const Endpoint&)>& use, SinceBoot now);
 
  private:
   struct Seen {
     Row row;
-    MonotonicTime since{};
+    SinceBoot since{};
     bool hidden = false;
   };
 

@@ -123,7 +123,7 @@ class AddressOwnerTest : public NodeTest, public ::testing::WithParamInterface<c
 
   void settle() const {
     const auto now = std::chrono::steady_clock::now().time_since_epoch();
-    EXPECT_TRUE(kernel->settler.sweep(std::chrono::duration_cast<MonotonicTime>(now) + std::chrono::seconds(4)));
+    EXPECT_TRUE(kernel->settler.sweep(std::chrono::duration_cast<SinceBoot>(now) + std::chrono::seconds(4)));
   }
 
   std::vector<Event> events() const {

@@ -50,7 +50,7 @@ TEST_P(ConntrackQuestionTest, TranslationIsLegitimateThoughTheKernelSideCannotTe
   const Attempt asked = question();
   EXPECT_EQ(asked.client, (Endpoint{ip(a().p1), 40000}));
   EXPECT_EQ(asked.load_balancer, (Endpoint{ip(a().lb), 443}));
-  EXPECT_EQ(asked.synack_left, (Endpoint{ip(a().p2), 8443}));
+  EXPECT_EQ(asked.synack_sent, (Endpoint{ip(a().p2), 8443}));
   EXPECT_EQ(asked.conntrack, Conntrack::kUnchecked);
   answer(asked, Conntrack::kTranslated);
   answer(asked, Conntrack::kTranslated);
@@ -108,7 +108,7 @@ TEST_P(ConntrackQuestionTest, NoAnswerDelaysAVerdictByOneSweep) {
 TEST_P(ConntrackQuestionTest, HandshakesOnTheirWayAreNotAskedAbout) {
   use_without_kfunc();
   see(Hook::kFromPod, "pod1", syn(a()));
-  const MonotonicTime before = monotonic_now();
+  const SinceBoot before = monotonic_now();
   see(Hook::kFromPod, "pod2", synack(a().p2, 8443, a().p1));
   EXPECT_EQ(sweep_at(before + std::chrono::milliseconds(99)), 1);
   EXPECT_THAT(events(), ::testing::IsEmpty());
@@ -167,7 +167,7 @@ TEST_P(ConntrackQuestionTest, AnswersThatComeTooLateOrForAnotherResponderAreIgno
   sweep_after(std::chrono::seconds(1));
   const Attempt asked = question();
   Attempt other = asked;
-  other.synack_left.port++;
+  other.synack_sent.port++;
   answer(other, Conntrack::kTranslated);
   other = asked;
   other.isn++;

@@ -35,7 +35,7 @@ TEST_P(HandshakeFamilyTest, ATranslationThatIsNotUndoneIsAMismatchOnThisNode) {
   ASSERT_EQ(seen.size(), 1);
   EXPECT_EQ(seen[0].attempt.cause, Cause::kHairpinIpTarget);
   EXPECT_EQ(seen[0].attempt.responder_kind, ResponderKind::kLocalPod);
-  EXPECT_EQ(seen[0].attempt.synack_left, (Endpoint{ip(a().p2), 8443}));
+  EXPECT_EQ(seen[0].attempt.synack_sent, (Endpoint{ip(a().p2), 8443}));
   EXPECT_EQ(seen[0].attempt.conntrack, Conntrack::kTranslated);
 }
 

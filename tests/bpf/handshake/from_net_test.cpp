@@ -79,7 +79,7 @@ TEST_P(HandshakeFamilyTest, UnsolicitedSynAckFromANodePort) {
   EXPECT_EQ(seen[0].attempt.cause, Cause::kUnsolicitedSynAck);
   EXPECT_EQ(seen[0].attempt.responder, (Endpoint{ip(a().node), 30443}));
   EXPECT_EQ(seen[0].attempt.responder_kind, ResponderKind::kNode);
-  EXPECT_EQ(seen[0].attempt.synack_left, (Endpoint{ip(a().p2), 8443}));
+  EXPECT_EQ(seen[0].attempt.synack_sent, (Endpoint{ip(a().p2), 8443}));
 }
 
 TEST_P(HandshakeFamilyTest, WhatAClientAcceptsOrNeverCalledForIsNotUnsolicited) {

@@ -101,14 +101,14 @@ LoadBalancerCounters HandshakeTest::counters(const char* lb, std::uint16_t port)
   return {};
 }
 
-std::uint64_t HandshakeTest::sweep_at(MonotonicTime now) const {
+std::uint64_t HandshakeTest::sweep_at(SinceBoot now) const {
   const auto undecided = kernel->settler.sweep(now);
   EXPECT_TRUE(undecided);
   return undecided.value_or(0);
 }
 
-MonotonicTime HandshakeTest::monotonic_now() {
-  return std::chrono::duration_cast<MonotonicTime>(std::chrono::steady_clock::now().time_since_epoch());
+SinceBoot HandshakeTest::monotonic_now() {
+  return std::chrono::duration_cast<SinceBoot>(std::chrono::steady_clock::now().time_since_epoch());
 }
 
 }  // namespace hairpind::testing

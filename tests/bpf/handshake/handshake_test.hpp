@@ -74,8 +74,8 @@ class HandshakeTest : public NodeTest {
 
   // As if `elapsed` had passed since the newest packet: how many attempts are undecided.
   std::uint64_t sweep_after(std::chrono::nanoseconds elapsed) const { return sweep_at(monotonic_now() + elapsed); }
-  std::uint64_t sweep_at(MonotonicTime now) const;
-  static MonotonicTime monotonic_now();
+  std::uint64_t sweep_at(SinceBoot now) const;
+  static SinceBoot monotonic_now();
 
   std::unique_ptr<KernelSide> own;
   KernelSide* kernel = nullptr;

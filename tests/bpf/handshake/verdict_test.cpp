@@ -20,7 +20,7 @@ TEST_P(HandshakeFamilyTest, IpTarget) {
   EXPECT_EQ(attempt.client, (Endpoint{ip(a().p1), 40000}));
   EXPECT_EQ(attempt.load_balancer, (Endpoint{ip(a().lb), 443}));
   EXPECT_EQ(attempt.responder, (Endpoint{ip(a().p2), 8443}));
-  EXPECT_EQ(attempt.synack_left, (Endpoint{ip(a().p2), 8443}));
+  EXPECT_EQ(attempt.synack_sent, (Endpoint{ip(a().p2), 8443}));
   EXPECT_EQ(attempt.returned, (Endpoint{ip(a().p2), 8443}));
   EXPECT_EQ(attempt.responder_kind, ResponderKind::kLocalPod);
   EXPECT_EQ(attempt.isn, kIsn);
@@ -74,7 +74,7 @@ TEST_P(HandshakeFamilyTest, NodePort) {
   ASSERT_EQ(seen.size(), 1);
   EXPECT_EQ(seen[0].attempt.cause, Cause::kHairpinNodePort);
   EXPECT_EQ(seen[0].attempt.responder, (Endpoint{ip(a().node), 30443}));
-  EXPECT_EQ(seen[0].attempt.synack_left, (Endpoint{ip(a().p2), 8443}));
+  EXPECT_EQ(seen[0].attempt.synack_sent, (Endpoint{ip(a().p2), 8443}));
   EXPECT_EQ(seen[0].attempt.responder_kind, ResponderKind::kNode);
 }
 
@@ -101,7 +101,7 @@ TEST_P(HandshakeFamilyTest, NodePortWithMasquerade) {
   ASSERT_EQ(seen.size(), 1);
   EXPECT_EQ(seen[0].attempt.cause, Cause::kHairpinNodePort);
   EXPECT_EQ(seen[0].attempt.responder, (Endpoint{ip(a().node), 30443}));
-  EXPECT_EQ(seen[0].attempt.synack_left, (Endpoint{ip(a().p2), 8443}));
+  EXPECT_EQ(seen[0].attempt.synack_sent, (Endpoint{ip(a().p2), 8443}));
 }
 
 TEST_P(HandshakeFamilyTest, NodePortWithMasqueradeAndTargetElsewhere) {
@@ -112,7 +112,7 @@ TEST_P(HandshakeFamilyTest, NodePortWithMasqueradeAndTargetElsewhere) {
   const auto seen = events();
   ASSERT_EQ(seen.size(), 1);
   EXPECT_EQ(seen[0].attempt.cause, Cause::kHairpinNodePort);
-  EXPECT_TRUE(seen[0].attempt.synack_left.empty());
+  EXPECT_TRUE(seen[0].attempt.synack_sent.empty());
 }
 
 TEST_P(HandshakeFamilyTest, MasqueradeByTheNodeForItsOwnPodsIsLegitimate) {

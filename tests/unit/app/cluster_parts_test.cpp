@@ -18,7 +18,7 @@ using testing::ip_target_attempt;
 using ::testing::IsEmpty;
 
 const WallTime kWall{1000h};
-constexpr MonotonicTime kNow = 100h;
+constexpr SinceBoot kNow = 100h;
 const Endpoint kLb = endpoint("10.0.5.5", 443);
 
 Pod pod(const std::string& name, const char* address, const std::string& name_space = "shop") {
@@ -135,7 +135,7 @@ class ExposureWatchTest : public ::testing::Test {
     cluster.apply(
         {.pods = {pod("web", "10.0.1.10"), pod("api", "10.0.1.20")}, .services = {service("api", "10.0.5.5")}}, kNow);
   }
-  std::vector<Alert> look(MonotonicTime now = kNow, const std::vector<IncidentCount>& incidents = {}) {
+  std::vector<Alert> look(SinceBoot now = kNow, const std::vector<IncidentCount>& incidents = {}) {
     return watch.look({.callers = callers, .incidents = incidents, .load_balancers = rows}, cluster, now, kWall);
   }
 

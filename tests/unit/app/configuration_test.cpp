@@ -85,8 +85,8 @@ TEST_F(ConfigurationTest, FlagsRepeat) {
                                              "--repeat-interval",
                                              "5"});
   EXPECT_EQ(configuration.load_balancers.size(), 2);
-  EXPECT_THAT(configuration.pod_interfaces, ElementsAre("a*", "b*"));
-  EXPECT_THAT(configuration.uplinks, ElementsAre("eth?"));
+  EXPECT_THAT(configuration.interfaces.pod_globs, ElementsAre("a*", "b*"));
+  EXPECT_THAT(configuration.interfaces.uplink_globs, ElementsAre("eth?"));
   EXPECT_EQ(configuration.listen, "");
   EXPECT_EQ(configuration.cilium_bpffs, "/bpf");
   EXPECT_EQ(configuration.conntrack, "netlink");
@@ -131,8 +131,8 @@ TEST_F(ConfigurationTest, EveryOptionHasItsVariable) {
   for (const auto& [name, value] : variables) {
     unsetenv(name);
   }
-  EXPECT_THAT(configuration.pod_interfaces, ElementsAre("pod*"));
-  EXPECT_THAT(configuration.uplinks, ElementsAre("up*"));
+  EXPECT_THAT(configuration.interfaces.pod_globs, ElementsAre("pod*"));
+  EXPECT_THAT(configuration.interfaces.uplink_globs, ElementsAre("up*"));
   EXPECT_EQ(configuration.node_name, "n7");
   EXPECT_EQ(configuration.kubeconfig, "/kubeconfig");
   EXPECT_EQ(configuration.cilium_bpffs, "/bpf");
@@ -175,7 +175,7 @@ node-name = "n\u0031 # \"7\""
   const Configuration configuration = parse({"--config", path});
   ASSERT_EQ(configuration.load_balancers.size(), 2);
   EXPECT_EQ(std::get<Frontend>(configuration.load_balancers[1]).to_string(), "[fd00:5::5]:443");
-  EXPECT_TRUE(configuration.pod_interfaces.empty());
+  EXPECT_TRUE(configuration.interfaces.pod_globs.empty());
   EXPECT_EQ(configuration.handshake_timeout, 500ms);
   EXPECT_EQ(configuration.repeat_interval, 5s);
   EXPECT_EQ(configuration.pending_syns, 1024);

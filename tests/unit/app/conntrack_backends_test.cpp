@@ -22,7 +22,7 @@ Attempt attempt(Conntrack known = Conntrack::kUnchecked) {
   Attempt result;
   result.client = {.address = *IpAddress::parse("10.0.1.10"), .port = 40000};
   result.load_balancer = {.address = *IpAddress::parse("10.0.5.5"), .port = 443};
-  result.synack_left = {.address = *IpAddress::parse("10.0.1.20"), .port = 8443};
+  result.synack_sent = {.address = *IpAddress::parse("10.0.1.20"), .port = 8443};
   result.conntrack = known;
   result.conntrack_source = known == Conntrack::kUnchecked ? ConntrackSource::kNone : ConntrackSource::kKernel;
   return result;
@@ -91,7 +91,7 @@ TEST(ConntrackInquiry, WhatNoTableCanTellIsNotAsked) {
   Table table{.answer = Conntrack::kTranslated};
   ConntrackInquiry inquiry;
   Attempt unanswered = attempt();
-  unanswered.synack_left = {};
+  unanswered.synack_sent = {};
   EXPECT_EQ(inquiry.ask(unanswered, table.lookup(), table.lookup()), ConntrackAnswer());
   Attempt unsolicited = attempt();
   unsolicited.cause = Cause::kUnsolicitedSynAck;

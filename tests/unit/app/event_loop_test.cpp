@@ -55,7 +55,7 @@ TEST_F(EventLoopTest, PostedTasksRunInOrderAndInTheLoopsThread) {
 
 TEST_F(EventLoopTest, TimersRunInTheOrderOfTheirTimeAndNotBefore) {
   std::vector<std::string> seen;
-  const MonotonicTime start = EventLoop::now();
+  const SinceBoot start = EventLoop::now();
   loop->after(30ms, [&] {
     EXPECT_GE(EventLoop::now() - start, 30ms);
     seen.emplace_back("late");
@@ -73,7 +73,7 @@ TEST_F(EventLoopTest, TimersRunInTheOrderOfTheirTimeAndNotBefore) {
 TEST_F(EventLoopTest, WhatIsLateDoesNotComeTwice) {
   constexpr auto kInterval = 10ms;
   int rounds = 0;
-  MonotonicTime late{};
+  SinceBoot late{};
   loop->every(kInterval, [&] {
     if (++rounds == 1) {
       std::this_thread::sleep_for(20 * kInterval);

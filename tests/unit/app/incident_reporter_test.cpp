@@ -14,7 +14,7 @@ using ::testing::ElementsAre;
 using testing::ip_target_attempt;
 using ::testing::IsEmpty;
 
-constexpr MonotonicTime kStart = 1000h;
+constexpr SinceBoot kStart = 1000h;
 
 Event event(EventKind kind) {
   return {.kind = kind, .time = kStart, .attempt = ip_target_attempt(), .drop_symbol = ""};
@@ -38,7 +38,7 @@ class IncidentReporterTest : public ::testing::Test {
                                return {};
                              }},
                             60s};
-  AlertContext context{.node = "n1",
+  AlertSources sources{.node = "n1",
                        .boot_to_wall = {},
                        .interface_name = [](std::uint32_t) { return std::nullopt; },
                        .drop_reason_name = [](std::uint32_t) { return std::nullopt; },
@@ -47,9 +47,9 @@ class IncidentReporterTest : public ::testing::Test {
 
 TEST_F(IncidentReporterTest, AMismatchBecomesAnAlertThatConntrackHasBeenAskedAbout) {
   see(EventKind::kMismatch);
-  EXPECT_THAT(reporter.take_due(kStart + 199ms, context), IsEmpty());
+  EXPECT_THAT(reporter.take_due(kStart + 199ms, sources), IsEmpty());
   EXPECT_EQ(reporter.next_deadline(), kStart + 200ms);
-  const auto alerts = reporter.take_due(kStart + 200ms, context);
+  const auto alerts = reporter.take_due(kStart + 200ms, sources);
   ASSERT_EQ(alerts.size(), 1);
   EXPECT_EQ(alerts[0].count, 3);
   EXPECT_EQ(alerts[0].node, "n1");
@@ -73,7 +73,7 @@ TEST_F(IncidentReporterTest, AnIncidentThatHasBeenQuietForADayStartsOver) {
   idle.key.client = *IpAddress::parse("10.0.1.11");
   idle.last_event = kStart - 25h;
   EXPECT_THAT(reporter.on_counts({fresh, idle}, kStart), ElementsAre(idle.key));
-  EXPECT_EQ(reporter.take_due(kStart + 1s, context).size(), 1) << "of the idle one there is nothing to tell";
+  EXPECT_EQ(reporter.take_due(kStart + 1s, sources).size(), 1) << "of the idle one there is nothing to tell";
 }
 
 // The kernel's table has 8192 places; beyond half of them the quiet ones go, unsolicited ones first.
@@ -111,9 +111,9 @@ TEST_F(IncidentReporterTest, ACrowdedTableLosesUnsolicitedOnesThenTheOldest) {
 
 TEST_F(IncidentReporterTest, AtTheEndNothingIsLeftUntoldAndNothingIsToldTwice) {
   see(EventKind::kMismatch);
-  EXPECT_EQ(reporter.take_untold(kStart, context).size(), 1) << "its outcome is not waited for";
+  EXPECT_EQ(reporter.take_untold(kStart, sources).size(), 1) << "its outcome is not waited for";
   see(EventKind::kMismatch);
-  EXPECT_THAT(reporter.take_untold(kStart + 1s, context), IsEmpty()) << "a repeat would come too soon";
+  EXPECT_THAT(reporter.take_untold(kStart + 1s, sources), IsEmpty()) << "a repeat would come too soon";
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr MonotonicTime kNow = 1000s;
+constexpr SinceBoot kNow = 1000s;
 
 Status running() {
   Status status;
@@ -71,7 +71,7 @@ TEST(StatusBoard, IsReadWholeWhileItChanges) {
     watched.listed.resize(i % 50);
     board.publish(std::move(watched));
     board.publish(std::make_shared<const NamedCounts>());
-    board.publish_turn(MonotonicTime(i));
+    board.publish_turn(SinceBoot(i));
   }
 }
 

@@ -43,7 +43,7 @@ TEST_F(AttachmentTableTest, ADevicesRoleSaysWhichProgramsAreOnIt) {
 }
 
 TEST_F(AttachmentTableTest, AnswersMayChangeWhereOthersFollowOrADeviceIsNew) {
-  const MonotonicTime start = std::chrono::seconds(100);
+  const SinceBoot start = std::chrono::seconds(100);
   EXPECT_FALSE(table.answers_may_change({}, start)) << "there is no pod";
   ASSERT_EQ(table.attach({.ifindex = 7, .role = DeviceRole::kUplink}), true);
   tc.followed.insert(7);
@@ -63,7 +63,7 @@ TEST_F(AttachmentTableTest, OfManyDevicesSomeAreAskedAboutInEachTurnAndAllInTheE
   for (std::uint32_t ifindex = 1; ifindex <= kDevices; ifindex++) {
     ASSERT_EQ(table.attach({.ifindex = ifindex}), true);
   }
-  const MonotonicTime later = std::chrono::seconds(200);
+  const SinceBoot later = std::chrono::seconds(200);
   static_cast<void>(table.answers_may_change({}, std::chrono::seconds(100)));
   for (const std::uint32_t ifindex : {1U, 100U, kDevices}) {
     tc.followed = {ifindex};

@@ -83,7 +83,7 @@ TEST_F(AttemptSettlerTest, AnAnswerNamesTheAttemptAndWhoseSynAckItWas) {
   Attempt asked;
   asked.client = client;
   asked.isn = 7;
-  asked.synack_left = target;
+  asked.synack_sent = target;
   ASSERT_TRUE(settler.set_conntrack(asked, {.conntrack = Conntrack::kTranslated, .source = ConntrackSource::kNetlink}));
   ASSERT_EQ(answers.size(), 1);
   EXPECT_EQ(Endpoint::from_abi({.address = answers[0].key.client, .port = answers[0].key.port, .pad = 0}), client);

@@ -17,7 +17,7 @@ TEST(DecodeIncident, WhatIsNotWholeOrNotKnownIsNoIncident) {
   hp_incident incident{};
   incident.count = 3;
   EXPECT_FALSE(decode_incident(key, incident)) << "counted, its first example not written yet";
-  incident.sample.lb = kLb.to_abi();
+  incident.example.lb = kLb.to_abi();
   const auto decoded = decode_incident(key, incident);
   ASSERT_TRUE(decoded);
   EXPECT_EQ(decoded->key.load_balancer, kLb);

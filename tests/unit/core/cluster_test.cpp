@@ -14,7 +14,7 @@ using ::testing::ElementsAre;
 using testing::endpoint;
 using ::testing::IsEmpty;
 
-constexpr MonotonicTime kStart = 1000h;
+constexpr SinceBoot kStart = 1000h;
 
 Pod pod(const std::string& name, const std::string& address, const std::string& uid = "") {
   Pod result;
@@ -38,7 +38,7 @@ Service service(const std::string& name, const std::string& hostname, const std:
   return result;
 }
 
-std::string name_at(const Cluster& cluster, const char* address, MonotonicTime time, std::uint16_t port = 1) {
+std::string name_at(const Cluster& cluster, const char* address, SinceBoot time, std::uint16_t port = 1) {
   const auto found = cluster.pod_at(endpoint(address, port), time);
   return found ? found->name : "";
 }

@@ -15,7 +15,7 @@ using testing::ip_target_attempt;
 using ::testing::Not;
 
 Alert compose(const Attempt& example, const std::string& drop_symbol = "") {
-  const AlertContext context{.node = "n1",
+  const AlertSources sources{.node = "n1",
                              .boot_to_wall = std::chrono::hours(10),
                              .interface_name = [](std::uint32_t ifindex) -> std::optional<std::string> {
                                return ifindex == 9 ? std::nullopt : std::optional("veth" + std::to_string(ifindex));
@@ -29,7 +29,7 @@ Alert compose(const Attempt& example, const std::string& drop_symbol = "") {
                         .time = example.first_syn,
                         .example = example,
                         .drop_symbol = drop_symbol},
-                       context);
+                       sources);
 }
 
 TEST(ComposeAlert, NamesClientLoadBalancerResponderAndEnding) {
@@ -75,7 +75,7 @@ TEST(ComposeAlert, ATranslationThatIsNotUndoneHasItsOwnRemedy) {
 
 TEST(ComposeAlert, WithoutSynAckThereIsNoResponder) {
   Attempt attempt = ip_target_attempt();
-  attempt.synack_left = attempt.synack_delivered = attempt.responder = {};
+  attempt.synack_sent = attempt.synack_delivered = attempt.responder = {};
   attempt.synack = {};
   attempt.responder_kind = ResponderKind::kNone;
   attempt.cause = Cause::kHairpinRpFilter;
@@ -103,7 +103,7 @@ TEST(ComposeAlert, TheTextFollowsThePacketThatWasDropped) {
   EXPECT_THAT(compose(attempt).message, HasSubstr("the kernel dropped the SYN (NETFILTER_DROP)"));
   // A hostNetwork target answered, and its answer is the first of it that was seen.
   attempt.syn_dropped = false;
-  attempt.synack_left = attempt.synack_delivered = attempt.responder = {};
+  attempt.synack_sent = attempt.synack_delivered = attempt.responder = {};
   attempt.responder_kind = ResponderKind::kNone;
   EXPECT_THAT(compose(attempt).message, HasSubstr("the kernel dropped the answer (NETFILTER_DROP)"));
 }
@@ -161,7 +161,7 @@ TEST(ComposeAlert, SentencesAreWellFormedWhateverIsKnown) {
             attempt.responder = endpoint("10.0.0.4", 30443);
           }
           if (!backend) {
-            attempt.synack_left = {};
+            attempt.synack_sent = {};
           }
           const std::string message = compose(attempt).message;
           for (const char* const slip : {",,", ", ,", "  ", " ,", " ;", ",;", "()"}) {
@@ -178,7 +178,7 @@ TEST(ComposeAlert, ANodeThatAnsweredAnUnsolicitedSynIsSaidInOneSentence) {
   attempt.cause = Cause::kUnsolicitedSynAck;
   attempt.responder = endpoint("10.0.0.4", 8443);
   attempt.responder_kind = ResponderKind::kNode;
-  attempt.synack_left = {};
+  attempt.synack_sent = {};
   EXPECT_THAT(compose(attempt).message,
               HasSubstr("in its name, 10.0.0.4:8443, this node's own address, answered it, and "));
 }

@@ -18,7 +18,7 @@ TEST(ConntrackQuery, AsksForTheResponderThatWouldBeTranslated) {
   // By a node port the client is answered from there, after the node's translation of the pod's own SYN-ACK.
   attempt.responder = endpoint("10.0.0.4", 30443);
   EXPECT_EQ(ConntrackQuery::of(attempt).responder, endpoint("10.0.0.4", 30443));
-  attempt.synack_left = endpoint("10.0.1.20", 8443);
+  attempt.synack_sent = endpoint("10.0.1.20", 8443);
   const ConntrackQuery query = ConntrackQuery::of(attempt);
   EXPECT_EQ(query.responder, endpoint("10.0.1.20", 8443));
   EXPECT_EQ(query.client, attempt.client);

@@ -23,7 +23,7 @@ hp_event raw_event() {
                        .pad = 0};
   event.attempt.lb = endpoint("10.0.5.5", 443).to_abi();
   event.attempt.returned = endpoint("10.0.0.4", 30443).to_abi();
-  event.attempt.synack_left = endpoint("10.0.1.20", 8443).to_abi();
+  event.attempt.synack_sent = endpoint("10.0.1.20", 8443).to_abi();
   event.attempt.synack_delivered = endpoint("10.0.0.4", 30443).to_abi();
   event.attempt.flags = HP_RETURNED | HP_SYNACK_LEFT | HP_SYNACK_DELIVERED | HP_HOST_CLIENT;
   event.attempt.cause = HP_CAUSE_HAIRPIN_NODE_PORT;
@@ -43,14 +43,14 @@ TEST(DecodeEvent, TakesEverythingAcross) {
   const auto event = decode_event(bytes_of(raw_event()));
   ASSERT_TRUE(event) << event.error();
   EXPECT_EQ(event->kind, EventKind::kMismatch);
-  EXPECT_EQ(event->time, MonotonicTime(77));
+  EXPECT_EQ(event->time, SinceBoot(77));
   EXPECT_EQ(event->drop_symbol, "nf_hook_slow");
   const Attempt& attempt = event->attempt;
   EXPECT_EQ(attempt.client, endpoint("10.0.1.10", 40000));
   EXPECT_EQ(attempt.isn, 5);
   EXPECT_EQ(attempt.load_balancer, endpoint("10.0.5.5", 443));
   EXPECT_EQ(attempt.responder, endpoint("10.0.0.4", 30443));
-  EXPECT_EQ(attempt.synack_left, endpoint("10.0.1.20", 8443));
+  EXPECT_EQ(attempt.synack_sent, endpoint("10.0.1.20", 8443));
   EXPECT_TRUE(attempt.host_client);
   EXPECT_EQ(attempt.cause, Cause::kHairpinNodePort);
   EXPECT_EQ(attempt.outcome, Outcome::kDropped);
@@ -105,7 +105,7 @@ TEST(Attempt, WhatTheFlagsDoNotNameWasNotSeen) {
   const auto decoded = decode_event(bytes_of(event));
   ASSERT_TRUE(decoded);
   EXPECT_TRUE(decoded->attempt.returned.empty());
-  EXPECT_TRUE(decoded->attempt.synack_left.empty());
+  EXPECT_TRUE(decoded->attempt.synack_sent.empty());
   EXPECT_TRUE(decoded->attempt.responder.empty());
 }
 

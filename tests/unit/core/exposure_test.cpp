@@ -12,7 +12,7 @@ namespace {
 using testing::endpoint;
 using ::testing::IsEmpty;
 
-constexpr MonotonicTime kNow = std::chrono::hours(1);
+constexpr SinceBoot kNow = std::chrono::hours(1);
 
 Pod pod(const std::string& name, const std::string& address) {
   Pod result;

@@ -11,21 +11,21 @@ namespace {
 using namespace std::chrono_literals;
 using testing::ip_target_attempt;
 
-constexpr MonotonicTime kStart = 100s;
+constexpr SinceBoot kStart = 100s;
 
 class IncidentTrackerTest : public ::testing::Test {
  protected:
-  void sight(const Attempt& attempt, MonotonicTime now) {
+  void sight(const Attempt& attempt, SinceBoot now) {
     tracker.on_event({.kind = EventKind::kMismatch, .time = now, .attempt = attempt, .drop_symbol = ""}, now);
   }
-  void outcome(Attempt attempt, Outcome outcome, MonotonicTime now, const std::string& symbol = "") {
+  void outcome(Attempt attempt, Outcome outcome, SinceBoot now, const std::string& symbol = "") {
     attempt.outcome = outcome;
     tracker.on_event({.kind = EventKind::kOutcome, .time = now, .attempt = attempt, .drop_symbol = symbol}, now);
   }
-  void counts(std::uint64_t count, MonotonicTime now, const Attempt& example = ip_target_attempt()) {
+  void counts(std::uint64_t count, SinceBoot now, const Attempt& example = ip_target_attempt()) {
     tracker.on_counts({{.key = IncidentKey::of(example), .count = count, .last_event = now, .example = example}}, now);
   }
-  std::vector<DueAlert> due(MonotonicTime now) {
+  std::vector<DueAlert> due(SinceBoot now) {
     return tracker.take_due(now, [&](const IncidentKey&) { return read; });
   }
 

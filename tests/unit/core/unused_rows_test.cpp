@@ -15,7 +15,7 @@ using testing::endpoint;
 using ::testing::IsEmpty;
 using Row = UnusedRows::Row;
 
-constexpr MonotonicTime kStart = 100h;
+constexpr SinceBoot kStart = 100h;
 
 Row row(std::uint32_t index, std::uint64_t activity) {
   return {
@@ -24,7 +24,7 @@ Row row(std::uint32_t index, std::uint64_t activity) {
 
 class UnusedRowsTest : public ::testing::Test {
  protected:
-  UnusedRows::Turn look(const std::vector<Row>& all, MonotonicTime now) {
+  UnusedRows::Turn look(const std::vector<Row>& all, SinceBoot now) {
     return rows.look(all, [this](const Endpoint&) { return use; }, now);
   }
 
