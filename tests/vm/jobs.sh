@@ -74,7 +74,7 @@ others() {
   gtest bad-input 600 lab/lab_bad_input
   gtest packet-shapes 600 lab/lab_packet_shape
   gtest unsolicited 600 lab/lab_unsolicited
-  if grep -q ' netkit_xmit$' /proc/kallsyms; then gtest netkit 600 lab/lab_netkit; fi
+  if grep -q ' netkit_xmit$' /proc/kallsyms; then gtest netkit 1800 lab/lab_netkit; fi
 }
 
 # Each way to see who refused an answer, where the kernel would choose another one.
