@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <memory>
 #include <thread>
@@ -26,6 +27,7 @@ using Addresses = std::unique_ptr<addrinfo, AddressesDeleter>;
 
 struct Lookup {
   FileDescriptor done{eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+  std::atomic_flag ended;  ///< by it, not by the descriptor, one thread sees what the other has written
   std::string host;
   std::string port;
   int status = 0;
@@ -55,11 +57,13 @@ Result<Addresses> look_up(const std::string& host, std::uint16_t port, Deadline 
     // It may take half a minute, and nothing ends it: let it go its own way then.
     std::thread([lookup] {
       lookup->run(AI_NUMERICSERV);
+      lookup->ended.test_and_set();
       eventfd_write(lookup->done.get(), 1);
     }).detach();
     if (auto waited = wait_for(lookup->done.get(), POLLIN, deadline, stop); !waited) {
       return fail("resolve '" + host + "': " + waited.error().message);
     }
+    lookup->ended.wait(false);
   }
   if (lookup->status != 0) {
     return fail("resolve '" + host + "': " + gai_strerror(lookup->status));

@@ -54,7 +54,9 @@ AgentProcess::AgentProcess(const NetworkLab& lab, std::vector<std::string> argum
   if (std::ranges::find(arguments, "--alerts") == arguments.end()) {
     arguments.insert(arguments.end(), {"--alerts", alerts_path()});
   }
-  arguments.insert(arguments.begin(), {HAIRPIND_BINARY, "run"});
+  // Another build of it: the same test under a sanitizer.
+  const char* const built_otherwise = std::getenv("HAIRPIND_LAB_AGENT");
+  arguments.insert(arguments.begin(), {built_otherwise != nullptr ? built_otherwise : HAIRPIND_BINARY, "run"});
   // Words of a command that starts it, such as setpriv: the same tests with fewer capabilities (tests/vm/).
   if (const char* const starter = std::getenv("HAIRPIND_LAB_STARTER"); starter != nullptr) {
     std::istringstream words(starter);

@@ -97,6 +97,11 @@ class ResourceWatchTest : public ::testing::Test {
     return wait_until([&] { return synced && names == expected; });
   }
 
+  std::vector<std::string> told_troubles() {
+    const std::scoped_lock lock(mutex);
+    return troubles;
+  }
+
   ResourceWatch::Options options;
   std::mutex mutex;
   std::condition_variable changed;
@@ -149,7 +154,7 @@ TEST_F(ResourceWatchTest, AListNeverGoesBackBehindWhatWasTold) {
   server.send_line("no JSON");
   EXPECT_TRUE(wait_until([&] { return server.count_of("list pods") == 2; }));
   EXPECT_TRUE(wait_for_names({"a"}));
-  EXPECT_THAT(troubles, ::testing::Contains(HasSubstr("no event")));
+  EXPECT_THAT(told_troubles(), ::testing::Contains(HasSubstr("no event")));
   std::vector<std::string> lists;
   for (const std::string& target : server.targets()) {
     if (target.find("watch=1") == std::string::npos) {
@@ -187,7 +192,7 @@ TEST_F(ResourceWatchTest, AWatchThatSaysNothingIsBegunAgain) {
   ASSERT_TRUE(wait_for_names({}));
   server.set_faults({.stall_watches = true});
   EXPECT_TRUE(wait_until([&] { return server.count_of("watch pods") >= 3; }));
-  EXPECT_THAT(troubles, ::testing::Contains(HasSubstr("timed out")));
+  EXPECT_THAT(told_troubles(), ::testing::Contains(HasSubstr("timed out")));
   put(server, "a");
   server.set_faults({});
   EXPECT_TRUE(wait_for_names({"a"}));
@@ -222,7 +227,7 @@ TEST_F(ResourceWatchTest, WhereASelectorIsRefusedAllIsAskedFor) {
   server.upsert("services", {{"metadata", {{"name", "in"}}}, {"spec", {{"type", "ClusterIP"}}}});
   start(server);
   EXPECT_TRUE(wait_for_names({"in", "lb"}));
-  EXPECT_THAT(troubles, ::testing::IsEmpty());
+  EXPECT_THAT(told_troubles(), ::testing::IsEmpty());
   // And by a newer server only what was meant.
   server.set_faults({});
   server.compact();
@@ -242,7 +247,7 @@ TEST_F(ResourceWatchTest, AnObjectLargerThanAnyTrueOneIsPassedOverAndOneWithoutE
   EXPECT_EQ(server.count_of("list pods"), 1);
   server.send_line(begin + std::string(33U << 20U, 'a'));
   EXPECT_TRUE(wait_until([&] { return server.count_of("list pods") == 2; }));
-  EXPECT_THAT(troubles, ElementsAre(HasSubstr("larger than 32 MiB")));
+  EXPECT_THAT(told_troubles(), ElementsAre(HasSubstr("larger than 32 MiB")));
   EXPECT_TRUE(wait_for_names({"a"}));
 }
 
