@@ -67,6 +67,9 @@ void Agent::on_records() {
   if (!polled) {
     spdlog::error("{}", polled.error().message);
   }
+  if (cluster_) {
+    cluster_->ask(reporter_->take_identities(), EventLoop::now());
+  }
   tell_due();
 }
 

@@ -20,6 +20,9 @@ std::chrono::nanoseconds boot_to_wall() {
 }  // namespace
 
 void Agent::tell_due() {
+  if (cluster_) {
+    cluster_->take_identities();
+  }
   write(reporter_->take_due(EventLoop::now(), alert_sources()));
   const auto next = reporter_->next_deadline();
   if (next && (!scheduled_.deadline || *next < *scheduled_.deadline)) {
@@ -51,7 +54,8 @@ AlertSources Agent::alert_sources() const {
             std::string name = kernel_->features.drop_reason_name(reason);
             return name.empty() ? std::nullopt : std::optional(std::move(name));
           },
-          .cluster = cluster_ ? &cluster_->sync.cluster() : nullptr};
+          .cluster = cluster_ ? &cluster_->sync.cluster() : nullptr,
+          .identities = cluster_ ? &cluster_->identities : nullptr};
 }
 
 }  // namespace hairpind

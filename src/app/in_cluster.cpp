@@ -49,6 +49,11 @@ Result<std::unique_ptr<InCluster>> InCluster::follow(const Configuration& config
     return std::unexpected(watch.error());
   }
   cluster->watch = *std::move(watch);
+  auto reader = CiliumIdentityReader::start(*access);
+  if (!reader) {
+    return std::unexpected(reader.error());
+  }
+  cluster->identity_reader = *std::move(reader);
   spdlog::info("Kubernetes: following {} as node {}", access->url(), configuration.node_name);
   return cluster;
 }
@@ -56,6 +61,23 @@ Result<std::unique_ptr<InCluster>> InCluster::follow(const Configuration& config
 void InCluster::take(SinceBoot now) {
   sync.take({.take_changes = [this] { return watch->take_changes(); }, .synced = [this] { return watch->synced(); }},
             now);
+}
+
+void InCluster::ask(const std::set<std::uint32_t>& cilium_identities, SinceBoot now) {
+  for (const std::uint32_t identity : cilium_identities) {
+    if (identity_reader && identities.is_to_be_asked(identity, now)) {
+      identity_reader->ask(identity);
+    }
+  }
+}
+
+void InCluster::take_identities() {
+  if (!identity_reader) {
+    return;
+  }
+  for (auto& [identity, labels] : identity_reader->take()) {
+    identities.set(identity, std::move(labels));
+  }
 }
 
 }  // namespace hairpind

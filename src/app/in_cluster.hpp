@@ -3,10 +3,13 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 
 #include "cluster_sync.hpp"
 #include "configuration.hpp"
 #include "exposure_watch.hpp"
+#include "hairpind/core/cilium_identities.hpp"
+#include "hairpind/kube/cilium_identity_reader.hpp"
 #include "hairpind/kube/cluster_watch.hpp"
 #include "mismatch_books.hpp"
 
@@ -23,11 +26,17 @@ struct InCluster {
   explicit InCluster(std::string node) : exposure(std::move(node)) {}
   /// Brings `sync` up to now.
   void take(SinceBoot now);
+  /// Has the API server asked about those that are not known.
+  void ask(const std::set<std::uint32_t>& cilium_identities, SinceBoot now);
+  /// Brings `identities` up to now.
+  void take_identities();
 
   ClusterSync sync;
   MismatchBooks books;
   ExposureWatch exposure;
-  std::unique_ptr<ClusterWatch> watch;  ///< last: its threads call the others
+  CiliumIdentities identities;
+  std::unique_ptr<CiliumIdentityReader> identity_reader;  ///< null when the agent leaves
+  std::unique_ptr<ClusterWatch> watch;                    ///< last: its threads call the others
 };
 
 }  // namespace hairpind

@@ -39,6 +39,9 @@ void IncidentReporter::on_event(const Event& event, SinceBoot now) {
   if (event.kind == EventKind::kConntrack) {
     answer(event.attempt);
   } else {
+    if (const auto& drop = event.attempt.cilium_drop) {
+      identities_.insert({drop->source_identity, drop->destination_identity});
+    }
     tracker_.on_event(event, now);
   }
 }

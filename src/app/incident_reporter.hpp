@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "fault.hpp"
@@ -30,6 +32,8 @@ class IncidentReporter {
       : kernel_(std::move(kernel)), tracker_({.repeat_interval = repeat_interval}) {}
 
   void on_event(const Event& event, SinceBoot now);
+  /// Cilium's identities in the records since the last call, for whom they stand for to be asked.
+  [[nodiscard]] std::set<std::uint32_t> take_identities() { return std::exchange(identities_, {}); }
   /// The kernel's counts, all of them: finds what the ring had no room for. Returns those that have been quiet for so
   /// long that their count may start over: the kernel's table is bounded.
   [[nodiscard]] std::vector<IncidentKey> on_counts(const std::vector<IncidentCount>& incidents, SinceBoot now);
@@ -46,6 +50,7 @@ class IncidentReporter {
   Kernel kernel_;
   IncidentTracker tracker_;
   Fault answering_;
+  std::set<std::uint32_t> identities_;
 };
 
 }  // namespace hairpind

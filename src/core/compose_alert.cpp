@@ -237,6 +237,10 @@ Alert compose_alert(const DueAlert& due, const AlertSources& sources) {
     alert.cilium_drop = example.cilium_drop;
     if (alert.cilium_drop) {
       alert.drop_reason = cilium_drop_reason(alert.cilium_drop->reason);
+      const CiliumIdentities reserved;
+      const CiliumIdentities& identities = sources.identities == nullptr ? reserved : *sources.identities;
+      alert.cilium_source_labels = identities.labels(alert.cilium_drop->source_identity);
+      alert.cilium_destination_labels = identities.labels(alert.cilium_drop->destination_identity);
     }
   }
   alert.hint = hint(due.key.cause, example);

@@ -87,7 +87,8 @@ void IncidentTracker::on_event(const Event& event, SinceBoot now) {
   if (is_new) {
     incident.due = now + options_.outcome_wait;
   }
-  if ((is_new || same) && event.attempt.outcome != Outcome::kUnknown) {
+  // Whom Cilium's identities stand for is asked for meanwhile.
+  if ((is_new || same) && event.attempt.outcome != Outcome::kUnknown && !event.attempt.cilium_drop) {
     incident.due = now;
   }
 }

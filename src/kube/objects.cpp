@@ -11,6 +11,7 @@
 
 #include "exec_credential.hpp"
 #include "hairpind/core/preservation.hpp"
+#include "hairpind/core/printable.hpp"
 
 namespace hairpind {
 namespace {
@@ -23,6 +24,9 @@ constexpr std::size_t kMostAddresses = 16;  // of a pod
 constexpr std::size_t kMostLabelBytes = 4096;
 constexpr std::size_t kMostJudgedBytes = 4096;
 constexpr std::size_t kLongestAnnotation = 1024;
+constexpr std::size_t kMostIdentityLabels = 32;
+constexpr std::size_t kMostIdentityBytes = 2048;
+constexpr std::size_t kLongestIdentityLabel = 400;  // of a source, a key of 317 and a value of 63
 
 const Json& member(const Json& object, const char* key) {
   static const Json none;
@@ -214,6 +218,16 @@ std::set<IpAddress> parse_node_addresses(const Json& object) {
     }
   });
   return addresses;
+}
+
+std::vector<std::string> parse_cilium_identity(const Json& object) {
+  std::vector<std::string> labels;
+  for (const auto& [name, value] : string_map(object, "security-labels", kMostIdentityBytes)) {
+    if (labels.size() < kMostIdentityLabels) {
+      labels.push_back(printable(value.empty() ? name : name + "=" + value, kLongestIdentityLabel));
+    }
+  }
+  return labels;
 }
 
 }  // namespace hairpind

@@ -84,6 +84,12 @@ Json outcome(const Alert& alert) {
     outcome["cilium"] = {{"source_identity", alert.cilium_drop->source_identity},
                          {"destination_identity", alert.cilium_drop->destination_identity},
                          {"endpoint", alert.cilium_drop->endpoint}};
+    if (!alert.cilium_source_labels.empty()) {
+      outcome["cilium"]["source_labels"] = alert.cilium_source_labels;
+    }
+    if (!alert.cilium_destination_labels.empty()) {
+      outcome["cilium"]["destination_labels"] = alert.cilium_destination_labels;
+    }
   }
   return outcome;
 }

@@ -80,8 +80,9 @@ is "all are named hairpind" '[.[].metadata.name] | unique' '["hairpind"]'
 is "the namespace admits the host's network and capabilities" \
   'kind("Namespace").metadata.labels["pod-security.kubernetes.io/enforce"]' '"privileged"'
 
-is "the role reads pods, services and nodes, no more" 'kind("ClusterRole").rules' \
-  '[{"apiGroups": [""], "resources": ["pods", "services", "nodes"], "verbs": ["get", "list", "watch"]}]'
+is "the role reads pods, services, nodes and single identities of Cilium, no more" 'kind("ClusterRole").rules' \
+  '[{"apiGroups": [""], "resources": ["pods", "services", "nodes"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": ["cilium.io"], "resources": ["ciliumidentities"], "verbs": ["get"]}]'
 is "the role is bound to the service account" 'kind("ClusterRoleBinding") | {roleRef, subjects}' \
   '{"roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "hairpind"},
     "subjects": [{"kind": "ServiceAccount", "name": "hairpind", "namespace": "hairpind"}]}'

@@ -142,7 +142,8 @@ tests/lab/lab.sh up "$prefix"
 node() { ip netns exec "$prefix-node" "$@"; }
 # The token may do what the ClusterRole grants, and nothing else.
 rights=()
-while read -r right; do rights+=(--allow "$right"); done < <(of ClusterRole '.rules[] | "\(.verbs[]) \(.resources[])"')
+while read -r right; do rights+=(--allow "$right"); done < <(of ClusterRole \
+  '.rules[] | "\(.verbs[]) \(.resources[])\(.apiGroups[] | if . == "" then "" else "." + . end)"')
 token=$(head -c 24 /dev/urandom | base64)
 # Not by node(), whose shell would be the job: the server must be, to be stopped.
 ip netns exec "$prefix-node" "$api_server" --dir "$work/objects" --token "$token" --kubeconfig "$work/kubeconfig" "${rights[@]}" \

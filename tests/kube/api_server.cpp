@@ -21,6 +21,9 @@ namespace {
 const Resource& resource_named(const std::string& name) {
   const Resource* known = find_resource(name);
   if (known == nullptr) {
+    known = find_resource(name, "cilium.io");
+  }
+  if (known == nullptr) {
     throw std::invalid_argument("API server: no resource " + name);
   }
   return *known;

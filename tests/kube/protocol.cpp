@@ -158,6 +158,9 @@ std::string discovery(const std::string& path, const std::string& address) {
   if (path == "/api/v1") {
     ordered_json list = {{"kind", "APIResourceList"}, {"groupVersion", "v1"}, {"resources", ordered_json::array()}};
     for (const Resource& resource : resources()) {
+      if (*resource.group != '\0') {
+        continue;  // kubectl is not shown the others
+      }
       list["resources"].push_back({{"name", resource.name},
                                    {"singularName", resource.singular},
                                    {"namespaced", resource.namespaced},

@@ -85,10 +85,8 @@ void ApiServer::State::handle(const httplib::Request& request, httplib::Response
     respond(request, response, forbidden(*user, target, selected_name(request)));
     return;
   }
-  Scope scope{.resource = target.group.empty() ? find_resource(target.resource) : nullptr,
-              .name_space = target.name_space,
-              .terms = {}};
-  if (scope.resource == nullptr) {
+  Scope scope{.resource = find_resource(target.resource, target.group), .name_space = target.name_space, .terms = {}};
+  if (scope.resource == nullptr || (faults.without_cilium && target.group == "cilium.io")) {
     respond(request, response, no_such_resource());
     return;
   }
@@ -136,7 +134,7 @@ void ApiServer::State::review_access(const httplib::Request& request, httplib::R
 }
 
 void ApiServer::State::get(const httplib::Request& request, httplib::Response& response, const Target& target) {
-  const Resource* resource = find_resource(target.resource);
+  const Resource* resource = find_resource(target.resource, target.group);
   const auto& all = store.objects(*resource);
   const auto found = all.find(resource->namespaced ? target.name_space + "/" + target.name : target.name);
   if (found == all.end()) {

@@ -41,27 +41,32 @@ std::string now_text() {
 
 const std::vector<Resource>& resources() {
   static const std::vector<Resource> all = {
-      {"pods",
+      {"",
+       "v1",
+       "pods",
        "pod",
        "Pod",
        "po",
        true,
        {"spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",
         "status.phase", "status.podIP", "status.nominatedNodeName"}},
-      {"services", "service", "Service", "svc", true, {"spec.clusterIP", "spec.type"}},
-      {"nodes", "node", "Node", "no", false, {"spec.unschedulable"}},
-      {"namespaces", "namespace", "Namespace", "ns", false, {"status.phase"}},
+      {"", "v1", "services", "service", "Service", "svc", true, {"spec.clusterIP", "spec.type"}},
+      {"", "v1", "nodes", "node", "Node", "no", false, {"spec.unschedulable"}},
+      {"", "v1", "namespaces", "namespace", "Namespace", "ns", false, {"status.phase"}},
+      {"cilium.io", "v2", "ciliumidentities", "ciliumidentity", "CiliumIdentity", "ciliumid", false, {}},
   };
   return all;
 }
 
-const Resource* find_resource(const std::string& name) {
-  const auto found = std::ranges::find_if(resources(), [&](const Resource& each) { return name == each.name; });
+const Resource* find_resource(const std::string& name, const std::string& group) {
+  const auto found =
+      std::ranges::find_if(resources(), [&](const Resource& each) { return name == each.name && group == each.group; });
   return found == resources().end() ? nullptr : &*found;
 }
 
 std::string with_kind(const Resource& resource, const std::string& text) {
-  return R"({"kind":")" + std::string(resource.kind) + R"(","apiVersion":"v1",)" + text.substr(1);
+  return R"({"kind":")" + std::string(resource.kind) + R"(","apiVersion":")" + resource.group +
+         (*resource.group == '\0' ? "" : "/") + resource.version + R"(",)" + text.substr(1);
 }
 
 bool Scope::contains(const ObjectPtr& object) const {

@@ -14,6 +14,8 @@ namespace hairpind::testing {
 
 /// A kind of object that the server has.
 struct Resource {
+  const char* group;  ///< "" for the core's
+  const char* version;
   const char* name;
   const char* singular;
   const char* kind;
@@ -24,7 +26,7 @@ struct Resource {
 };
 
 const std::vector<Resource>& resources();
-const Resource* find_resource(const std::string& name);
+const Resource* find_resource(const std::string& name, const std::string& group = "");
 
 /// Without kind and apiVersion: lists leave them out, everything else puts them first.
 struct Object {

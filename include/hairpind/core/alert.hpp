@@ -72,6 +72,8 @@ struct Alert {
   std::optional<std::string> drop_location;  ///< kernel function
   bool syn_dropped = false;                  ///< the SYN that came back; else an answer
   std::optional<CiliumDrop> cilium_drop;
+  std::vector<std::string> cilium_source_labels;  ///< of its identities; empty where not known
+  std::vector<std::string> cilium_destination_labels;
 };
 
 }  // namespace hairpind

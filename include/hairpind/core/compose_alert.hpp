@@ -6,6 +6,7 @@
 #include <string>
 
 #include "hairpind/core/alert.hpp"
+#include "hairpind/core/cilium_identities.hpp"
 #include "hairpind/core/cluster.hpp"
 #include "hairpind/core/incident_tracker.hpp"
 
@@ -17,7 +18,8 @@ struct AlertSources {
   WallTime::duration boot_to_wall{};  ///< CLOCK_REALTIME minus CLOCK_MONOTONIC
   std::function<std::optional<std::string>(std::uint32_t ifindex)> interface_name;
   std::function<std::optional<std::string>(std::uint32_t reason)> drop_reason_name;
-  const Cluster* cluster = nullptr;  ///< where names come from; null = there is no Kubernetes
+  const Cluster* cluster = nullptr;              ///< where names come from; null = there is no Kubernetes
+  const CiliumIdentities* identities = nullptr;  ///< likewise
 };
 
 /// Puts a due alert into words: severity, message, hint, names.

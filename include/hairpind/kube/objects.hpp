@@ -4,6 +4,8 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "hairpind/core/address.hpp"
 #include "hairpind/core/kubernetes.hpp"
@@ -22,5 +24,8 @@ void keep_what_is_judged(Service& service);
 std::optional<KubernetesVersion> parse_kubelet_version(const nlohmann::json& object);
 /// status.addresses[] of a v1 Node that are addresses.
 std::set<IpAddress> parse_node_addresses(const nlohmann::json& object);
+/// security-labels of a cilium.io/v2 CiliumIdentity as Cilium writes them, "k8s:app=web": the first 32 or 2 KiB of
+/// them, printable.
+std::vector<std::string> parse_cilium_identity(const nlohmann::json& object);
 
 }  // namespace hairpind

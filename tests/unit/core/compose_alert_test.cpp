@@ -14,7 +14,8 @@ using ::testing::HasSubstr;
 using testing::ip_target_attempt;
 using ::testing::Not;
 
-Alert compose(const Attempt& example, const std::string& drop_symbol = "") {
+Alert compose(const Attempt& example, const std::string& drop_symbol = "",
+              const CiliumIdentities* identities = nullptr) {
   const AlertSources sources{.node = "n1",
                              .boot_to_wall = std::chrono::hours(10),
                              .interface_name = [](std::uint32_t ifindex) -> std::optional<std::string> {
@@ -22,7 +23,8 @@ Alert compose(const Attempt& example, const std::string& drop_symbol = "") {
                              },
                              .drop_reason_name = [](std::uint32_t reason) -> std::optional<std::string> {
                                return reason == 8 ? std::optional<std::string>("NETFILTER_DROP") : std::nullopt;
-                             }};
+                             },
+                             .identities = identities};
   return compose_alert({.event = AlertEvent::kAsymmetricHandshake,
                         .key = IncidentKey::of(example),
                         .count = 3,
@@ -123,6 +125,22 @@ TEST(ComposeAlert, APolicyDropOfCiliumsIsNamedAndCalledASymptom) {
   EXPECT_THAT(compose(attempt).hint, ::testing::Not(HasSubstr("symptom")));
   attempt.cilium_drop->reason = 250;
   EXPECT_EQ(compose(attempt).drop_reason, "CILIUM_250");
+}
+
+TEST(ComposeAlert, CiliumsIdentitiesHaveTheLabelsThatAreKnown) {
+  Attempt attempt = ip_target_attempt();
+  attempt.outcome = Outcome::kDropped;
+  attempt.cilium_drop = CiliumDrop{.source_identity = 12345, .destination_identity = 2, .endpoint = 3, .reason = 133};
+  const Alert without = compose(attempt);
+  EXPECT_TRUE(without.cilium_source_labels.empty());
+  EXPECT_THAT(without.cilium_destination_labels, ::testing::ElementsAre("reserved:world"))
+      << "without an API server, too";
+  CiliumIdentities identities;
+  ASSERT_TRUE(identities.is_to_be_asked(12345, {}));
+  identities.set(12345, {"k8s:app=web"});
+  const Alert with = compose(attempt, "", &identities);
+  EXPECT_THAT(with.cilium_source_labels, ::testing::ElementsAre("k8s:app=web"));
+  EXPECT_THAT(with.cilium_destination_labels, ::testing::ElementsAre("reserved:world"));
 }
 
 TEST(ComposeAlert, AClientThatIsItsOwnTargetIsToldSo) {

@@ -56,6 +56,16 @@ TEST_F(IncidentTrackerTest, OutcomeEndsTheWait) {
   EXPECT_EQ(alerts[0].time, kStart) << "the time of the attempt, not of its outcome";
 }
 
+// The API server is asked for its identities meanwhile.
+TEST_F(IncidentTrackerTest, ADropOfCiliumsWaitsForNames) {
+  Attempt attempt = ip_target_attempt();
+  attempt.outcome = Outcome::kDropped;
+  attempt.cilium_drop = CiliumDrop{.source_identity = 1001, .destination_identity = 2002, .endpoint = 3, .reason = 133};
+  sight(attempt, kStart);
+  EXPECT_TRUE(due(kStart + 199ms).empty());
+  EXPECT_EQ(due(kStart + 200ms).size(), 1);
+}
+
 TEST_F(IncidentTrackerTest, AnotherAttemptsOutcomeIsNotTheExamples) {
   sight(ip_target_attempt(40001, 1), kStart);
   sight(ip_target_attempt(40002, 2), kStart + 1ms);

@@ -54,6 +54,21 @@ TEST(AlertJson, IsOneLineOfTheContract) {
       R"("outcome":{"state":"dropped","drop_reason":"NETFILTER_DROP","drop_location":"nf_hook_slow"}})");
 }
 
+TEST(AlertJson, CiliumsIdentitiesComeWithTheLabelsThatAreKnown) {
+  Alert alert = full_alert();
+  alert.cilium_drop = CiliumDrop{.source_identity = 1001, .destination_identity = 2, .endpoint = 3, .reason = 133};
+  EXPECT_EQ(Json::parse(to_json(alert))["outcome"]["cilium"],
+            Json({{"source_identity", 1001}, {"destination_identity", 2}, {"endpoint", 3}}));
+  alert.cilium_source_labels = {"k8s:app=\x1b[31mweb", "k8s:zone"};
+  alert.cilium_destination_labels = {"reserved:world"};
+  const std::string line = to_json(alert);
+  EXPECT_EQ(schema_violations(line), "") << line;
+  const Json cilium = Json::parse(line)["outcome"]["cilium"];
+  EXPECT_EQ(cilium["source_labels"], Json::array({"k8s:app=\x1b[31mweb", "k8s:zone"}));
+  EXPECT_EQ(cilium["destination_labels"], Json::array({"reserved:world"}));
+  EXPECT_EQ(line.find('\x1b'), std::string::npos) << "escaped";
+}
+
 TEST(AlertJson, EveryCombinationIsValidAgainstThePublishedSchema) {
   for (std::uint8_t cause = HP_CAUSE_NONE + 1; cause < HP_CAUSE_COUNT; cause++) {
     for (std::uint8_t outcome = 0; outcome < HP_OUTCOME_COUNT; outcome++) {
