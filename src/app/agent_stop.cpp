@@ -55,6 +55,7 @@ void Agent::tell_the_rest() {
   on_records();
   count();
   write(reporter_->take_untold(EventLoop::now(), alert_sources()));
+  alerts_.finish();
   const SinceBoot until = EventLoop::now() + kLastAlerts;
   while (alerts_.waiting() != 0 && EventLoop::now() < until) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));

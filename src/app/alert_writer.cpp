@@ -8,12 +8,7 @@
 namespace hairpind {
 
 void AlertWriter::write(const Alert& alert) {
-  const std::uint64_t dropped = sink_.dropped();
-  const auto result = sink_.write(to_json(alert));
-  if (sink_.dropped() == dropped) {
-    waiting_.push_back(alert.event);
-  }
-  note(result);
+  note(sink_.write(alert.event, to_json(alert)));
 }
 
 bool AlertWriter::retry() {
@@ -32,10 +27,6 @@ void AlertWriter::reopen() {
 }
 
 void AlertWriter::note(const Result<void>& result) {
-  while (waiting_.size() > sink_.queued()) {
-    written_[waiting_.front()]++;
-    waiting_.pop_front();
-  }
   if (result) {
     if (writing_.ends()) {
       spdlog::info("the alert stream {} takes alerts again", path_);

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <string>
 
@@ -22,12 +21,14 @@ class AlertWriter {
   void write(const Alert& alert);
   /// What waits for a disk or a reader. True if a reader is merely slow: again soon.
   bool retry();
+  /// Nothing new comes any more.
+  void finish() { note(sink_.finish()); }
   /// For log rotation.
   void reopen();
 
-  [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
+  [[nodiscard]] std::size_t waiting() const { return sink_.queued(); }
   /// Alerts whose whole line is out.
-  [[nodiscard]] const std::map<AlertEvent, std::uint64_t>& written() const { return written_; }
+  [[nodiscard]] const std::map<AlertEvent, std::uint64_t>& written() const { return sink_.written(); }
   [[nodiscard]] std::uint64_t dropped() const { return sink_.dropped(); }
 
  private:
@@ -35,8 +36,6 @@ class AlertWriter {
 
   AlertSink sink_;
   std::string path_;
-  std::deque<AlertEvent> waiting_;  ///< of the lines in the sink's queue, in its order
-  std::map<AlertEvent, std::uint64_t> written_;
   Fault writing_;
 };
 

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -52,6 +53,27 @@ Result<FileDescriptor> open_stream(const std::string& path) {
   return shared;
 }
 
+// Unread bytes; 0 of what is no pipe.
+std::size_t unread_in_pipe(int fd) {
+  struct stat status{};
+  int bytes = 0;
+  const bool known = fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode) && ioctl(fd, FIONREAD, &bytes) == 0;
+  return known ? static_cast<std::size_t>(bytes) : 0;
+}
+
+// Who waits longest when nobody reads. What is lost of the last comes again, with its count.
+int rank(AlertEvent event) {
+  switch (event) {
+    case AlertEvent::kAsymmetricHandshake:
+      return 0;
+    case AlertEvent::kHairpinExposure:
+      return 1;
+    case AlertEvent::kAsymmetricHandshakeRepeated:
+      break;
+  }
+  return 2;
+}
+
 }  // namespace
 
 bool take_back(int fd, std::size_t bytes) {
@@ -72,12 +94,16 @@ Result<AlertSink> AlertSink::open(std::string path) {
   return AlertSink(std::move(path), *std::move(fd));
 }
 
-Result<void> AlertSink::write(std::string line) {
-  if (queue_.size() >= kQueueLines) {
+Result<void> AlertSink::write(AlertEvent event, std::string line) {
+  line += '\n';
+  // Nothing comes between the halves of a line.
+  const auto begin = queue_.begin() + (bytes_out_ == 0 ? 0 : 1);
+  const auto rank_of_line = [](const Line& queued) { return rank(queued.event); };
+  queue_.insert(std::ranges::upper_bound(begin, queue_.end(), rank(event), {}, rank_of_line),
+                Line{.event = event, .text = std::move(line)});
+  if (queue_.size() > kQueueLines) {
+    queue_.pop_back();
     dropped_++;
-  } else {
-    line += '\n';
-    queue_.push_back(std::move(line));
   }
   return retry();
 }
@@ -110,11 +136,24 @@ ssize_t AlertSink::write_now(const char* data, std::size_t size) const {
   return ::write(fd_.get(), data, std::min<std::size_t>(size, PIPE_BUF));
 }
 
+// Nothing overtakes what stands in a pipe, and it holds 64 KiB: of what can wait, a page at the most.
+bool AlertSink::is_to_wait(const Line& line) const {
+  if (finishing_ || bytes_out_ != 0 || line.event == AlertEvent::kAsymmetricHandshake) {
+    return false;
+  }
+  const std::size_t unread = unread_in_pipe(fd_.get());
+  return unread != 0 && unread + line.text.size() > PIPE_BUF;
+}
+
 Result<void> AlertSink::retry() {
   blocked_ = false;
   while (!queue_.empty()) {
-    const std::string& line = queue_.front();
-    const ssize_t bytes = write_now(line.data() + written_, line.size() - written_);
+    const Line& line = queue_.front();
+    if (is_to_wait(line)) {
+      blocked_ = true;
+      return {};
+    }
+    const ssize_t bytes = write_now(line.text.data() + bytes_out_, line.text.size() - bytes_out_);
     if (bytes < 0) {
       if (errno == EINTR) {
         continue;
@@ -125,16 +164,22 @@ Result<void> AlertSink::retry() {
       }
       return fail_errno("write to the alert stream '" + path_ + "'", errno);
     }
-    written_ += static_cast<std::size_t>(bytes);
-    if (written_ == line.size()) {
+    bytes_out_ += static_cast<std::size_t>(bytes);
+    if (bytes_out_ == line.text.size()) {
+      written_[line.event]++;
       queue_.pop_front();
-      written_ = 0;
-    } else if (take_back(fd_.get(), written_)) {
-      written_ = 0;
+      bytes_out_ = 0;
+    } else if (take_back(fd_.get(), bytes_out_)) {
+      bytes_out_ = 0;
       return fail_errno("write to the alert stream '" + path_ + "'", ENOSPC);
     }
   }
   return {};
+}
+
+Result<void> AlertSink::finish() {
+  finishing_ = true;
+  return retry();
 }
 
 Result<void> AlertSink::reopen() {
@@ -147,7 +192,7 @@ Result<void> AlertSink::reopen() {
   }
   fd_ = *std::move(fd);
   // The new file gets the line whole.
-  written_ = 0;
+  bytes_out_ = 0;
   return retry();
 }
 

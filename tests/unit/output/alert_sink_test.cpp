@@ -8,17 +8,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <climits>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <set>
 #include <sstream>
+#include <string>
+#include <vector>
 
 #include "take_back.hpp"
 
 namespace hairpind {
 namespace {
+
+constexpr auto kSighting = AlertEvent::kAsymmetricHandshake;
+constexpr auto kRepeat = AlertEvent::kAsymmetricHandshakeRepeated;
 
 class AlertSinkTest : public ::testing::Test {
  protected:
@@ -38,13 +48,35 @@ class AlertSinkTest : public ::testing::Test {
   std::string directory;
 };
 
+/// A pipe, and who reads it a line at a time.
+class SlowReader {
+ public:
+  explicit SlowReader(const std::string& path) {
+    EXPECT_EQ(mkfifo(path.c_str(), 0600), 0);
+    pipe_ = FileDescriptor(open(path.c_str(), O_RDONLY | O_NONBLOCK));
+  }
+
+  /// Empty when there is none.
+  std::string read_line() {
+    std::string line;
+    char byte = 0;
+    while (::read(pipe_.get(), &byte, 1) == 1 && byte != '\n') {
+      line += byte;
+    }
+    return line;
+  }
+
+ private:
+  FileDescriptor pipe_;
+};
+
 TEST_F(AlertSinkTest, AppendsWholeLines) {
   const std::string path = directory + "/alerts";
   std::ofstream(path) << "older\n";
   auto sink = AlertSink::open(path);
   ASSERT_TRUE(sink);
-  EXPECT_TRUE(sink->write("one"));
-  EXPECT_TRUE(sink->write("two"));
+  EXPECT_TRUE(sink->write(kSighting, "one"));
+  EXPECT_TRUE(sink->write(kSighting, "two"));
   EXPECT_EQ(read(path), "older\none\ntwo\n");
 }
 
@@ -59,11 +91,11 @@ TEST_F(AlertSinkTest, ReopenFollowsARotation) {
   const std::string path = directory + "/alerts";
   auto sink = AlertSink::open(path);
   ASSERT_TRUE(sink);
-  EXPECT_TRUE(sink->write("one"));
+  EXPECT_TRUE(sink->write(kSighting, "one"));
   std::filesystem::rename(path, path + ".1");
-  EXPECT_TRUE(sink->write("two"));
+  EXPECT_TRUE(sink->write(kSighting, "two"));
   EXPECT_TRUE(sink->reopen());
-  EXPECT_TRUE(sink->write("three"));
+  EXPECT_TRUE(sink->write(kSighting, "three"));
   EXPECT_EQ(read(path + ".1"), "one\ntwo\n");
   EXPECT_EQ(read(path), "three\n");
 }
@@ -75,7 +107,7 @@ TEST_F(AlertSinkTest, FailedReopenKeepsTheOldFile) {
   ASSERT_TRUE(sink);
   std::filesystem::rename(directory + "/sub", directory + "/away");
   EXPECT_FALSE(sink->reopen());
-  EXPECT_TRUE(sink->write("still"));
+  EXPECT_TRUE(sink->write(kSighting, "still"));
   EXPECT_EQ(read(directory + "/away/alerts"), "still\n");
 }
 
@@ -90,7 +122,7 @@ TEST_F(AlertSinkTest, SlowReaderBlocksNothingAndLosesNothing) {
   // Until the pipe is full, and then some.
   for (int beyond = 0; beyond < 100; beyond += sink->blocked() ? 1 : 0) {
     const std::string line(997, static_cast<char>('a' + lines++ % 26));
-    EXPECT_TRUE(sink->write(line)) << "a slow reader is no failure";
+    EXPECT_TRUE(sink->write(kSighting, line)) << "a slow reader is no failure";
     expected += line + "\n";
   }
   std::string got;
@@ -109,6 +141,73 @@ TEST_F(AlertSinkTest, SlowReaderBlocksNothingAndLosesNothing) {
   EXPECT_EQ(sink->dropped(), 0);
 }
 
+// The pipe has room for 64 of these lines.
+TEST_F(AlertSinkTest, AFirstSightingDoesNotQueueBehindRepeats) {
+  SlowReader reader(directory + "/fifo");
+  auto sink = AlertSink::open(directory + "/fifo");
+  ASSERT_TRUE(sink);
+  const std::string exposure(999, 'e');
+  std::set<std::string> expected;
+  for (int i = 100; i < 300; i++) {
+    const std::string line = "repeat " + std::to_string(i) + std::string(989, '.');
+    ASSERT_TRUE(sink->write(kRepeat, line));
+    expected.insert(line);
+  }
+  ASSERT_GT(sink->queued(), 190);
+  ASSERT_TRUE(sink->write(AlertEvent::kHairpinExposure, exposure));
+  ASSERT_TRUE(sink->write(kSighting, "first"));
+  ASSERT_TRUE(sink->write(kSighting, "second"));
+  std::vector<std::string> read;
+  while (sink->queued() != 0 || read.empty() || !read.back().empty()) {
+    read.push_back(reader.read_line());
+    ASSERT_TRUE(sink->retry());
+  }
+  read.pop_back();
+  const auto first = std::ranges::find(read, "first");
+  ASSERT_NE(first, read.end());
+  EXPECT_LE(first - read.begin(), PIPE_BUF / 1000) << "what the pipe had already";
+  EXPECT_EQ(*(first + 1), "second");
+  EXPECT_EQ(*(first + 2), exposure);
+  read.erase(first, first + 3);
+  EXPECT_TRUE(std::ranges::is_sorted(read)) << "repeats stay in their order, and whole";
+  EXPECT_EQ(std::set(read.begin(), read.end()), expected);
+  EXPECT_EQ(sink->dropped(), 0);
+  EXPECT_EQ(sink->written(),
+            (std::map<AlertEvent, std::uint64_t>{{kSighting, 2}, {AlertEvent::kHairpinExposure, 1}, {kRepeat, 200}}));
+}
+
+// Who leaves has nothing to tell that is more urgent.
+TEST_F(AlertSinkTest, InTheEndThePipeMayBeFilled) {
+  SlowReader reader(directory + "/fifo");
+  auto sink = AlertSink::open(directory + "/fifo");
+  ASSERT_TRUE(sink);
+  for (int i = 0; i < 50; i++) {
+    ASSERT_TRUE(sink->write(kRepeat, std::string(999, 'r')));
+  }
+  EXPECT_TRUE(sink->blocked());
+  EXPECT_GT(sink->queued(), 40);
+  ASSERT_TRUE(sink->finish());
+  EXPECT_EQ(sink->queued(), 0);
+}
+
+TEST_F(AlertSinkTest, NothingComesBetweenTheHalvesOfALine) {
+  SlowReader reader(directory + "/fifo");
+  auto sink = AlertSink::open(directory + "/fifo");
+  ASSERT_TRUE(sink);
+  const std::string line(100000, 'x');
+  ASSERT_TRUE(sink->write(kRepeat, line));
+  ASSERT_TRUE(sink->write(kRepeat, "another"));
+  ASSERT_TRUE(sink->blocked());
+  ASSERT_TRUE(sink->write(kSighting, "first"));
+  std::string got = reader.read_line();
+  ASSERT_TRUE(sink->retry());
+  got += reader.read_line();
+  EXPECT_EQ(got, line);
+  EXPECT_EQ(reader.read_line(), "first");
+  ASSERT_TRUE(sink->retry());
+  EXPECT_EQ(reader.read_line(), "another");
+}
+
 // Lines longer than what a pipe takes whole are cut where it is full.
 TEST_F(AlertSinkTest, TheNewFileGetsTheLineWholeThatTheOldOneGotInPart) {
   const std::string path = directory + "/alerts";
@@ -117,7 +216,7 @@ TEST_F(AlertSinkTest, TheNewFileGetsTheLineWholeThatTheOldOneGotInPart) {
   auto sink = AlertSink::open(path);
   ASSERT_TRUE(sink);
   const std::string line(100000, 'x');
-  ASSERT_TRUE(sink->write(line));
+  ASSERT_TRUE(sink->write(kSighting, line));
   ASSERT_TRUE(sink->blocked()) << "the pipe takes 64 KiB of it";
   std::filesystem::rename(path, path + ".1");
   EXPECT_TRUE(sink->reopen());
@@ -177,7 +276,7 @@ TEST_P(AlertSinkStdoutTest, AReaderThatSleepsBlocksNothing) {
     auto sink = AlertSink::open("-");
     failed = !sink;
     while (!failed && !blocked && lines < 100000) {
-      failed = !sink->write(std::string(499, 'a'));
+      failed = !sink->write(kSighting, std::string(499, 'a'));
       lines++;
       blocked = sink->blocked();
     }
@@ -212,7 +311,7 @@ TEST_F(AlertSinkTest, StdoutIsAFile) {
   {
     const StdoutReplaced replaced(file.get());
     auto sink = AlertSink::open("-");
-    static_cast<void>(sink && sink->write("one") && sink->write("two"));
+    static_cast<void>(sink && sink->write(kSighting, "one") && sink->write(kSighting, "two"));
   }
   EXPECT_EQ(read(path), "one\ntwo\n");
 }
@@ -231,11 +330,34 @@ TEST_F(AlertSinkTest, ABoundedQueueCountsWhatItDrops) {
   auto sink = AlertSink::open("/dev/full");
   ASSERT_TRUE(sink);
   for (std::size_t i = 0; i < AlertSink::kQueueLines + 7; i++) {
-    const auto written = sink->write("line");
+    const auto written = sink->write(kSighting, "line");
     ASSERT_FALSE(written);
     EXPECT_THAT(written.error().message, ::testing::HasSubstr("No space left on device"));
   }
   EXPECT_EQ(sink->dropped(), 7);
+}
+
+TEST_F(AlertSinkTest, WhereThereIsNoRoomARepeatGoes) {
+  SlowReader reader(directory + "/fifo");
+  auto sink = AlertSink::open(directory + "/fifo");
+  ASSERT_TRUE(sink);
+  std::uint64_t sightings = 10;
+  for (; !sink->blocked(); sightings++) {
+    ASSERT_TRUE(sink->write(kSighting, "sighting"));
+  }
+  while (sink->dropped() == 0) {
+    ASSERT_TRUE(sink->write(kRepeat, "repeat"));
+  }
+  EXPECT_EQ(sink->queued(), AlertSink::kQueueLines);
+  for (int i = 0; i < 10; i++) {
+    ASSERT_TRUE(sink->write(kSighting, "sighting"));
+  }
+  EXPECT_EQ(sink->dropped(), 11);
+  EXPECT_EQ(sink->queued(), AlertSink::kQueueLines);
+  while (!reader.read_line().empty()) {
+    ASSERT_TRUE(sink->retry());
+  }
+  EXPECT_EQ(sink->written().at(kSighting), sightings);
 }
 
 }  // namespace
