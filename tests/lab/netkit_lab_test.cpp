@@ -103,5 +103,25 @@ TEST_P(NetkitTest, WhatTheLoadBalancerAnswersIsSilent) {
   EXPECT_EQ(agent->metric("hairpind_spoofed_sources_total"), 0);
 }
 
+// A filter comes after what runs where the pod sends, which lets nothing through to it: hairpind is blind, and says so.
+TEST(NetkitWarningTest, BlindIsSaid) {
+  const NetworkLab lab("netkit-redirect");
+  if (!lab.unavailable().empty()) {
+    GTEST_SKIP() << lab.unavailable();
+  }
+  lab.set_mode("node-dnat");
+  const AgentProcess agent(lab, {"--lb", "10.0.5.5:443", "--attach", "clsact"});
+  ASSERT_TRUE(agent.wait_until_ready());
+  const auto log_has = [&](const std::string& text) {
+    return eventually([&] { return agent.standard_error().find(text) != std::string::npos; });
+  };
+  EXPECT_TRUE(log_has("others' programs run before hairpind's")) << agent.standard_error();
+  EXPECT_EQ(agent.metric("hairpind_interfaces_blind"), 0) << "nothing has been missed yet";
+  lab.inside("p1", [] { EXPECT_EQ(complete_requests("10.0.5.5", 443, 2 * kRequests), 2 * kRequests); });
+  EXPECT_TRUE(eventually([&] { return agent.metric("hairpind_interfaces_blind") == 2; }))
+      << agent.get("/metrics").second;
+  EXPECT_TRUE(log_has("hairpind has seen none of their handshakes"));
+}
+
 }  // namespace
 }  // namespace hairpind::testing
