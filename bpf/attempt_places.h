@@ -89,7 +89,7 @@ __noinline int find_place(const struct hp_attempt_key *key, __u32 flags, __u32 i
 {
 	struct hp_attempt *attempt;
 	__u32 place, victim = 0;
-	__s64 heaviest = -1;
+	__s64 heaviest = -1, weight;
 
 	if (!key)
 		return -1;
@@ -104,9 +104,12 @@ __noinline int find_place(const struct hp_attempt_key *key, __u32 flags, __u32 i
 		if (attempt && claim(attempt, place))
 			goto taken;
 		/* Who was freed and is taken again is new. */
-		if (!freed && attempt && !is_held(attempt) && weight_of(attempt, now) > heaviest) {
+		if (freed || !attempt || is_held(attempt))
+			continue;
+		weight = weight_of(attempt, now);
+		if (weight > heaviest) {
 			victim = place;
-			heaviest = weight_of(attempt, now);
+			heaviest = weight;
 		}
 	}
 	if (heaviest >= 0 && heaviest < own_weight(flags)) {
@@ -171,7 +174,7 @@ static __always_inline __s64 highest_rank(const struct hp_index_set *set, __u32 
  */
 __noinline int heaviest_way(const struct hp_index_set *set, __u32 flags, __u64 now)
 {
-	__s64 heaviest = own_weight(flags);
+	__s64 heaviest = own_weight(flags), weight;
 	int way = HP_INDEX_WAYS;
 
 	if (!set)
@@ -181,8 +184,11 @@ __noinline int heaviest_way(const struct hp_index_set *set, __u32 flags, __u64 n
 	for (int i = 0; i < HP_INDEX_WAYS; i++) {
 		const struct hp_attempt *attempt = attempt_at(place_of(set->words[i]));
 
-		if (attempt && weight_of(attempt, now) >= heaviest) {
-			heaviest = weight_of(attempt, now);
+		if (!attempt)
+			continue;
+		weight = weight_of(attempt, now);
+		if (weight >= heaviest) {
+			heaviest = weight;
 			way = i;
 		}
 	}

@@ -143,6 +143,13 @@ static __always_inline void release(struct hp_attempt *attempt)
 	__sync_fetch_and_sub(&attempt->place, HP_HOLDER);
 }
 
+/* What was found is not what is wanted. */
+static __always_inline struct hp_attempt *unwanted(struct hp_attempt *attempt)
+{
+	release(attempt);
+	return NULL;
+}
+
 /* Is that still, or again, a place's word? Whether it is decided does not matter. */
 static __always_inline bool is_same_word(const __u64 *now, __u64 seen)
 {
@@ -224,8 +231,8 @@ static __always_inline void untag(struct hp_attempt *attempt)
 }
 
 /* False if it is another's turn: the attempt is not, or no longer, in state `from`. */
-static __always_inline bool change_state(const struct hp_attempt *attempt,
-					 enum hp_attempt_state from, enum hp_attempt_state to)
+static __noinline bool change_state(const struct hp_attempt *attempt, enum hp_attempt_state from,
+				    enum hp_attempt_state to)
 {
 	struct hp_index_set *set = set_of(&attempt->key);
 	__u64 seen = make_word(attempt->key.isn, index_of(attempt), from);

@@ -16,8 +16,9 @@ static __noinline bool emit(enum hp_event_kind kind, __u64 now, const struct hp_
 	struct hp_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 
 	if (!event) {
-		/* A question is put again: nothing is lost. */
-		if (kind != HP_EVENT_CONNTRACK)
+		/* A question is put again, and the next SYN tells of the same load balancer:
+		 * nothing is lost. */
+		if (kind != HP_EVENT_CONNTRACK && kind != HP_EVENT_LEARNED)
 			count(HP_TOTAL_RING_FULL);
 		return false;
 	}

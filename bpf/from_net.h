@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* from_net: what comes in on an uplink. S2, and answers. */
+/* from_net: what comes in on an uplink. S0, S2, and answers. */
 #pragma once
 
 #include "answers.h"
+#include "learn.h"
 #include "pending.h"
 #include "source_check.h"
 
@@ -62,7 +63,7 @@ __noinline int on_net_answer(struct __sk_buff *skb, const struct segment *answer
 	set_answered_key(&key, answer);
 	attempt = find_attempt(&key);
 	if (!attempt) {
-		attempt = find_hidden(&key);
+		attempt = find_hidden(&key, false);
 		/* Another's may be for a node port's client, whom the node hides as well. */
 		if (attempt && !is_endpoint(&attempt->lb, &answer->source, answer->source_port))
 			attempt = unwanted(attempt);
@@ -95,31 +96,62 @@ static __noinline int on_unsolicited_syn(struct __sk_buff *skb, const struct seg
 	return 0;
 }
 
+/* A SYN sent again is that much later than the first; the same packet, seen on a second uplink, is
+ * not. */
+#define SENT_AGAIN_NS 100000000ULL
+
+static __always_inline void come_back(struct __sk_buff *skb, const struct segment *syn,
+				      struct hp_attempt *attempt)
+{
+	__u64 now;
+
+	if (is_endpoint(&attempt->lb, &syn->destination, syn->destination_port))
+		return;
+	if (!(attempt->flags & (HP_RETURNED | HP_MISMATCHED))) {
+		set_endpoint(&attempt->returned, &syn->destination, syn->destination_port);
+		set_flag(attempt, HP_RETURNED);
+		note_target(skb, syn, attempt);
+		/* Its SYN-ACK may be for the node, and tell by the ISN alone. */
+		index_isn(attempt->key.isn, index_of(attempt), HP_ATTEMPT_UNDECIDED);
+		if (attempt->learned)
+			emit(HP_EVENT_LEARNED, bpf_ktime_get_ns(), attempt);
+	} else if (attempt->learned == HP_LEARNED) {
+		now = bpf_ktime_get_ns();
+		if (now - attempt->first_ns >= SENT_AGAIN_NS)
+			attempt->learned = HP_LEARNED_AGAIN;
+	}
+}
+
 /* S2: the load balancer kept the source and chose this node. */
 __noinline int on_net_syn(struct __sk_buff *skb, const struct segment *syn)
 {
 	struct hp_attempt_key key;
 	struct hp_attempt *attempt;
+	int learned;
 
 	if (!syn)
 		return 0;
 	set_key(&key, &syn->source, syn->source_port, syn->sequence);
 	attempt = find_any(&key);
 	if (!attempt) {
-		attempt = find_hidden(&key);
+		attempt = find_hidden(&key, true);
+		if (attempt && !same_address(&attempt->key.client, &key.client))
+			set_flag(attempt, HP_SNATED);
+		if (attempt)
+			add_alias(&key, &attempt->key, account_in(attempt->flags),
+				  attempt->last_ns);
+	}
+	if (!attempt) {
+		learned = learn(skb, syn);
+		if (learned == NOT_NOTED && may_be_client(&syn->source))
+			return on_unsolicited_syn(skb, syn, &key);
+		if (learned != IS_ATTEMPT)
+			return 0;
+		attempt = find_any(&key);
 		if (!attempt)
-			return may_be_client(&syn->source) ? on_unsolicited_syn(skb, syn, &key) : 0;
-		set_flag(attempt, HP_SNATED);
-		add_alias(&key, &attempt->key, account_in(attempt->flags), attempt->last_ns);
+			return 0;
 	}
-	if (!(attempt->flags & (HP_RETURNED | HP_MISMATCHED)) &&
-	    !is_endpoint(&attempt->lb, &syn->destination, syn->destination_port)) {
-		set_endpoint(&attempt->returned, &syn->destination, syn->destination_port);
-		set_flag(attempt, HP_RETURNED);
-		note_target(skb, syn, attempt);
-		/* Its SYN-ACK may be for the node, and tell by the ISN alone. */
-		index_isn(attempt->key.isn, index_of(attempt), HP_ATTEMPT_UNDECIDED);
-	}
+	come_back(skb, syn, attempt);
 	release(attempt);
 	return 0;
 }

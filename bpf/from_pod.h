@@ -6,15 +6,17 @@
 #include "conntrack.h"
 #include "frontend.h"
 #include "isn_tags.h"
+#include "noted_syns.h"
 #include "pending.h"
 #include "source_check.h"
 
-/* S1: a pod's SYN. */
+/* S0, S1: a pod's SYN. */
 __noinline int on_pod_syn(struct __sk_buff *skb, const struct segment *syn)
 {
 	struct hp_attempt_key key;
 	struct hp_index_set *set;
 	struct hp_attempt *attempt;
+	struct hp_endpoint lb = {};
 	struct hp_frontend *frontend;
 	enum hp_ownership ownership;
 	struct hp_source *source;
@@ -24,7 +26,7 @@ __noinline int on_pod_syn(struct __sk_buff *skb, const struct segment *syn)
 	if (!syn)
 		return 0;
 	if (!is_frontend(&syn->destination, syn->destination_port, &frontend))
-		return 0;
+		return note_syn(skb, syn);
 	set_key(&key, &syn->source, syn->source_port, syn->sequence);
 	set = set_of(&key);
 	if (!set)
@@ -52,8 +54,9 @@ __noinline int on_pod_syn(struct __sk_buff *skb, const struct segment *syn)
 		release(attempt);
 	}
 	now = bpf_ktime_get_ns();
-	add_attempt(set, &key, syn, frontend, ifindex, ownership == UNKNOWN ? HP_UNVERIFIED : 0,
-		    now);
+	set_endpoint(&lb, &syn->destination, syn->destination_port);
+	add_attempt(set, &key, &lb, frontend, ifindex, ownership == UNKNOWN ? HP_UNVERIFIED : 0,
+		    now, HP_NAMED);
 	note_caller(syn, source, now);
 	if (syn->payload_length)
 		add_fast_open_alias(&key, syn->payload_length, ifindex, now);

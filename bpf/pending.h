@@ -4,6 +4,7 @@
 
 #include "attempt_places.h"
 #include "emit.h"
+#include "isn_index.h"
 #include "isn_tags.h"
 #include "load_balancer.h"
 #include "maps.h"
@@ -63,13 +64,6 @@ static __always_inline void set_answered_key(struct hp_attempt_key *key,
 	set_key(key, &answer->destination, answer->destination_port, answer->acknowledgment - 1);
 }
 
-/* What was found is not what is wanted. */
-static __always_inline struct hp_attempt *unwanted(struct hp_attempt *attempt)
-{
-	release(attempt);
-	return NULL;
-}
-
 /* The attempt of this name or alias, held. Finds HP_UNSOLICITED ones too. */
 static __always_inline struct hp_attempt *find_any(const struct hp_attempt_key *key)
 {
@@ -102,66 +96,6 @@ static __always_inline struct hp_attempt *find_answered(const struct segment *an
 	return find_attempt(&key);
 }
 
-/*
- * From an ISN to the newest attempts that have it: how a SYN that the node's SNAT renamed is
- * recognized where it leaves, right after, and the masqueraded SYN-ACK of one that has come back,
- * which is written again then. By the ISN's low bits, two each, and without a lock: what is stale
- * names an attempt that does not match. Two pages, since each attempt writes here.
- */
-#define ISN_INDEX_SIZE 512
-static __u64 isn_index[ISN_INDEX_SIZE][2];
-
-static __always_inline void index_isn(__u32 isn, __u32 place, enum hp_attempt_state state)
-{
-	__u64 *newest = isn_index[isn % ISN_INDEX_SIZE];
-	__u64 word = make_word(isn, place, state);
-
-	if (newest[0] == word)
-		return;
-	newest[1] = newest[0];
-	newest[0] = word;
-}
-
-static __always_inline __u64 word_of_isn(__u32 isn)
-{
-	const __u64 *newest = isn_index[isn % ISN_INDEX_SIZE];
-	__u64 word = (__u32)newest[0] == isn ? newest[0] : newest[1];
-
-	return (__u32)word == isn ? word : 0;
-}
-
-/* A SYN that found no place has its ISN here too, as decided: whatever name the node gives it on
- * its way out, it is not the node's own. */
-static __always_inline bool is_given_up(__u32 isn)
-{
-	return state_of(word_of_isn(isn)) == HP_ATTEMPT_DECIDED;
-}
-
-/*
- * The attempt with this ISN, held, under whatever name its packets go now: the node's SNAT may have
- * renamed them. Callers check what they know of the attempt.
- */
-static __always_inline struct hp_attempt *find_by_isn(__u32 isn)
-{
-	__u64 word = word_of_isn(isn);
-	const struct hp_index_set *set;
-	struct hp_attempt *attempt;
-
-	if (state_of(word) != HP_ATTEMPT_UNDECIDED)
-		return NULL;
-	attempt = attempt_at(place_of(word));
-	if (!attempt || attempt->key.isn != isn || !is_in_use(attempt) || !hold(attempt))
-		return NULL;
-	/* What says so is stale, perhaps; the index knows. */
-	set = set_of(&attempt->key);
-	if (set && is_same_word(&set->words[attempt->way % HP_INDEX_WAYS], word) &&
-	    !(attempt->flags & HP_ALIAS)) {
-		window();
-		return attempt;
-	}
-	return unwanted(attempt);
-}
-
 /* `flags` has the account of the attempt that it is another name of. */
 static __noinline int add_alias(const struct hp_attempt_key *alias,
 				const struct hp_attempt_key *origin, __u32 flags, __u64 now)
@@ -185,17 +119,20 @@ static __always_inline __u32 account_in(__u32 flags)
 /*
  * A program behind to_net may hide clients behind the node's address, or give the node's own
  * another port (Cilium's masquerading in BPF): the alias is seen only when it comes back, and its
- * ISN tells whose it is. By the ISN first, which nearly always says nobody's.
+ * ISN tells whose it is. By the ISN first, which nearly always says nobody's. With `by_port` also
+ * the client's own address, of which a load balancer may have changed the port.
  */
-static __noinline struct hp_attempt *find_hidden(const struct hp_attempt_key *key)
+static __noinline struct hp_attempt *find_hidden(const struct hp_attempt_key *key, bool by_port)
 {
 	struct hp_attempt *attempt = find_by_isn(key->isn);
 
 	if (!attempt)
 		return NULL;
-	return !(attempt->flags & HP_UNSOLICITED) && is_node_address(&key->client)
-		   ? attempt
-		   : unwanted(attempt);
+	if (!(attempt->flags & HP_UNSOLICITED) &&
+	    ((by_port && same_address(&attempt->key.client, &key->client)) ||
+	     is_node_address(&key->client)))
+		return attempt;
+	return unwanted(attempt);
 }
 
 /* How fresh the times in `callers` and `sources` are kept. */
@@ -250,25 +187,24 @@ static __noinline int count_retransmit(struct hp_attempt *attempt)
 }
 
 /*
- * S1: the first SYN of an attempt. `set` is the key's, `frontend` the endpoint's own entry or NULL,
- * `flags` without the account.
+ * S1: the first SYN of an attempt, to `lb`. `set` is the key's, `frontend` the endpoint's own entry
+ * or NULL, `flags` without the account.
  */
 static __always_inline void add_attempt(struct hp_index_set *set, const struct hp_attempt_key *key,
-					const struct segment *syn, struct hp_frontend *frontend,
-					__u32 ifindex, __u32 flags, __u64 now)
+					const struct hp_endpoint *lb, struct hp_frontend *frontend,
+					__u32 ifindex, __u32 flags, __u64 now,
+					enum hp_learned learned)
 {
 	struct hp_lb_counters *counters;
 	struct hp_attempt *attempt;
-	struct hp_endpoint lb = {};
 	__u32 index = frontend ? frontend->counters : 0;
 	__u32 place;
 
 	flags |= account_of_device(ifindex);
 	flags |= tag_for(flags);
 	attempt = take_place(key, flags, ifindex, now);
-	set_endpoint(&lb, &syn->destination, syn->destination_port);
 	if (!index) {
-		index = find_counters(&lb, frontend ? 0 : flags);
+		index = find_counters(lb, frontend ? 0 : flags);
 		if (frontend)
 			frontend->counters = index;
 	}
@@ -279,9 +215,10 @@ static __always_inline void add_attempt(struct hp_index_set *set, const struct h
 		index_isn(key->isn, 0, HP_ATTEMPT_DECIDED);
 		return;
 	}
-	attempt->lb = lb;
+	attempt->lb = *lb;
 	attempt->first_ns = now;
 	attempt->counters = index;
+	attempt->learned = learned;
 	place = index_of(attempt);
 	if (!publish(set, attempt)) {
 		index_isn(key->isn, 0, HP_ATTEMPT_DECIDED);

@@ -23,8 +23,8 @@
  * own traffic (loopback as input), so that policy rules for the pod's packets (`ip rule iif veth2`)
  * do not answer instead. `mac` receives the neighbour's address where the kernel knows it.
  */
-static __always_inline __u32 route_device(struct __sk_buff *skb, const struct hp_address *address,
-					  bool ipv6, __u8 mac[ETH_ALEN], bool *mac_known)
+static __noinline __u32 route_device(struct __sk_buff *skb, const struct hp_address *address,
+				     bool ipv6, __u8 mac[ETH_ALEN], bool *mac_known)
 {
 	struct bpf_fib_lookup fib = {.ifindex = LOOPBACK_IFINDEX};
 	long error;
@@ -84,21 +84,28 @@ static __noinline bool has_device(struct __sk_buff *skb, const struct hp_address
 	       is_pod_device(route_device(skb, address, ipv6, mac, &mac_known));
 }
 
-/* True unless `mac` is known and differs from the packet's source: ports of one bridge share its
- * routes. */
-static __always_inline bool may_be_neighbour(struct __sk_buff *skb, const __u8 mac[ETH_ALEN],
-					     bool mac_known)
+/* What a packet was sent from; all zero, which is nobody's, if it does not say. */
+static __always_inline void read_sender(struct __sk_buff *skb, __u8 sender[ETH_ALEN])
 {
 	void *data = (void *)(long)skb->data;
 	void *end = (void *)(long)skb->data_end;
 	struct ethhdr *ethernet = data;
 
-	if (!mac_known || (void *)(ethernet + 1) > end)
-		return true;
-	for (int i = 0; i < ETH_ALEN; i++)
-		if (ethernet->h_source[i] != mac[i])
-			return false;
-	return true;
+	if ((void *)(ethernet + 1) <= end)
+		__builtin_memcpy(sender, ethernet->h_source, ETH_ALEN);
+}
+
+/* True unless both are known and differ: ports of one bridge share its routes. */
+static __always_inline bool may_be_neighbour(const __u8 sender[ETH_ALEN], const __u8 mac[ETH_ALEN],
+					     bool mac_known)
+{
+	__u8 any = 0, different = 0;
+
+	for (int i = 0; i < ETH_ALEN; i++) {
+		any |= sender[i];
+		different |= sender[i] ^ mac[i];
+	}
+	return !mac_known || !any || !different;
 }
 
 enum hp_ownership {
@@ -107,12 +114,15 @@ enum hp_ownership {
 	UNKNOWN, /* nobody tells */
 };
 
+/* Of an address that was sent from by the device `self`, and by `sender`. `skb` may be any packet.
+ */
 static __always_inline enum hp_ownership ask_owner(struct __sk_buff *skb,
-						   const struct segment *segment)
+						   const struct hp_address *address, bool ipv6,
+						   __u32 self, const __u8 sender[ETH_ALEN])
 {
-	struct hp_address source = segment->source;
-	__u32 self = skb->ifindex, route;
+	struct hp_address source = *address;
 	struct hp_device *device;
+	__u32 route;
 	__u8 mac[ETH_ALEN] = {};
 	bool mac_known;
 	__u32 *owner;
@@ -125,7 +135,7 @@ static __always_inline enum hp_ownership ask_owner(struct __sk_buff *skb,
 	/* Not if its device is gone: then the address has moved, and the agent will hear of it. */
 	if (owner && *owner && find_device(*owner))
 		return FORGED;
-	route = route_device(skb, &source, segment->ipv6, mac, &mac_known);
+	route = route_device(skb, &source, ipv6, mac, &mac_known);
 	if (route == self)
 		return OWNED;
 	if (is_pod_device(route))
@@ -133,7 +143,7 @@ static __always_inline enum hp_ownership ask_owner(struct __sk_buff *skb,
 	device = find_device(self);
 	/* Its own MAC address says nothing: a port may send from any. */
 	if (device && device->master_ifindex && device->master_ifindex == route &&
-	    !may_be_neighbour(skb, mac, mac_known))
+	    !may_be_neighbour(sender, mac, mac_known))
 		return FORGED;
 	return UNKNOWN;
 }
@@ -148,10 +158,12 @@ static __noinline int who_owns_source(struct __sk_buff *skb, const struct segmen
 	struct hp_source asked = {.ifindex = skb->ifindex, .asked_s = now_s};
 	bool is_own = known && known->ifindex == skb->ifindex;
 	enum hp_ownership ownership;
+	__u8 sender[ETH_ALEN] = {};
 
 	if (is_own && known->asked_s == now_s)
 		return UNKNOWN;
-	ownership = ask_owner(skb, segment);
+	read_sender(skb, sender);
+	ownership = ask_owner(skb, &source, segment->ipv6, asked.ifindex, sender);
 	if (ownership == FORGED)
 		return FORGED;
 	if (is_own) {

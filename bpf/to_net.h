@@ -5,6 +5,7 @@
 
 #include "answers.h"
 #include "frontend.h"
+#include "noted_syns.h"
 #include "pending.h"
 #include "source_check.h"
 
@@ -25,7 +26,9 @@ static __noinline int on_forwarded_syn(const struct segment *syn)
 
 	if (!attempt)
 		return 0;
-	if (attempt->flags & HP_RETURNED)
+	/* Not the client's own, sent again to a load balancer that is not watched yet. */
+	if ((attempt->flags & HP_RETURNED) &&
+	    !is_endpoint(&attempt->lb, &syn->destination, syn->destination_port))
 		set_flag(attempt, HP_FORWARDED);
 	release(attempt);
 	return 0;
@@ -40,6 +43,23 @@ static __noinline int client_of(struct __sk_buff *skb, const struct segment *syn
 	return is_without_device(skb, syn) ? HP_HOST_CLIENT | HP_UNVERIFIED : 0;
 }
 
+/* S0: of a pod's SYN, which from_pod has noted, that the node does not translate its destination
+ * itself; one of the node's own, or of a pod's that has no device here, is noted. What others' are
+ * forwarded is not. */
+static __noinline int on_syn_elsewhere(struct __sk_buff *skb, const struct segment *syn)
+{
+	union noted_syn *noted = note_of(syn->sequence);
+
+	on_forwarded_syn(syn);
+	if (!noted)
+		return 0;
+	if (noted->isn != syn->sequence)
+		return skb->ingress_ifindex ? 0 : note_syn(skb, syn);
+	if (!is_noted_destination(noted, syn))
+		noted->translated = 1;
+	return 0;
+}
+
 /*
  * S1 on the way out: a pod's SYN under the node's address, or the SYN of a client on the node
  * itself. A packet may pass several uplinks' devices, one above the other: who saw the first SYN
@@ -50,6 +70,7 @@ __noinline int on_net_leaving_syn(struct __sk_buff *skb, const struct segment *s
 	struct hp_attempt_key key;
 	struct hp_index_set *set;
 	struct hp_attempt *attempt;
+	struct hp_endpoint lb = {};
 	struct hp_frontend *frontend;
 	__u32 flags;
 	__u64 now;
@@ -57,7 +78,7 @@ __noinline int on_net_leaving_syn(struct __sk_buff *skb, const struct segment *s
 	if (!syn)
 		return 0;
 	if (!may_be_frontend(&syn->destination))
-		return on_forwarded_syn(syn);
+		return on_syn_elsewhere(skb, syn);
 	set_key(&key, &syn->source, syn->source_port, syn->sequence);
 	set = set_of(&key);
 	if (!set)
@@ -75,7 +96,7 @@ __noinline int on_net_leaving_syn(struct __sk_buff *skb, const struct segment *s
 			return 0;
 	}
 	if (!is_frontend(&syn->destination, syn->destination_port, &frontend))
-		return on_forwarded_syn(syn);
+		return on_syn_elsewhere(skb, syn);
 	if (attempt)
 		return 0;
 	attempt = find_by_isn(syn->sequence);
@@ -97,7 +118,8 @@ __noinline int on_net_leaving_syn(struct __sk_buff *skb, const struct segment *s
 	flags = is_given_up(syn->sequence) ? 0 : client_of(skb, syn);
 	if (flags) {
 		now = bpf_ktime_get_ns();
-		add_attempt(set, &key, syn, frontend, skb->ifindex, flags, now);
+		set_endpoint(&lb, &syn->destination, syn->destination_port);
+		add_attempt(set, &key, &lb, frontend, skb->ifindex, flags, now, HP_NAMED);
 		note_caller(syn, NULL, now);
 	}
 	return 0;

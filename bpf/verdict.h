@@ -177,6 +177,15 @@ static __always_inline void note_ending(struct hp_attempt *attempt, const struct
 	attempt->cilium = ending->cilium;
 }
 
+/* Of a load balancer that nobody has named, one packet from the network is no proof: somebody
+ * between it and the node can have sent it. */
+static __always_inline bool is_single_packet(const struct hp_attempt *attempt)
+{
+	return attempt->learned == HP_LEARNED &&
+	       !(attempt->flags &
+		 (HP_SYNACK_LEFT | HP_SYNACK_ARRIVED | HP_SYNACK_PASSED | HP_SYNACK_DELIVERED));
+}
+
 /*
  * A pod that sends from an address of which nobody tells whose it is can make up the rest, too: an
  * answer from another pod of its own, and the RST. Not what comes in on an uplink, nor that this
@@ -184,6 +193,8 @@ static __always_inline void note_ending(struct hp_attempt *attempt, const struct
  */
 static __always_inline bool is_believed(const struct hp_attempt *attempt)
 {
+	if (is_single_packet(attempt))
+		return false;
 	return !(attempt->flags & (HP_UNVERIFIED | HP_ANSWER_UNVERIFIED)) ||
 	       (attempt->flags & (HP_RETURNED | HP_SYNACK_ARRIVED)) ||
 	       attempt->conntrack == HP_CONNTRACK_TRANSLATED;

@@ -78,7 +78,13 @@ struct hp_account {
   __u64 attempts;  /* undecided ones in the low half, those with HP_TAGGED in the high one */
   __u32 incidents; /* in `incidents` */
   __u32 rows;      /* in `load_balancers`, of endpoints that nobody listed */
+  __u32 notes;     /* SYNs noted in this moment (bpf/noted_syns.h) */
+  __u32 notes_moment;
 };
+
+/* How many SYNs to no known load balancer a device may note in a moment of 67 ms, in 1.024 us. */
+#define HP_NOTES_A_DEVICE 64
+#define HP_NOTES_MOMENT 65536
 
 /* The verdict on a misdirected attempt. Order and spelling are the `cause` label (core/event). */
 enum hp_cause {
@@ -128,6 +134,13 @@ enum hp_responder_kind {
   HP_RESPONDER_COUNT = 4,
 };
 
+/* hp_attempt.learned: whether somebody has named the load balancer (S0). */
+enum hp_learned {
+  HP_NAMED = 0,
+  HP_LEARNED = 1,       /* nobody; that its SYN came back, once, is the only evidence */
+  HP_LEARNED_AGAIN = 2, /* and came back again, when it was sent again */
+};
+
 /* What Cilium's programs leave in a packet that they drop: its own numbers. */
 struct hp_cilium_drop {
   __u32 source_identity;
@@ -144,13 +157,13 @@ struct hp_cilium_drop {
 struct hp_attempt {
   /* What a healthy handshake needs comes first: one cache line. */
   struct hp_attempt_key key;
-  struct hp_endpoint lb; /* where the client sent the SYN */
-  __u32 flags;           /* enum hp_attempt_flag, and the account */
-  __u64 first_ns;        /* first SYN */
-  __u32 place;           /* its own index, whether it is taken, and by how many it is held: see HP_HOLDER */
-  __u16 counters;        /* of `lb`: index into `load_balancers` */
-  __u8 way;              /* which word of its set in `attempt_index` is its */
-  __u8 pad;
+  struct hp_endpoint lb;          /* where the client sent the SYN */
+  __u32 flags;                    /* enum hp_attempt_flag, and the account */
+  __u64 first_ns;                 /* first SYN */
+  __u32 place;                    /* its own index, whether it is taken, and by how many it is held: see HP_HOLDER */
+  __u16 counters;                 /* of `lb`: index into `load_balancers` */
+  __u8 way;                       /* which word of its set in `attempt_index` is its */
+  __u8 learned;                   /* enum hp_learned */
   struct hp_endpoint returned;    /* destination of the SYN that came back in (S2) */
   struct hp_endpoint synack_sent; /* source of the SYN-ACK as it left a local pod, or came in (HP_SYNACK_ARRIVED) */
   union {
@@ -339,13 +352,15 @@ enum hp_total {
   HP_TOTAL_EVENTS = 5,            /* events put into the ring */
   HP_TOTAL_UNDECIDED_EVICTED = 6, /* an attempt was given up before it was decided, for want of a place */
   HP_TOTAL_ACK_UNWATCHED = 7,     /* one was settled as unanswered, since its client's ACK could not have been found */
-  HP_TOTAL_COUNT = 8,
+  HP_TOTAL_SYNS_UNNOTED = 8,      /* a SYN to no known load balancer was not noted: its device has sent too many */
+  HP_TOTAL_COUNT = 9,
 };
 
 enum hp_event_kind {
   HP_EVENT_MISMATCH = 1,  /* an attempt was found misdirected */
   HP_EVENT_OUTCOME = 2,   /* what became of one that was sent as HP_EVENT_MISMATCH */
   HP_EVENT_CONNTRACK = 3, /* a question: did this node translate the attempt? (struct hp_conntrack_answer) */
+  HP_EVENT_LEARNED = 4,   /* the load balancer of an attempt that has just come back was named by nobody */
 };
 
 #define HP_SYMBOL_LENGTH 64
@@ -382,7 +397,7 @@ HP_STATIC_ASSERT(sizeof(struct hp_cilium_drop) == 16);
 HP_STATIC_ASSERT(sizeof(struct hp_attempt) == 192);
 HP_STATIC_ASSERT(sizeof(struct hp_index_set) == 64);
 HP_STATIC_ASSERT(sizeof(struct hp_incident_key) == 60);
-HP_STATIC_ASSERT(sizeof(struct hp_account) == 16);
+HP_STATIC_ASSERT(sizeof(struct hp_account) == 24);
 HP_STATIC_ASSERT(sizeof(struct hp_incident) == 216);
 HP_STATIC_ASSERT(sizeof(struct hp_caller_key) == 36);
 HP_STATIC_ASSERT(sizeof(struct hp_lb_counters) == 344);

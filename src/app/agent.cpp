@@ -63,9 +63,20 @@ void Agent::on_signal(int signal) {
 }
 
 void Agent::on_records() {
-  const auto polled = kernel_->ring.poll([this](const Event& event) { reporter_->on_event(event, EventLoop::now()); });
+  bool learned = false;
+  const auto polled = kernel_->ring.poll([&](const Event& event) {
+    if (event.kind == EventKind::kLearned) {
+      watch_list_->on_learned(learned_.on_learned(event.attempt, EventLoop::now()));
+      learned = true;
+    } else {
+      reporter_->on_event(event, EventLoop::now());
+    }
+  });
   if (!polled) {
     spdlog::error("{}", polled.error().message);
+  }
+  if (learned) {
+    follow_frontends();
   }
   if (cluster_) {
     cluster_->ask(reporter_->take_identities(), EventLoop::now());
@@ -97,6 +108,10 @@ void Agent::change_names_and_frontends() {
     }
     watch_list_->on_cluster(changes);
   }
+  follow_frontends();
+}
+
+void Agent::follow_frontends() {
   devices_->set_load_balancers(addresses_of(kernel_->frontends.watched()));
   board_.publish(watch_list_->status());
 }
@@ -148,8 +163,14 @@ void Agent::count() {
     spdlog::error("{}", incidents.error().message);
     return;
   }
-  if (auto rows = kernel_->counters->read_load_balancers(); rows && cluster_) {
-    cluster_->books.book(*incidents, *std::move(rows), watch_list_->listed(), cluster_->sync.cluster());
+  if (auto rows = kernel_->counters->read_load_balancers()) {
+    if (const LearnedChanges unused = learned_.on_counts(*rows, EventLoop::now()); !unused.removed.empty()) {
+      watch_list_->on_learned(unused);
+      follow_frontends();
+    }
+    if (cluster_) {
+      cluster_->books.book(*incidents, *std::move(rows), watch_list_->listed(), cluster_->sync.cluster());
+    }
   }
   for (const IncidentKey& idle : reporter_->on_counts(*incidents, EventLoop::now())) {
     kernel_->incidents.forget(idle);

@@ -16,6 +16,7 @@
 #include "hairpind/output/http_server.hpp"
 #include "in_cluster.hpp"
 #include "incident_reporter.hpp"
+#include "learned_load_balancers.hpp"
 #include "node_devices.hpp"
 #include "status_board.hpp"
 #include "watch_list.hpp"
@@ -65,6 +66,7 @@ class Agent {
   void announce() const;
   void give_back_rows();
   void change_names_and_frontends();
+  void follow_frontends();
   void tell_due();
   void write(const std::vector<Alert>& alerts);
   [[nodiscard]] AlertSources alert_sources() const;
@@ -80,6 +82,7 @@ class Agent {
   std::unique_ptr<ConntrackBackends> conntrack_;
   std::unique_ptr<NodeDevices> devices_;
   std::unique_ptr<WatchList> watch_list_;
+  LearnedLoadBalancers learned_;
   std::unique_ptr<LoadBalancerRows> rows_;
   std::unique_ptr<IncidentReporter> reporter_;
   AlertWriter alerts_;

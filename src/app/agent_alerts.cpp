@@ -55,7 +55,8 @@ AlertSources Agent::alert_sources() const {
             return name.empty() ? std::nullopt : std::optional(std::move(name));
           },
           .cluster = cluster_ ? &cluster_->sync.cluster() : nullptr,
-          .identities = cluster_ ? &cluster_->identities : nullptr};
+          .identities = cluster_ ? &cluster_->identities : nullptr,
+          .origin_of = [this](const Endpoint& load_balancer) { return watch_list_->origin_of(load_balancer); }};
 }
 
 }  // namespace hairpind

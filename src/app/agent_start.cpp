@@ -173,9 +173,10 @@ Result<void> Agent::start_sources() {
     return watched;
   }
   if (configuration_.load_balancers.empty() && !cluster_) {
-    spdlog::warn(
-        "no load balancer is configured and this is no Kubernetes pod, so there is nothing to watch for: "
-        "give at least one --lb, or --kubeconfig");
+    spdlog::info(
+        "no load balancer is configured and this is no Kubernetes pod: one is found by the first SYN that it sends "
+        "back. "
+        "Give --lb, or --kubeconfig, to have its good connections counted before");
   }
   for (const FeatureStatus& status : kernel_->features.all()) {
     // Another sensor in the probes' place is no loss.

@@ -11,6 +11,7 @@ namespace {
 void add_totals(MetricsSnapshot& snapshot, const std::array<std::uint64_t, HP_TOTAL_COUNT>& totals) {
   snapshot.spoofed_sources = totals[HP_TOTAL_SPOOFED_SOURCES];
   snapshot.events = totals[HP_TOTAL_EVENTS];
+  snapshot.syns_unnoted = totals[HP_TOTAL_SYNS_UNNOTED];
   snapshot.events_lost["ring_full"] = totals[HP_TOTAL_RING_FULL];
   snapshot.events_lost["pending_full"] = totals[HP_TOTAL_PENDING_FAILED];
   snapshot.events_lost["incidents_full"] = totals[HP_TOTAL_INCIDENTS_FULL];

@@ -58,6 +58,10 @@ void WatchList::on_cluster(const WatchChanges& changes) {
   change(kKubernetes, changes.added, changes.removed);
 }
 
+void WatchList::on_learned(const LearnedChanges& changes) {
+  change(kLearned, changes.added, changes.removed);
+}
+
 void WatchList::change(Origin origin, const std::vector<Frontend>& added, const std::vector<Frontend>& removed) {
   std::vector<Frontend> come;
   std::vector<Frontend> gone;
@@ -92,7 +96,10 @@ void WatchList::retry() {
 void WatchList::write(std::vector<Frontend> added, const std::vector<Frontend>& removed) {
   // Those that wait come first.
   added.insert(added.begin(), refused_.begin(), refused_.end());
-  const FrontendTable::Refused refused = table_.change(added, removed);
+  FrontendTable::Refused refused = table_.change(added, removed);
+  if (!refused.frontends.empty()) {
+    give_way(refused);
+  }
   const bool before = !refused_.empty();
   refused_ = {refused.frontends.begin(), refused.frontends.end()};
   if (!refused_.empty() && !before) {
@@ -104,13 +111,62 @@ void WatchList::write(std::vector<Frontend> added, const std::vector<Frontend>& 
   }
 }
 
+void WatchList::give_way(FrontendTable::Refused& refused) {
+  // Nor is waited for.
+  std::erase_if(refused.frontends, [this](const Frontend& frontend) {
+    const auto found = wanted_.find(frontend);
+    const bool unnamed = found->second == kLearned;
+    if (unnamed) {
+      wanted_.erase(found);
+    }
+    return unnamed;
+  });
+  if (refused.frontends.empty()) {
+    return;
+  }
+  std::vector<Frontend> learned;
+  for (const auto& [frontend, origins] : wanted_) {
+    if (origins == kLearned) {
+      learned.push_back(frontend);
+    }
+  }
+  if (learned.empty()) {
+    return;
+  }
+  std::ranges::for_each(learned, [this](const Frontend& frontend) { wanted_.erase(frontend); });
+  spdlog::warn("{} load balancers that nobody names are not watched any more: the kernel's table is full",
+               learned.size());
+  const std::vector<Frontend> named = std::exchange(refused.frontends, {});
+  refused = table_.change(named, learned);
+}
+
+std::optional<LoadBalancerOrigin> WatchList::origin_of(const Endpoint& load_balancer) const {
+  unsigned origins = 0;
+  for (const std::uint16_t port : {load_balancer.port, std::uint16_t{0}}) {
+    const auto found = wanted_.find({.address = load_balancer.address, .port = port});
+    origins |= found == wanted_.end() ? 0U : found->second;
+  }
+  if ((origins & kKubernetes) != 0) {
+    return LoadBalancerOrigin::kService;
+  }
+  const auto covers = [&](const Frontend& each) { return each.is_prefix() && each.covers(load_balancer.address); };
+  if ((origins & kConfigured) != 0 || std::ranges::any_of(from_configuration_, covers)) {
+    return LoadBalancerOrigin::kConfigured;
+  }
+  return (origins & kLearned) != 0 ? std::optional(LoadBalancerOrigin::kLearned) : std::nullopt;
+}
+
 WatchStatus WatchList::status() const {
   WatchStatus status;
   const auto named_by = [this](Origin origin) {
     return static_cast<std::uint64_t>(
         std::ranges::count_if(wanted_, [&](const auto& entry) { return (entry.second & origin) != 0; }));
   };
-  status.by_origin = {{"configured", named_by(kConfigured)}, {"kubernetes", named_by(kKubernetes)}};
+  for (const auto& [origin, named] :
+       {std::pair{kConfigured, LoadBalancerOrigin::kConfigured}, std::pair{kKubernetes, LoadBalancerOrigin::kService},
+        std::pair{kLearned, LoadBalancerOrigin::kLearned}}) {
+    status.by_origin[std::string(to_string(named))] = named_by(origin);
+  }
   status.watched = table_.watched().size();
   status.unwatched = refused_.size();
   status.listed = listed();

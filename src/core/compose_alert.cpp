@@ -131,7 +131,9 @@ std::string named(const std::optional<PodRef>& pod, const Endpoint& endpoint) {
 std::string named_load_balancer(const Alert& alert) {
   const auto& service = alert.load_balancer_service;
   if (!service) {
-    return alert.load_balancer.to_string();
+    return alert.load_balancer.to_string() + (alert.load_balancer_origin == LoadBalancerOrigin::kLearned
+                                                  ? " (named by no Service and no option: found by its SYNs)"
+                                                  : "");
   }
   std::string named = service->full_name() + " (";
   named += (service->hostname.empty() ? "" : service->hostname + ", ") + alert.load_balancer.to_string();
@@ -207,6 +209,12 @@ Alert compose_alert(const DueAlert& due, const AlertSources& sources) {
   alert.count = due.count;
   alert.client = example.client;
   alert.load_balancer = example.load_balancer;
+  if (sources.origin_of) {
+    alert.load_balancer_origin = sources.origin_of(alert.load_balancer);
+  }
+  if (!alert.load_balancer_origin && example.learned) {
+    alert.load_balancer_origin = LoadBalancerOrigin::kLearned;
+  }
   if (!due.key.responder.empty()) {
     alert.responder = due.key.responder;
     alert.responder_kind = example.responder_kind;
@@ -221,7 +229,8 @@ Alert compose_alert(const DueAlert& due, const AlertSources& sources) {
   if (example.synack_seen()) {
     alert.synack_ack = example.synack_ack;
     alert.synack_interface = sources.interface_name(example.synack_ifindex);
-    if (example.synack >= example.first_syn) {
+    // What was noted before it was known to matter has the time of a clock's tick.
+    if (!example.learned && example.synack >= example.first_syn) {
       alert.syn_to_synack = std::chrono::duration_cast<std::chrono::microseconds>(example.synack - example.first_syn);
     }
   }

@@ -138,6 +138,7 @@ std::expected<Attempt, std::string> Attempt::from_abi(const hp_attempt& attempt)
   result.synack_ifindex = attempt.synack_ifindex;
   result.synack_ack = attempt.synack_ack;
   result.host_client = (attempt.flags & (HP_HOST_CLIENT | HP_UNVERIFIED)) == HP_HOST_CLIENT;
+  result.learned = attempt.learned != HP_NAMED;
   result.drop_reason = attempt.drop_reason;
   result.syn_dropped = attempt.syn_dropped != 0;
   if (attempt.cilium.reason != 0) {
@@ -157,7 +158,8 @@ std::expected<Event, std::string> decode_event(std::span<const std::byte> record
   // Copied out: ring memory is neither ours nor aligned for us.
   hp_event raw{};
   std::memcpy(&raw, record.data(), sizeof(raw));
-  if (raw.kind != HP_EVENT_MISMATCH && raw.kind != HP_EVENT_OUTCOME && raw.kind != HP_EVENT_CONNTRACK) {
+  if (raw.kind != HP_EVENT_MISMATCH && raw.kind != HP_EVENT_OUTCOME && raw.kind != HP_EVENT_CONNTRACK &&
+      raw.kind != HP_EVENT_LEARNED) {
     return std::unexpected("unknown kind " + std::to_string(raw.kind));
   }
   auto attempt = Attempt::from_abi(raw.attempt);

@@ -51,6 +51,7 @@ Alert compose_exposure_alert(const Service& service, const Exposure& exposure, c
   alert.client = {.address = exposure.example.client, .port = 0};
   alert.client_pod = exposure.client;
   alert.load_balancer = exposure.example.load_balancer;
+  alert.load_balancer_origin = LoadBalancerOrigin::kService;
   alert.load_balancer_service =
       LoadBalancerRef{.namespace_name = service.namespace_name, .service = service.name, .hostname = ""};
   alert.message = "pod " + exposure.client.namespace_name + "/" + exposure.client.name + " calls load balancer " +

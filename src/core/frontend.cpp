@@ -74,6 +74,28 @@ Result<LoadBalancerSpec> parse_prefix(std::string_view text, std::size_t slash) 
 
 }  // namespace
 
+std::string_view to_string(LoadBalancerOrigin origin) {
+  switch (origin) {
+    case LoadBalancerOrigin::kService:
+      return "service";
+    case LoadBalancerOrigin::kConfigured:
+      return "configured";
+    case LoadBalancerOrigin::kLearned:
+      break;
+  }
+  return "learned";
+}
+
+bool Frontend::covers(const IpAddress& other) const {
+  for (unsigned bit = 0; bit < prefix_length; bit++) {
+    const unsigned mask = 0x80U >> (bit % 8);
+    if (((address.bytes.at(bit / 8) ^ other.bytes.at(bit / 8)) & mask) != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
 std::string Frontend::to_string() const {
   if (is_prefix()) {
     return address.to_string() + "/" + std::to_string(address.is_v4() ? prefix_length - 96 : prefix_length);

@@ -45,6 +45,9 @@ Json peer(const Endpoint& at, const std::optional<PodRef>& pod) {
 
 Json load_balancer(const Alert& alert) {
   Json json = endpoint(alert.load_balancer);
+  if (alert.load_balancer_origin) {
+    json["origin"] = to_string(*alert.load_balancer_origin);
+  }
   if (const auto& ref = alert.load_balancer_service) {
     json["service"] = ref->service;
     json["namespace"] = ref->namespace_name;

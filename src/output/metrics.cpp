@@ -169,6 +169,10 @@ std::string render_metrics(const MetricsSnapshot& snapshot) {
   families.push_back(single(MetricType::Counter, "hairpind_spoofed_sources_total",
                             "Handshake packets that a pod sent with somebody else's source address.",
                             snapshot.spoofed_sources));
+  families.push_back(
+      single(MetricType::Counter, "hairpind_syns_unnoted_total",
+             "SYNs to no known load balancer beyond what a device may have looked at for an unknown one.",
+             snapshot.syns_unnoted));
 
   auto build = family(MetricType::Gauge, "hairpind_build_info", "Always 1.");
   add(build, {{"version", snapshot.version}}, 1);

@@ -210,6 +210,32 @@ TEST_P(BudgetsTest, WhatFindsNoPlaceIsNotTheNodesOwnUnderItsAddress) {
   EXPECT_EQ(counters().syns, 34 + 30 + kMoreSyns);
 }
 
+// --- SYNs that may find a load balancer -------------------------------------------------------------------------
+
+TEST_P(BudgetsTest, AFloodLeavesOthersNotesAlone) {
+  load();
+  constexpr std::uint32_t kPlaces = 4096;
+  constexpr std::uint32_t kSyns = 3000;
+  const auto syn = [&](const Pod& pod, std::uint16_t port, std::uint32_t isn) {
+    return PacketBuilder().from(pod.address, port).to(a().elsewhere, 443).tcp(kSyn, isn);
+  };
+  const auto begin = std::chrono::steady_clock::now();
+  for (std::uint32_t i = 0; i < kSyns; i++) {
+    // By chance it would meet the other's place now and then.
+    const std::uint32_t isn = kFlood + kPlaces * i + 256 + i % (kPlaces - 256);
+    see(Hook::kFromPod, a().hostile.device, syn(a().hostile, static_cast<std::uint16_t>(1024 + i), isn));
+  }
+  const auto moments = (std::chrono::steady_clock::now() - begin) / 67ms + 2;
+  const auto unnoted = total(HP_TOTAL_SYNS_UNNOTED);
+  EXPECT_GE(unnoted + static_cast<std::uint64_t>(moments) * HP_NOTES_A_DEVICE, kSyns);
+  see(Hook::kFromPod, a().other.device, syn(a().other, 40000, kIsn));
+  EXPECT_EQ(total(HP_TOTAL_SYNS_UNNOTED), unnoted);
+  see(Hook::kFromNet, "eth0",
+      PacketBuilder().from(a().other.address, 40000).to(a().hostile.address, 8443).tcp(kSyn, kIsn));
+  see(Hook::kToPod, a().other.device, answer(a().hostile, 8443, a().other, 40000, kIsn));
+  EXPECT_EQ(events_of(a().other).size(), 1);
+}
+
 // --- the table of incidents -----------------------------------------------------------------------------------
 
 TEST_P(BudgetsTest, APodThatFillsTheIncidentsLeavesRoomForOthers) {

@@ -72,7 +72,7 @@ void reset(KernelSide& kernel) {
   for (const char* const name : {"load_balancers", "totals"}) {
     zero_array(programs.map_fd(name));
   }
-  for (const char* const name : {"attempts", "attempt_index", ".bss"}) {
+  for (const char* const name : {"attempts", "attempt_index", "noted_syns", ".bss"}) {
     zero_mapped(programs.map_fd(name));
   }
   // It remembers what it saw last.

@@ -146,6 +146,7 @@ TEST_F(KubernetesTest, FindsTheLoadBalancerAndNamesEveryone) {
   EXPECT_EQ(alert["client"]["workload"], "Deployment/web");
   EXPECT_EQ(alert["load_balancer"]["service"], "api");
   EXPECT_EQ(alert["load_balancer"]["namespace"], "shop");
+  EXPECT_EQ(alert["load_balancer"]["origin"], "service");
   EXPECT_EQ(alert["responder"]["pod"], "api-7d9f-fghij");
   EXPECT_EQ(alert["backend"]["workload"], "Deployment/api");
   EXPECT_THAT(alert["message"].get<std::string>(), HasSubstr("pod shop/web-7d9f-abcde of Deployment/web"));

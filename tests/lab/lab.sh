@@ -34,6 +34,7 @@ usage: lab.sh up PREFIX [DATAPATH [MODE]]
            ip-target-same-port    the same, and the LB sends to the port that it listens on
            ip-target-stateless    ip-target, translated without conntrack: keeps no state however many connections
            ip-target-untracked    the same, where nf_conntrack is not even loaded: it stays so
+           ip-target-remapped     ip-target, and the LB gives the client another port
            ip-target-conntrack    ip-target, with netfilter conntrack active on the node
            node-port              LB -> node:30443 -> p2 (conntrack DNAT, no masquerade)
            node-port-policy       the same, and a policy of the node drops the answer
@@ -581,6 +582,18 @@ mode() {
   case $1 in *-flooded) bridge_learns off ;; esac
   case ${1%-flooded} in
   ip-target) lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443' ;;
+  ip-target-remapped)
+    lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443'
+    in_ns lb nft -f - <<'RULES'
+table inet remap {
+  chain postrouting {
+    type nat hook postrouting priority srcnat;
+    ip saddr 10.0.1.10 tcp dport 8443 snat ip to 10.0.1.10:20000-20999
+    ip6 saddr fd00:1::10 tcp dport 8443 snat ip6 to [fd00:1::10]:20000-20999
+  }
+}
+RULES
+    ;;
   ip-target-same-port) lb_sends_to 10.0.1.20:443 '[fd00:1::20]:443' ;;
   ip-target-stateless) sends_statelessly lb notrack ;;
   ip-target-untracked) sends_statelessly lb ;;

@@ -97,6 +97,7 @@ struct Shape {
   const char* handshake_timeout = "1";
   const char* pod_interfaces = nullptr;  ///< asked for: the lab's card is a veth, as pods' devices are
   int more_hooks = 0;                    ///< than on its datapath elsewhere
+  bool named = true;                     ///< the agent is told of the load balancers
 };
 
 // A verdict in words that are the same for both families: P1 and P2 are pods of the node, P3 one elsewhere.
@@ -193,6 +194,55 @@ constexpr Shape kMacvlanLbSnat =
     by_another_way("legitimate: pods by macvlan, LB does not keep the client's address", "macvlan-lb-snat");
 constexpr Shape kSilentLb{"LB answers nothing", "silent"};
 constexpr Shape kRefusingLb{"LB answers with RST", "refuse"};
+constexpr Shape kRemapped{"LB -> pod, from another port", "ip-target-remapped"};
+
+// The same, and nobody has told the agent of the load balancer. Where only the SYN comes back it must do so twice.
+constexpr Shape unnamed(Shape shape, const char* title) {
+  shape.title = title;
+  shape.named = false;
+  shape.handshake_timeout = "5";
+  return shape;
+}
+
+constexpr Shape kUnnamed = unnamed(kIpTarget, "unknown LB -> pod");
+constexpr Shape kUnnamedRemapped = unnamed(kRemapped, "unknown LB -> pod, from another port");
+constexpr Shape kUnnamedNodePort = unnamed(kNodePort, "unknown LB -> node port -> pod");
+constexpr Shape kUnnamedMasquerade = unnamed(kMasquerade, "unknown LB -> node port, masquerade -> pod");
+constexpr Shape kUnnamedRemoteMasquerade =
+    unnamed(kRemoteMasquerade, "unknown LB -> node port, masquerade -> pod elsewhere");
+constexpr Shape kUnnamedHostTarget = unnamed(kHostTarget, "unknown LB -> hostNetwork pod");
+constexpr Shape kUnnamedSnatEgress = unnamed(kSnatEgress, "pod leaves under the node's address, unknown LB -> pod");
+constexpr Shape kUnnamedRpFilter = unnamed(kRpFilter, "unknown LB -> pod, strict rp_filter");
+constexpr Shape kUnnamedPolicy = unnamed(kPolicy, "unknown LB -> pod, a policy drops the answer");
+constexpr Shape kUnnamedSelf = unnamed(kSelf, "the pod is its own target, unknown LB");
+constexpr Shape kUnnamedHostClient = unnamed(kHostClient, "hostNetwork client, unknown LB -> pod");
+constexpr Shape kUnnamedHostClientHostTarget =
+    unnamed(kHostClientHostTarget, "hostNetwork client, unknown LB -> hostNetwork pod");
+constexpr Shape kUnnamedBridgedCard = unnamed(kBridgedCard, "unknown LB -> pod, the card is a bridge's port");
+constexpr Shape kUnnamedPodDefaultRoute =
+    unnamed(kPodDefaultRoute, "unknown LB -> pod, the node has a default route to the client");
+constexpr Shape kUnnamedMacvlan = unnamed(kMacvlan, "unknown LB -> pod, pods by macvlan");
+constexpr Shape kUnnamedRemoteDirect =
+    unnamed(kRemoteDirect, "unknown LB -> pod elsewhere, which answers directly: no SYN comes back");
+constexpr Shape kUnnamedSilent = unnamed(kSilentLb, "unknown LB answers nothing");
+constexpr Shape kUnnamedPolicyRouted =
+    unnamed(kPolicyRouted, "legitimate: the target's replies are routed through the unknown LB");
+constexpr Shape kUnnamedLbSnat = unnamed(kLbSnat, "legitimate: unknown LB does not keep the client's address");
+constexpr Shape kUnnamedHostClientLbSnat =
+    unnamed(kHostClientLbSnat, "legitimate: the same, hostNetwork client, unknown LB");
+constexpr Shape kUnnamedBridgedCardLbSnat =
+    unnamed(kBridgedCardLbSnat, "legitimate: the card is a bridge's port, unknown LB does not keep the address");
+constexpr Shape kUnnamedPodDefaultRouteLbSnat =
+    unnamed(kPodDefaultRouteLbSnat, "legitimate: a default route to the client, unknown LB does not keep its address");
+constexpr Shape kUnnamedMacvlanLbSnat =
+    unnamed(kMacvlanLbSnat, "legitimate: pods by macvlan, unknown LB does not keep the client's address");
+constexpr Shape kUnnamedRemoteTarget =
+    unnamed(kRemoteTarget, "legitimate: unknown LB -> pod elsewhere, answers through the LB");
+constexpr Shape kUnnamedNodeTranslates =
+    unnamed(kNodeTranslates, "legitimate: the node translates an unknown LB's address");
+constexpr Shape kUnnamedNodeTranslatesRemote =
+    unnamed(kNodeTranslatesRemote, "legitimate: the node translates an unknown LB's address to a pod elsewhere");
+constexpr Shape kUnnamedClusterIp = unnamed(kClusterIp, "legitimate: ClusterIP that nobody has named");
 
 struct Misdirected {
   const char* cause;
@@ -216,6 +266,9 @@ struct Misdirected {
 Verdict silent(const std::string& counted, const std::string& details = "") {
   return {.says = "silent (" + counted + ")", .outcome = "", .details = details};
 }
+
+// A load balancer of which there is no sign.
+const Verdict kNotFound = silent("no load balancer found");
 
 // What adds up to no verdict: shown as it is.
 Verdict unclear(const std::string& counts) {
@@ -368,6 +421,63 @@ const std::vector<Expectation>& expectations() {
       {&kClusterIpInVain, kBridge, kBoth,
        Misdirected{.cause = "hairpin_ip_target", .conntrack = "translated", .returned = "SYN not returned"}},
 
+      {&kRemapped, kRouted | kBridges, kBoth, Misdirected{.cause = "hairpin_ip_target", .conntrack = "no_entry"}},
+      {&kRemapped, 8, kBoth, Misdirected{.cause = "hairpin_ip_target"}},
+
+      {&kUnnamed, kRouted | kBridges | 8 | 32, kBoth, Misdirected{"hairpin_ip_target"}},
+      {&kUnnamed, kHiding, kBoth, Misdirected{.cause = "hairpin_ip_target", .conntrack = "unchecked"}},
+      {&kUnnamedRemapped, kRouted, kBoth, Misdirected{"hairpin_ip_target"}},
+      {&kUnnamedPolicy, kRouted, kBoth,
+       Misdirected{.cause = "hairpin_ip_target", .outcome = "dropped (NETFILTER_DROP)"}},
+      {&kUnnamedNodePort, kRouted, kBoth, kNodePortAnswers},
+      {&kUnnamedNodePort, 8 | 32, kBoth, Misdirected{.cause = "hairpin_node_port", .responder = "NODE:30443 node"}},
+      {&kUnnamedMasquerade, kRouted, kBoth,
+       Misdirected{.cause = "hairpin_node_port", .responder = "NODE:30443 node", .conntrack = "unchecked"}},
+      {&kUnnamedRemoteMasquerade, kRouted, kBoth,
+       Misdirected{.cause = "hairpin_node_port",
+                   .responder = "NODE:30443 node",
+                   .backend = "none",
+                   .conntrack = "unchecked",
+                   .devices = "veth1, veth1"}},
+      {&kUnnamedHostTarget, kRouted, kBoth,
+       Misdirected{.cause = "hairpin_host_target",
+                   .responder = "NODE:8443 node",
+                   .backend = "none",
+                   .conntrack = "unchecked",
+                   .devices = "veth1, veth1"}},
+      {&kUnnamedSnatEgress, kRouted, kV4, pod_martian},
+      {&kUnnamedSnatEgress, kRouted, kV6, Misdirected{.cause = "hairpin_ip_target", .conntrack = "unchecked"}},
+      {&kUnnamedRpFilter, kRouted, kV4,
+       Misdirected{.cause = "hairpin_rp_filter",
+                   .responder = "nobody",
+                   .backend = "none",
+                   .conntrack = "unchecked",
+                   .outcome = "dropped (IP_RPFILTER)",
+                   .devices = "veth1, none"}},
+      {&kUnnamedSelf, kRouted, kV4, martian("veth2, none", "P2")},
+      {&kUnnamedSelf, kRouted, kV6,
+       Misdirected{.cause = "hairpin_ip_target",
+                   .backend = "none",
+                   .conntrack = "unchecked",
+                   .devices = "veth2, none",
+                   .client = "P2"}},
+      {&kUnnamedHostClient, kRouted, kV4, host_martian},
+      {&kUnnamedHostClient, kRouted, kV6,
+       Misdirected{.cause = "hairpin_ip_target", .devices = "eth0, veth2", .client = "NODE"}},
+      {&kUnnamedHostClientHostTarget, kRouted, kV4, host_martian},
+      {&kUnnamedHostClientHostTarget, kRouted, kV6,
+       Misdirected{.cause = "hairpin_host_target",
+                   .responder = "NODE:8443 node",
+                   .backend = "none",
+                   .conntrack = "unchecked",
+                   .devices = "eth0, lo",
+                   .client = "NODE"}},
+      {&kUnnamedBridgedCard, kRouted, kBoth, Misdirected{"hairpin_ip_target"}},
+      {&kUnnamedPodDefaultRoute, kRouted, kBoth, Misdirected{"hairpin_ip_target"}},
+      {&kUnnamedMacvlan, kRouted, kBoth,
+       Misdirected{.cause = "hairpin_ip_target", .conntrack = "unchecked", .devices = "eth0, eth0"}},
+      {&kUnnamedRemoteDirect, kRouted, kBoth, kNotFound},
+
       {&kNodeTranslates, kRouted | kBridgeNetfilter, kBoth, silent("answered", "the node translated")},
       {&kNodeTranslates, kRedirect | kEndpoint | kHiding, kBoth, silent("answered")},
       {&kNodeTranslatesRemote, kEverywhere, kBoth, silent("answered")},
@@ -388,6 +498,17 @@ const std::vector<Expectation>& expectations() {
       {&kPodToPod, kEverywhere, kBoth, silent("no load balancer called")},
       {&kSilentLb, kEverywhere, kBoth, silent("unanswered")},
       {&kRefusingLb, kEverywhere, kBoth, silent("refused")},
+      {&kUnnamedPolicyRouted, kRouted | kBridge | 8, kBoth, silent("answered")},
+      {&kUnnamedLbSnat, kRouted | kBridge | 8, kBoth, kNotFound},
+      {&kUnnamedHostClientLbSnat, kRouted, kBoth, kNotFound},
+      {&kUnnamedBridgedCardLbSnat, kRouted, kBoth, kNotFound},
+      {&kUnnamedPodDefaultRouteLbSnat, kRouted, kBoth, kNotFound},
+      {&kUnnamedMacvlanLbSnat, kRouted, kBoth, kNotFound},
+      {&kUnnamedRemoteTarget, kRouted, kBoth, kNotFound},
+      {&kUnnamedNodeTranslates, kRouted | 8, kBoth, kNotFound},
+      {&kUnnamedNodeTranslatesRemote, kRouted | 8 | kHiding, kBoth, kNotFound},
+      {&kUnnamedClusterIp, kRouted | 8, kBoth, kNotFound},
+      {&kUnnamedSilent, kRouted, kBoth, kNotFound},
   };
   return table;
 }
@@ -473,7 +594,7 @@ std::string text_or_none(const Json& value) {
   return value.is_string() ? value.get<std::string>() : "none";
 }
 
-Verdict in_words_of_alert(const Json& alert, const Family& family) {
+Verdict in_words_of_alert(const Json& alert, const Shape& shape, const Family& family) {
   const Json& evidence = alert["evidence"];
   const Json& outcome = alert["outcome"];
   const std::string client = in_words(alert["client"], family);
@@ -490,6 +611,7 @@ Verdict in_words_of_alert(const Json& alert, const Family& family) {
                     text_or_none(evidence["syn_interface"]) + ", " + text_or_none(evidence["synack_interface"]);
   if (alert["event"] != "asymmetric_handshake" || alert["severity"] != "critical" || alert["node"] != "lab-node" ||
       evidence["isn_match"] == alert["responder"].is_null() || alert["load_balancer"]["port"] != 443 ||
+      alert["load_balancer"]["origin"] != (shape.named ? "configured" : "learned") ||
       (outcome["state"] == "dropped") == outcome["drop_location"].is_null() ||
       alert["message"].get<std::string>().find(alert["load_balancer"]["ip"]) == std::string::npos) {
     verdict.details += "; the alert has a wrong field: " + alert.dump();
@@ -522,11 +644,14 @@ Verdict observe(const Samples& samples, std::vector<Json> alerts, const Shape& s
   if (shape.called == Called::kTarget) {
     return alerts.empty() ? silent("no load balancer called") : unclear(counts);
   }
+  if (!shape.named && alerts.empty() && of_lb("syns") == 0) {
+    return kNotFound;
+  }
   if (of_lb("syns") != count || answered + mismatched + refused + unanswered != count) {
     return unclear(counts);
   }
   if (mismatched == count && alerts.size() == 1) {
-    Verdict verdict = in_words_of_alert(alerts[0], family);
+    Verdict verdict = in_words_of_alert(alerts[0], shape, family);
     if (of_lb("mismatches", ",cause=\"" + verdict.says + "\"}") != count) {
       verdict.details += "; counted under another cause";
     }
@@ -554,8 +679,8 @@ Verdict observe(const Samples& samples, std::vector<Json> alerts, const Shape& s
 }
 
 // What must hold of the whole agent, whatever the traffic: empty if it does.
-std::string disorder(const Samples& samples, const Shape& shape, const Datapath& datapath, double syns,
-                     double mismatches) {
+std::string disorder(const Samples& samples, const Shape& shape, const Datapath& datapath, double load_balancers,
+                     double syns, double mismatches) {
   std::string text;
   const auto expect = [&](const std::string& metric, double value) {
     double found = 0;
@@ -574,7 +699,9 @@ std::string disorder(const Samples& samples, const Shape& shape, const Datapath&
   expect("hairpind_attach_failures_total", 0);
   // Two hooks on each of two pods' devices (a bridge has a third pod) and on the uplink.
   expect("hairpind_interfaces_attached", ((datapath.bit & kBridges) != 0 ? 8 : 6) + shape.more_hooks);
-  if (mismatches == 0) {
+  expect("hairpind_load_balancers", load_balancers);
+  // What finds a load balancer is an event.
+  if (mismatches == 0 && (shape.named || syns == 0)) {
     expect("hairpind_events_total", 0);
   }
   return text;
@@ -590,9 +717,12 @@ std::map<const Family*, Cell> run(const NetworkLab& lab, const Shape& shape, con
     }
   }
   lab.set_mode(shape.mode);
-  arguments.insert(arguments.end(), {"--lb", "10.0.5.5:443", "--lb", "[fd00:5::5]:443", "--lb", "10.96.0.1:443", "--lb",
-                                     "[fd00:96::1]:443", "--node-name", "lab-node", "--handshake-timeout",
-                                     shape.handshake_timeout, "--repeat-interval", "3600"});
+  arguments.insert(arguments.end(), {"--node-name", "lab-node", "--handshake-timeout", shape.handshake_timeout,
+                                     "--repeat-interval", "3600"});
+  if (shape.named) {
+    arguments.insert(arguments.end(), {"--lb", "10.0.5.5:443", "--lb", "[fd00:5::5]:443", "--lb", "10.96.0.1:443",
+                                       "--lb", "[fd00:96::1]:443"});
+  }
   if (shape.pod_interfaces != nullptr) {
     arguments.insert(arguments.end(), {"--pod-interface", shape.pod_interfaces});
   }
@@ -615,11 +745,15 @@ std::map<const Family*, Cell> run(const NetworkLab& lab, const Shape& shape, con
     }
   });
 
+  double load_balancers = shape.named ? 4 : 0;
   double syns = 0;
   double mismatches = 0;
   for (const Family* const family : families) {
-    syns += shape.called == Called::kTarget ? 0 : count;
-    if (!expectation(shape, datapath, *family)->verdict.says.starts_with("silent")) {
+    const std::string& says = expectation(shape, datapath, *family)->verdict.says;
+    const bool found = says != kNotFound.says;
+    load_balancers += !shape.named && found ? 1 : 0;
+    syns += shape.called == Called::kTarget || !found ? 0 : count;
+    if (!says.starts_with("silent")) {
       mismatches += count;
     }
   }
@@ -627,7 +761,7 @@ std::map<const Family*, Cell> run(const NetworkLab& lab, const Shape& shape, con
   const auto right = [&] {
     const Samples samples = agent.metrics();
     const auto alerts = agent.alerts();
-    const std::string wrong_totals = disorder(samples, shape, datapath, syns, mismatches);
+    const std::string wrong_totals = disorder(samples, shape, datapath, load_balancers, syns, mismatches);
     bool all = true;
     for (const Family* const family : families) {
       const Verdict& expected = expectation(shape, datapath, *family)->verdict;
@@ -639,8 +773,8 @@ std::map<const Family*, Cell> run(const NetworkLab& lab, const Shape& shape, con
     return all;
   };
   const auto must_connect = [&](const Family* family) {
-    return expectation(shape, datapath, *family)->verdict.says == "silent (answered)" ||
-           shape.called == Called::kTarget;
+    const std::string& says = expectation(shape, datapath, *family)->verdict.says;
+    return says == "silent (answered)" || shape.called == Called::kTarget || (says == kNotFound.says && requests);
   };
   // What was lost on its way to the client is sent again; until then nothing is as it will be.
   for (const auto& [family, connections] : pending) {
@@ -669,8 +803,9 @@ std::string cell_name(const CellId& id) {
   const Shape* const shape = id.shape;
   const bool in_vain = std::string_view(shape->title).find("bypass") != std::string_view::npos;
   const std::map<std::string_view, std::string> prefixes{{"p1", ""}, {"p2", "self_"}, {"node", "host_client_"}};
-  std::string name = prefixes.at(shape->client) + shape->mode + (shape->called == Called::kTarget ? "_direct" : "") +
-                     (in_vain ? "_in_vain" : "") + "_on_" + id.datapath->name + "_" + id.family->name;
+  std::string name = (shape->named ? "" : "unnamed_") + prefixes.at(shape->client) + shape->mode +
+                     (shape->called == Called::kTarget ? "_direct" : "") + (in_vain ? "_in_vain" : "") + "_on_" +
+                     id.datapath->name + "_" + id.family->name;
   std::ranges::replace(name, '-', '_');
   return name;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "hairpind/core/event.hpp"
+#include "hairpind/core/frontend.hpp"
 #include "hairpind/core/kubernetes.hpp"
 
 namespace hairpind {
@@ -47,7 +48,8 @@ struct Alert {
   std::string hint;
   Endpoint client;
   Endpoint load_balancer;
-  std::optional<Endpoint> responder;  ///< as the client sees it; absent where no SYN-ACK exists
+  std::optional<LoadBalancerOrigin> load_balancer_origin;  ///< absent where nobody names it any more
+  std::optional<Endpoint> responder;                       ///< as the client sees it; absent where no SYN-ACK exists
   ResponderKind responder_kind = ResponderKind::kNone;
   std::optional<Endpoint> backend;  ///< the pod behind the responder, where it was seen
 

@@ -32,6 +32,7 @@ enum class EventKind : std::uint8_t {
   kMismatch = HP_EVENT_MISMATCH,
   kOutcome = HP_EVENT_OUTCOME,
   kConntrack = HP_EVENT_CONNTRACK,  ///< a question, about an attempt not decided yet
+  kLearned = HP_EVENT_LEARNED,      ///< the attempt's load balancer was named by nobody (S0)
 };
 
 enum class Cause : std::uint8_t {
@@ -96,6 +97,7 @@ struct Attempt {
   std::uint32_t synack_ifindex = 0;
   std::uint32_t synack_ack = 0;
   bool host_client = false;  ///< the client is the node itself
+  bool learned = false;      ///< nobody had named the load balancer (S0)
   Conntrack conntrack = Conntrack::kUnchecked;
   ConntrackSource conntrack_source = ConntrackSource::kNone;
   Cause cause = Cause::kNone;

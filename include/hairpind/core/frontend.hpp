@@ -21,6 +21,8 @@ struct Frontend {
   auto operator<=>(const Frontend&) const = default;
 
   [[nodiscard]] bool is_prefix() const { return prefix_length < 128; }
+  /// Whether it stands for this address, on whatever port.
+  [[nodiscard]] bool covers(const IpAddress& other) const;
   [[nodiscard]] std::string to_string() const;
 };
 
@@ -31,6 +33,16 @@ struct HostName {
 
   auto operator<=>(const HostName&) const = default;
 };
+
+/// Who has named a load balancer.
+enum class LoadBalancerOrigin : std::uint8_t {
+  kService,     ///< of the cluster
+  kConfigured,  ///< --lb
+  kLearned,     ///< nobody: it has sent a client's SYN back (S0)
+};
+
+/// The words of alerts and metric labels: "service", "configured", "learned".
+std::string_view to_string(LoadBalancerOrigin origin);
 
 using LoadBalancerSpec = std::variant<Frontend, HostName>;
 

@@ -32,6 +32,7 @@ struct MetricsSnapshot {
   std::uint64_t interfaces_blind = 0;
   std::uint64_t pending_syns = 0;
   std::uint64_t spoofed_sources = 0;
+  std::uint64_t syns_unnoted = 0;  ///< to no known load balancer, and too many to find an unknown one by
   std::uint64_t events = 0;
   std::string version;
   std::map<std::string, bool> kernel_features;

@@ -41,10 +41,10 @@ TEST_F(WatchListTest, AServiceThatGoesDoesNotTakeTheConfiguredWithIt) {
   cluster({frontend("10.0.5.5"), frontend("10.0.5.6")});
   EXPECT_THAT(table.watched(), ElementsAre(frontend("10.0.5.5"), frontend("10.0.5.6")));
   EXPECT_EQ(list->status().by_origin.at("configured"), 1);
-  EXPECT_EQ(list->status().by_origin.at("kubernetes"), 2);
+  EXPECT_EQ(list->status().by_origin.at("service"), 2);
   cluster({}, {frontend("10.0.5.5"), frontend("10.0.5.6")});
   EXPECT_THAT(table.watched(), ElementsAre(frontend("10.0.5.5")));
-  EXPECT_EQ(list->status().by_origin.at("kubernetes"), 0);
+  EXPECT_EQ(list->status().by_origin.at("service"), 0);
 }
 
 TEST_F(WatchListTest, AConfiguredNamesAddressesFollowDnsAndDoNotTakeTheClustersWithThem) {
@@ -86,6 +86,47 @@ TEST_F(WatchListTest, AFullTableRecoversByWhatGoes) {
   EXPECT_THAT(table.watched(), ElementsAre(frontend("10.0.5.2"), frontend("10.0.5.3")));
   cluster({}, {frontend("10.0.5.4"), frontend("10.0.5.5")});
   EXPECT_EQ(list->status().unwatched, 0) << "one that nobody wants any more is not missed";
+}
+
+TEST_F(WatchListTest, WhatWasLearnedStaysUntilItIsUnusedAndBelongsToWhoNamesIt) {
+  const Endpoint load_balancer{.address = ip("10.0.5.6"), .port = 443};
+  start({frontend("10.0.5.5")});
+  EXPECT_EQ(list->origin_of(load_balancer), std::nullopt);
+  list->on_learned({.added = {frontend("10.0.5.6"), frontend("10.0.5.7")}, .removed = {}});
+  EXPECT_EQ(table.watched().size(), 3);
+  EXPECT_EQ(list->status().by_origin.at("learned"), 2);
+  EXPECT_EQ(list->origin_of(load_balancer), LoadBalancerOrigin::kLearned);
+  cluster({frontend("10.0.5.6")});
+  EXPECT_EQ(list->origin_of(load_balancer), LoadBalancerOrigin::kService);
+  list->on_learned({.added = {}, .removed = {frontend("10.0.5.6"), frontend("10.0.5.7")}});
+  EXPECT_THAT(table.watched(), ElementsAre(frontend("10.0.5.5"), frontend("10.0.5.6")));
+  EXPECT_EQ(list->status().by_origin.at("learned"), 0);
+  EXPECT_EQ(list->origin_of({.address = ip("10.0.5.5"), .port = 443}), LoadBalancerOrigin::kConfigured);
+  EXPECT_EQ(list->origin_of({.address = ip("10.0.5.5"), .port = 444}), std::nullopt);
+}
+
+TEST_F(WatchListTest, AnAddressOrAPrefixNamesEachOfItsPorts) {
+  start({Frontend{.address = ip("10.0.5.5")}, Frontend{.address = ip("10.1.0.0"), .prefix_length = 112}});
+  for (const char* const address : {"10.0.5.5", "10.1.200.1"}) {
+    EXPECT_EQ(list->origin_of({.address = ip(address), .port = 444}), LoadBalancerOrigin::kConfigured) << address;
+  }
+  EXPECT_EQ(list->origin_of({.address = ip("10.2.0.1"), .port = 444}), std::nullopt);
+}
+
+TEST_F(WatchListTest, WhatWasLearnedGivesWayAndIsNotMissed) {
+  frontends.make_room(4);
+  start({frontend("10.0.5.1")});
+  list->on_learned({.added = {frontend("10.0.5.2")}, .removed = {}});
+  list->on_learned({.added = {frontend("10.0.5.3")}, .removed = {}});
+  EXPECT_THAT(table.watched(), ElementsAre(frontend("10.0.5.1"), frontend("10.0.5.2")));
+  EXPECT_EQ(list->status().unwatched, 0) << "who was learned is not waited for";
+  cluster({frontend("10.0.5.4")});
+  EXPECT_THAT(table.watched(), ElementsAre(frontend("10.0.5.1"), frontend("10.0.5.4")));
+  EXPECT_EQ(list->status().unwatched, 0);
+  EXPECT_EQ(list->status().by_origin.at("learned"), 0);
+  list->on_learned({.added = {}, .removed = {frontend("10.0.5.2")}});
+  list->retry();
+  EXPECT_THAT(table.watched(), ElementsAre(frontend("10.0.5.1"), frontend("10.0.5.4")));
 }
 
 TEST_F(WatchListTest, SeriesAreForTheFewThatHaveAPort) {

@@ -53,6 +53,39 @@ TEST(ComposeAlert, NamesClientLoadBalancerResponderAndEnding) {
   EXPECT_EQ(alert.backend, endpoint("10.0.1.20", 8443));
 }
 
+TEST(ComposeAlert, SaysThatNobodyNamesALearnedLoadBalancer) {
+  Attempt attempt = ip_target_attempt();
+  EXPECT_EQ(compose(attempt).load_balancer_origin, std::nullopt);
+  attempt.learned = true;
+  const Alert alert = compose(attempt);
+  EXPECT_EQ(alert.load_balancer_origin, LoadBalancerOrigin::kLearned);
+  EXPECT_FALSE(alert.syn_to_synack) << "the time of the SYN is a tick's";
+  EXPECT_THAT(alert.message, HasSubstr("to load balancer 10.0.5.5:443 (named by no Service and no option: found by its "
+                                       "SYNs) was answered by 10.0.1.20:8443"));
+}
+
+TEST(ComposeAlert, WhoNamesItNowIsAskedFirst) {
+  Attempt attempt = ip_target_attempt();
+  attempt.learned = true;
+  const AlertSources sources{.node = "n1",
+                             .boot_to_wall = {},
+                             .interface_name = [](std::uint32_t) { return std::nullopt; },
+                             .drop_reason_name = [](std::uint32_t) { return std::nullopt; },
+                             .cluster = nullptr,
+                             .origin_of =
+                                 [](const Endpoint& load_balancer) {
+                                   return load_balancer.port == 443 ? std::optional(LoadBalancerOrigin::kConfigured)
+                                                                    : std::nullopt;
+                                 }};
+  const DueAlert due{.event = AlertEvent::kAsymmetricHandshake,
+                     .key = IncidentKey::of(attempt),
+                     .count = 1,
+                     .time = attempt.first_syn,
+                     .example = attempt,
+                     .drop_symbol = ""};
+  EXPECT_EQ(compose_alert(due, sources).load_balancer_origin, LoadBalancerOrigin::kConfigured);
+}
+
 TEST(ComposeAlert, NodePortNamesThePodBehindIt) {
   Attempt attempt = ip_target_attempt();
   attempt.cause = Cause::kHairpinNodePort;

@@ -52,6 +52,7 @@ TEST(DecodeEvent, TakesEverythingAcross) {
   EXPECT_EQ(attempt.responder, endpoint("10.0.0.4", 30443));
   EXPECT_EQ(attempt.synack_sent, endpoint("10.0.1.20", 8443));
   EXPECT_TRUE(attempt.host_client);
+  EXPECT_FALSE(attempt.learned);
   EXPECT_EQ(attempt.cause, Cause::kHairpinNodePort);
   EXPECT_EQ(attempt.outcome, Outcome::kDropped);
   EXPECT_EQ(attempt.conntrack, Conntrack::kNoEntry);

@@ -85,6 +85,18 @@ TEST(AlertJson, EveryCombinationIsValidAgainstThePublishedSchema) {
   }
 }
 
+TEST(AlertJson, SaysWhoNamesTheLoadBalancer) {
+  for (const auto& [origin, word] :
+       {std::pair{LoadBalancerOrigin::kService, "service"}, std::pair{LoadBalancerOrigin::kConfigured, "configured"},
+        std::pair{LoadBalancerOrigin::kLearned, "learned"}}) {
+    Alert alert = full_alert();
+    EXPECT_FALSE(Json::parse(to_json(alert))["load_balancer"].contains("origin"));
+    alert.load_balancer_origin = origin;
+    EXPECT_EQ(Json::parse(to_json(alert))["load_balancer"]["origin"], word);
+    EXPECT_EQ(schema_violations(to_json(alert)), "");
+  }
+}
+
 TEST(AlertJson, WhatIsUnknownIsNull) {
   Alert alert = full_alert();
   alert.responder.reset();
@@ -130,6 +142,7 @@ TEST(AlertSchema, RefusesWhatIsNoAlert) {
   };
   EXPECT_NE(with("/count", 0), "");
   EXPECT_NE(with("/cause", "gremlins"), "");
+  EXPECT_NE(with("/load_balancer/origin", "hearsay"), "");
   EXPECT_NE(with("/client/port", 65536), "");
   EXPECT_NE(with("/responder/kind", "cat"), "");
   EXPECT_NE(with("/evidence/conntrack", "maybe"), "");

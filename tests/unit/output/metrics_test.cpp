@@ -38,7 +38,7 @@ MetricsSnapshot snapshot() {
   snapshot.attach_failures = 10;
   snapshot.interfaces_blind = 18;
   snapshot.pending_syns = 11;
-  snapshot.watched_by_origin = {{"configured", 2}, {"kubernetes", 15}};
+  snapshot.watched_by_origin = {{"configured", 2}, {"service", 15}};
   snapshot.unwatched = 16;
   snapshot.spoofed_sources = 12;
   snapshot.events = 13;
@@ -71,7 +71,7 @@ TEST(RenderMetrics, NamesLabelsAndValuesAreTheContracts) {
            "hairpind_attach_failures_total 10\n",
            "hairpind_interfaces_blind 18\n",
            "hairpind_pending_syns 11\n",
-           "hairpind_load_balancers{origin=\"kubernetes\"} 15\n",
+           "hairpind_load_balancers{origin=\"service\"} 15\n",
            "hairpind_load_balancers_unwatched 16\n",
            "hairpind_spoofed_sources_total 12\n",
            "hairpind_events_total 13\n",
