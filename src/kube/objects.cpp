@@ -224,7 +224,11 @@ std::vector<std::string> parse_cilium_identity(const Json& object) {
   std::vector<std::string> labels;
   for (const auto& [name, value] : string_map(object, "security-labels", kMostIdentityBytes)) {
     if (labels.size() < kMostIdentityLabels) {
-      labels.push_back(printable(value.empty() ? name : name + "=" + value, kLongestIdentityLabel));
+      std::string label = name;
+      if (!value.empty()) {
+        label.append("=").append(value);
+      }
+      labels.push_back(printable(label, kLongestIdentityLabel));
     }
   }
   return labels;

@@ -219,7 +219,7 @@ int run() {
       PacketBuilder().from("10.0.9.9", 443).to("10.0.1.10", 40000).tcp(kSyn | kAck, 7, 0x12345678).build();
   const NewSyns new_syns;
   for (const Hook hook : {Hook::kFromPod, Hook::kToNet}) {
-    print("  a new one each time", to_string(hook).data(),
+    print("  a new one each time", std::string(to_string(hook)).c_str(),
           new_syns_elsewhere(new_syns, empty, loaded->variables, program(hook), elsewhere, pod), "45");
   }
   const auto coming_in = PacketBuilder().from("10.0.9.9", 40000).to("10.0.1.10", 443).tcp(kSyn, 1).build();

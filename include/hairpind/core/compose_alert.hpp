@@ -20,8 +20,8 @@ struct AlertSources {
   std::function<std::optional<std::string>(std::uint32_t reason)> drop_reason_name;
   const Cluster* cluster = nullptr;              ///< where names come from; null = there is no Kubernetes
   const CiliumIdentities* identities = nullptr;  ///< likewise
-  /// Who names a load balancer now; nullopt = nobody. Empty = nobody names any.
-  std::function<std::optional<LoadBalancerOrigin>(const Endpoint& load_balancer)> origin_of = {};
+  /// Who names a load balancer now; nullopt = nobody. Null = nobody names any.
+  std::function<std::optional<LoadBalancerOrigin>(const Endpoint& load_balancer)> origin_of = nullptr;
 };
 
 /// Puts a due alert into words: severity, message, hint, names.

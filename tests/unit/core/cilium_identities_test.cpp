@@ -7,8 +7,7 @@
 namespace hairpind {
 namespace {
 
-using std::chrono_literals::operator""min;
-using std::chrono_literals::operator""s;
+using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 

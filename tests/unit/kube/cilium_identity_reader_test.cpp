@@ -19,7 +19,7 @@
 namespace hairpind {
 namespace {
 
-using std::chrono_literals::operator""ms;
+using namespace std::chrono_literals;
 using Json = nlohmann::json;
 using testing::ApiServer;
 using ::testing::Each;

@@ -178,7 +178,7 @@ TEST_F(AlertSinkTest, AFirstSightingDoesNotQueueBehindRepeats) {
 
 // Who leaves has nothing to tell that is more urgent.
 TEST_F(AlertSinkTest, InTheEndThePipeMayBeFilled) {
-  SlowReader reader(directory + "/fifo");
+  const SlowReader reader(directory + "/fifo");
   auto sink = AlertSink::open(directory + "/fifo");
   ASSERT_TRUE(sink);
   for (int i = 0; i < 50; i++) {
