@@ -143,7 +143,7 @@ void Agent::announce() const {
 }
 
 void Agent::give_back_rows() {
-  if (const auto looked = rows_->look(kernel_->frontends.watched(), EventLoop::now()); !looked) {
+  if (const auto looked = kernel_->rows.look(kernel_->frontends.watched(), EventLoop::now()); !looked) {
     spdlog::error("{}", looked.error().message);
   }
 }

@@ -11,7 +11,6 @@
 #include "event_loop.hpp"
 #include "fault.hpp"
 #include "hairpind/bpf/kernel_side.hpp"
-#include "hairpind/bpf/load_balancer_rows.hpp"
 #include "hairpind/net/resolver.hpp"
 #include "hairpind/output/http_server.hpp"
 #include "in_cluster.hpp"
@@ -83,7 +82,6 @@ class Agent {
   std::unique_ptr<NodeDevices> devices_;
   std::unique_ptr<WatchList> watch_list_;
   LearnedLoadBalancers learned_;
-  std::unique_ptr<LoadBalancerRows> rows_;
   std::unique_ptr<IncidentReporter> reporter_;
   AlertWriter alerts_;
   Scheduled scheduled_;

@@ -90,8 +90,6 @@ Result<void> Agent::load() {
       .await_module = configuration_.conntrack == "auto" && !kernel_->features.has(Feature::kConntrackKfunc),
       .cilium_bpffs = configuration_.cilium_bpffs});
   watch_list_ = std::make_unique<WatchList>(kernel_->frontends, configuration_.load_balancers);
-  rows_ = std::make_unique<LoadBalancerRows>(*kernel_->programs, kernel_->variables.accounts(),
-                                             configuration_.handshake_timeout);
   reporter_ = std::make_unique<IncidentReporter>(
       IncidentReporter::Kernel{
           .read_count = [this](const IncidentKey& key) { return kernel_->counters->read_incident_count(key); },

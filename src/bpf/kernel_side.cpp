@@ -34,7 +34,7 @@ TcAttachResult attach(AttachMode mode, std::uint32_t ifindex, TcDirection direct
 }  // namespace
 
 KernelSide::KernelSide(KernelFeatures features_found, AttachMode mode, std::unique_ptr<Programs> loaded,
-                       EventRing opened)
+                       EventRing opened, std::chrono::nanoseconds handshake_timeout)
     : features(std::move(features_found)),
       attach_mode(mode),
       programs(std::move(loaded)),
@@ -53,7 +53,8 @@ KernelSide::KernelSide(KernelFeatures features_found, AttachMode mode, std::uniq
                    .devices = devices_map,
                    .node_addresses = node_addresses_map}),
       owners(owners_map),
-      incidents(programs->map_fd("incidents"), variables.accounts()) {}
+      incidents(programs->map_fd("incidents"), variables.accounts()),
+      rows(*programs, variables.accounts(), handshake_timeout) {}
 
 Result<std::unique_ptr<KernelSide>> KernelSide::load(const Programs::Options& options, AttachMode mode,
                                                      KernelFeatures features, bool ask_conntrack) {
@@ -69,7 +70,8 @@ Result<std::unique_ptr<KernelSide>> KernelSide::load(const Programs::Options& op
   if (!counters) {
     return std::unexpected(counters.error());
   }
-  auto side = std::make_unique<KernelSide>(std::move(features), mode, *std::move(programs), *std::move(ring));
+  auto side = std::make_unique<KernelSide>(std::move(features), mode, *std::move(programs), *std::move(ring),
+                                           options.handshake_timeout);
   side->counters = std::make_shared<const CounterReader>(*std::move(counters));
   // The kernel's type information, megabytes of it, was parsed to load; give the memory back.
   malloc_trim(0);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <memory>
 
 #include "hairpind/bpf/attachment_table.hpp"
@@ -10,6 +11,7 @@
 #include "hairpind/bpf/frontend_table.hpp"
 #include "hairpind/bpf/incident_table.hpp"
 #include "hairpind/bpf/kernel_features.hpp"
+#include "hairpind/bpf/load_balancer_rows.hpp"
 #include "hairpind/bpf/owner_table.hpp"
 #include "hairpind/bpf/program_variables.hpp"
 #include "hairpind/bpf/programs.hpp"
@@ -25,7 +27,8 @@ struct KernelSide {
   static Result<std::unique_ptr<KernelSide>> load(const Programs::Options& options, AttachMode mode,
                                                   KernelFeatures features, bool ask_conntrack);
 
-  KernelSide(KernelFeatures features_found, AttachMode mode, std::unique_ptr<Programs> loaded, EventRing opened);
+  KernelSide(KernelFeatures features_found, AttachMode mode, std::unique_ptr<Programs> loaded, EventRing opened,
+             std::chrono::nanoseconds handshake_timeout);
 
   KernelFeatures features;
   AttachMode attach_mode;
@@ -43,6 +46,7 @@ struct KernelSide {
   AttachmentTable attachments;
   OwnerTable owners;
   IncidentTable incidents;
+  LoadBalancerRows rows;
 };
 
 }  // namespace hairpind
