@@ -212,6 +212,8 @@ TEST_F(KubernetesTest, NodePortsAreNamedAfterTheirService) {
 }
 
 TEST_F(KubernetesTest, ServicesThatComeAndGoAreFollowed) {
+  // One that sends a SYN back is found without a Service.
+  lab().set_mode("refuse");
   server->remove("services", "shop", "api");
   start_agent();
   ASSERT_TRUE(becomes_synced());
@@ -219,8 +221,10 @@ TEST_F(KubernetesTest, ServicesThatComeAndGoAreFollowed) {
   EXPECT_EQ(agent->metric_sum("hairpind_syns_total"), 0);
   server->upsert("services", service("api", "10.0.5.5"));
   ASSERT_TRUE(watches_for("10.0.5.5:443"));
+  lab().set_mode("ip-target");
   fail_connections(2);
   EXPECT_TRUE(eventually([&] { return mismatches() == 2; }));
+  lab().set_mode("refuse");
   server->remove("services", "shop", "api");
   // Gone when a SYN is not counted any more.
   EXPECT_TRUE(eventually([&] {
@@ -349,6 +353,8 @@ TEST_F(KubernetesDnsTest, FailingDnsKeepsTheLastView) {
 }
 
 TEST_F(KubernetesDnsTest, ANameGoesWithTheLastServiceThatPublishesIt) {
+  // One that sends a SYN back is watched without a name.
+  lab().set_mode("refuse");
   server->upsert("services", service_by_name("second", kHostName));
   server->upsert("services", service("witness", "10.0.5.8"));
   ASSERT_TRUE(watches_for("10.0.5.8:443"));
