@@ -49,8 +49,7 @@ LearnedChanges LearnedLoadBalancers::on_learned(const Attempt& attempt, SinceBoo
       if (full_.begins()) {
         spdlog::warn(
             "load balancer {} was found by a SYN that it sent back, and there are {} of that kind already: its "
-            "failures "
-            "are told, but what it answers well is not counted; name it with --lb",
+            "failures are told, but what it answers well is not counted; name it with --lb",
             attempt.load_balancer.to_string(), kMost);
       }
       return changes;

@@ -61,7 +61,7 @@ void NodeDevices::on_turn(bool beside_cilium) {
   look_behind();
   owners_.refresh(EventLoop::now());
   if (routes_.on_turn(monitor_.take_routes_changed())) {
-    choose_if_news();
+    choose();
   }
   attachments_.retry();
   if (unknown_) {
@@ -80,14 +80,16 @@ void NodeDevices::look_at_neighbours() {
 
 void NodeDevices::set_load_balancers(const std::set<IpAddress>& addresses) {
   if (routes_.set_load_balancers(addresses)) {
-    choose_if_news();
+    choose();
   }
 }
 
 void NodeDevices::set_pods(std::set<IpAddress> pods) {
   owners_.set_pods(pods);
-  pods_ = std::move(pods);
-  choose_if_news();
+  if (pods != hints_.pods) {
+    hints_.pods = std::move(pods);
+    choose();
+  }
 }
 
 void NodeDevices::detach() {
@@ -107,15 +109,9 @@ std::optional<std::string> NodeDevices::name(std::uint32_t ifindex) const {
 }
 
 void NodeDevices::choose() {
-  hints_ = {.load_balancers = routes_.devices(), .pods = pods_};
+  hints_.load_balancers = routes_.devices();
   attachments_.on_network(monitor_.view(), hints_);
   attach_waiting();
-}
-
-void NodeDevices::choose_if_news() {
-  if (InterfaceHints{.load_balancers = routes_.devices(), .pods = pods_} != hints_) {
-    choose();
-  }
 }
 
 void NodeDevices::attach_waiting() {

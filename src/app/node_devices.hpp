@@ -60,7 +60,6 @@ class NodeDevices {
   NodeDevices(const Configuration& configuration, KernelSide& kernel, EventLoop& loop, StatusBoard& board,
               InterfaceMonitor monitor, RouteLookup route_lookup);
   void choose();
-  void choose_if_news();
   void attach_waiting();
   void look_behind();
 
@@ -70,8 +69,7 @@ class NodeDevices {
   InterfaceMonitor monitor_;
   RouteLookup route_lookup_;
   LoadBalancerRoutes routes_;
-  InterfaceHints hints_;  ///< as the devices were chosen by last
-  std::set<IpAddress> pods_;
+  InterfaceHints hints_;  ///< by which the devices were chosen last
   Attachments attachments_;
   AddressOwners owners_;
   std::function<void()> all_attached_;  ///< empty once called
