@@ -96,6 +96,23 @@ static __noinline int on_unsolicited_syn(struct __sk_buff *skb, const struct seg
 	return 0;
 }
 
+/*
+ * The load balancer chose this node and speaks in its own name: what fails where it keeps the
+ * client's. Told by the ISN alone, which those keep that only translate.
+ */
+static __noinline int note_same_node(struct __sk_buff *skb, const struct segment *syn)
+{
+	struct hp_attempt *attempt = find_by_isn(syn->sequence);
+
+	if (!attempt)
+		return 0;
+	if (!(attempt->flags & (HP_UNSOLICITED | HP_RETURNED)) &&
+	    (is_node_address(&syn->destination) || is_local_pod(skb, &syn->destination, syn->ipv6)))
+		attempt->same_node = true;
+	release(attempt);
+	return 0;
+}
+
 /* A SYN sent again is that much later than the first; the same packet, seen on a second uplink, is
  * not. */
 #define SENT_AGAIN_NS 100000000ULL
@@ -142,6 +159,7 @@ __noinline int on_net_syn(struct __sk_buff *skb, const struct segment *syn)
 				  attempt->last_ns);
 	}
 	if (!attempt) {
+		note_same_node(skb, syn);
 		learned = learn(skb, syn);
 		if (learned == NOT_NOTED && may_be_client(&syn->source))
 			return on_unsolicited_syn(skb, syn, &key);

@@ -290,6 +290,8 @@ static __noinline int count_answered(const struct hp_attempt *attempt, __u64 lat
 	if (bucket >= HP_LATENCY_BUCKET_COUNT)
 		return 0;
 	__sync_fetch_and_add(&counters->answered, 1);
+	if (attempt->same_node)
+		__sync_fetch_and_add(&counters->same_node_answered, 1);
 	__sync_fetch_and_add(&counters->latency_ns, latency_ns);
 	__sync_fetch_and_add(&counters->latencies[bucket], 1);
 	return 0;

@@ -32,6 +32,16 @@ GTEST_OUTPUT="xml:$results/" ctest --test-dir "build/$preset" --output-on-failur
 sum() { # sum ATTRIBUTE: over all test binaries
   cat "$results"/*.xml 2>/dev/null | sed -n "s/^<testsuites.* $1=\"\([0-9]*\)\".*/\1/p" | awk "{ total += \$1 } END { print total + 0 }"
 }
+# What a log that is cut must not lose: at the end, a line for each failure.
+failures() {
+  cat "$results"/*.xml 2>/dev/null | awk '
+    /<testcase / { match($0, / name="[^"]*"/); name = substr($0, RSTART + 7, RLENGTH - 8)
+                   match($0, / classname="[^"]*"/); name = substr($0, RSTART + 12, RLENGTH - 13) "." name }
+    /<failure / { match($0, /message="[^"]*"/); print "failed: " name ": " substr($0, RSTART + 9, RLENGTH - 10 < 700 ? RLENGTH - 10 : 700) }' |
+    sed 's/&#x0A;/ /g; s/&quot;/"/g; s/&lt;/</g; s/&gt;/>/g; s/&apos;/'"'"'/g; s/&amp;/\&/g'
+}
+
+failures
 skipped=$(cat "$results"/*.xml | grep -c '<skipped' || true)
 tests=$(sum tests)
 failed=$(sum failures)

@@ -183,7 +183,8 @@ struct hp_attempt {
   __u8 outcome;          /* enum hp_outcome */
   __u8 responder_kind;   /* enum hp_responder_kind */
   __u8 syn_dropped;      /* HP_OUTCOME_DROPPED: it was the returned SYN; 0: an answer */
-  __u8 pad2[2];
+  __u8 same_node;        /* its SYN came in for a target here, with another source than the client's */
+  __u8 pad2[1];
   struct hp_cilium_drop cilium; /* HP_OUTCOME_DROPPED by a program of Cilium's; all zero by anybody else */
 };
 
@@ -274,6 +275,7 @@ struct hp_lb_counters {
   __u64 translations;               /* S5: attempts this node translated itself */
   __u64 mismatches[HP_CAUSE_COUNT]; /* misdirected attempts by enum hp_cause */
   __u64 unpaired[HP_CAUSE_COUNT];   /* those among them that found no room in `incidents` */
+  __u64 same_node_answered;         /* of the answered: those with hp_attempt.same_node */
   /* Of the answered: time from the first SYN to the LB's answer. */
   __u64 latency_ns;                         /* sum */
   __u64 latencies[HP_LATENCY_BUCKET_COUNT]; /* one more than there are bounds: the slower rest */
@@ -400,7 +402,7 @@ HP_STATIC_ASSERT(sizeof(struct hp_incident_key) == 60);
 HP_STATIC_ASSERT(sizeof(struct hp_account) == 24);
 HP_STATIC_ASSERT(sizeof(struct hp_incident) == 216);
 HP_STATIC_ASSERT(sizeof(struct hp_caller_key) == 36);
-HP_STATIC_ASSERT(sizeof(struct hp_lb_counters) == 344);
+HP_STATIC_ASSERT(sizeof(struct hp_lb_counters) == 352);
 HP_STATIC_ASSERT(sizeof(struct hp_source) == 40);
 HP_STATIC_ASSERT(sizeof(struct hp_frontend) == 8);
 HP_STATIC_ASSERT(sizeof(struct hp_prefix_key) == 20);

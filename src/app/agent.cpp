@@ -15,6 +15,8 @@ namespace {
 constexpr std::chrono::seconds kTick{1};
 constexpr std::chrono::seconds kExposureInterval{10};
 constexpr std::chrono::seconds kNeighboursInterval{10};
+// A controller has put another pod in the place of one that is gone by then, wherever.
+constexpr std::chrono::seconds kPodInItsPlace{5};
 
 std::set<IpAddress> addresses_of(const std::set<Frontend>& frontends) {
   std::set<IpAddress> addresses;
@@ -30,6 +32,8 @@ Agent::Agent(Configuration configuration, std::unique_ptr<EventLoop> loop, FileD
     : configuration_(std::move(configuration)),
       loop_(std::move(loop)),
       claim_(std::move(claim)),
+      problems_(
+          {.quiet_after = configuration_.quiet_after, .settle = configuration_.handshake_timeout + kPodInItsPlace}),
       alerts_(std::move(sink), configuration_.alerts) {}
 
 void Agent::begin() {
@@ -163,19 +167,24 @@ void Agent::count() {
     spdlog::error("{}", incidents.error().message);
     return;
   }
-  if (auto rows = kernel_->counters->read_load_balancers()) {
+  auto rows = kernel_->counters->read_load_balancers();
+  if (rows) {
     if (const LearnedChanges unused = learned_.on_counts(*rows, EventLoop::now()); !unused.removed.empty()) {
       watch_list_->on_learned(unused);
       follow_frontends();
     }
+  }
+  const std::vector<IncidentKey> idle = reporter_->on_counts(*incidents, EventLoop::now());
+  if (rows) {
+    look_at_problems(*incidents, *rows);
     if (cluster_) {
       cluster_->books.book(*incidents, *std::move(rows), watch_list_->listed(), cluster_->sync.cluster());
     }
   }
-  for (const IncidentKey& idle : reporter_->on_counts(*incidents, EventLoop::now())) {
-    kernel_->incidents.forget(idle);
+  for (const IncidentKey& incident : idle) {
+    kernel_->incidents.forget(incident);
     if (cluster_) {
-      cluster_->books.forget(idle);
+      cluster_->books.forget(incident);
     }
   }
   if (cluster_) {

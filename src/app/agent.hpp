@@ -17,6 +17,7 @@
 #include "incident_reporter.hpp"
 #include "learned_load_balancers.hpp"
 #include "node_devices.hpp"
+#include "problem_watch.hpp"
 #include "status_board.hpp"
 #include "watch_list.hpp"
 
@@ -61,6 +62,7 @@ class Agent {
   void settle();
   void count();
   void look_for_exposures();
+  void look_at_problems(const std::vector<IncidentCount>& incidents, const std::vector<LoadBalancerCounters>& rows);
 
   void announce() const;
   void give_back_rows();
@@ -83,6 +85,7 @@ class Agent {
   std::unique_ptr<WatchList> watch_list_;
   LearnedLoadBalancers learned_;
   std::unique_ptr<IncidentReporter> reporter_;
+  ProblemWatch problems_;
   AlertWriter alerts_;
   Scheduled scheduled_;
   // Last, so that their threads end before what they post to is gone.

@@ -19,11 +19,26 @@ std::chrono::nanoseconds boot_to_wall() {
 
 }  // namespace
 
+void Agent::look_at_problems(const std::vector<IncidentCount>& incidents,
+                             const std::vector<LoadBalancerCounters>& rows) {
+  const NodeView node{.cluster = cluster_ ? &cluster_->sync.cluster() : nullptr,
+                      .synced = cluster_ && cluster_->sync.synced(),
+                      .has_device = [this](std::uint32_t ifindex) { return devices_->name(ifindex).has_value(); }};
+  const std::vector<Alert> alerts = problems_.look(incidents, rows, node, alert_sources(), EventLoop::now());
+  for (const Alert& alert : alerts) {
+    reporter_->close(alert.load_balancer);
+  }
+  board_.publish(problems_.status());
+  write(alerts);
+}
+
 void Agent::tell_due() {
   if (cluster_) {
     cluster_->take_identities();
   }
-  write(reporter_->take_due(EventLoop::now(), alert_sources()));
+  std::vector<Alert> alerts = reporter_->take_due(EventLoop::now(), alert_sources());
+  problems_.mark_reopening(alerts, alert_sources());
+  write(alerts);
   const auto next = reporter_->next_deadline();
   if (next && (!scheduled_.deadline || *next < *scheduled_.deadline)) {
     scheduled_.deadline = next;

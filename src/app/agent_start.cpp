@@ -98,7 +98,8 @@ Result<void> Agent::load() {
               [this](const Attempt& asked, const ConntrackAnswer& answer) {
                 return kernel_->settler.set_conntrack(asked, answer);
               }},
-      configuration_.repeat_interval);
+      configuration_.repeat_interval ? IncidentTracker::Options{.repeat_intervals = {*configuration_.repeat_interval}}
+                                     : IncidentTracker::Options{});
   return {};
 }
 

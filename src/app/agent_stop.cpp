@@ -6,6 +6,7 @@
 #include <memory>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "agent.hpp"
 
@@ -54,7 +55,9 @@ bool Agent::stop() {
 void Agent::tell_the_rest() {
   on_records();
   count();
-  write(reporter_->take_untold(EventLoop::now(), alert_sources()));
+  std::vector<Alert> untold = reporter_->take_untold(EventLoop::now(), alert_sources());
+  problems_.mark_reopening(untold, alert_sources());
+  write(untold);
   alerts_.finish();
   const SinceBoot until = EventLoop::now() + kLastAlerts;
   while (alerts_.waiting() != 0 && EventLoop::now() < until) {

@@ -48,6 +48,10 @@ void name_environment_variables(CLI::App& app) {
   }
 }
 
+std::chrono::milliseconds milliseconds(double seconds) {
+  return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
+}
+
 std::string explain(const CLI::Error& error, const CLI::App& app) {
   std::string text = error.what();
   std::ranges::replace(text, '\n', ' ');
@@ -64,7 +68,8 @@ Result<std::variant<Configuration, HelpText>> parse_run_options(const std::vecto
   configuration.node_name = default_node_name();
   std::vector<std::string> load_balancers;
   double handshake_timeout = 3;
-  double repeat_interval = 60;
+  std::optional<double> repeat_interval;
+  double quiet_after = 600;
 
   CLI::App app{
       "Watch this node for asymmetric hairpin connections. Alerts are JSON lines; the agent's own log goes to stderr.",
@@ -112,7 +117,12 @@ Result<std::variant<Configuration, HelpText>> parse_run_options(const std::vecto
       ->check(a_number)
       ->check(CLI::Range(0.1, 60.0))
       ->capture_default_str();
-  app.add_option("--repeat-interval", repeat_interval, "Seconds between two alerts of the same incident")
+  app.add_option("--repeat-interval", repeat_interval,
+                 "Seconds between two alerts of the same incident; default: 1, 5 and 15 minutes, then an hour")
+      ->check(a_number)
+      ->check(CLI::Range(1.0, 86400.0));
+  app.add_option("--quiet-after", quiet_after,
+                 "Seconds without a mismatch after which a load balancer's problem is not called active any more")
       ->check(a_number)
       ->check(CLI::Range(1.0, 86400.0))
       ->capture_default_str();
@@ -162,8 +172,9 @@ Result<std::variant<Configuration, HelpText>> parse_run_options(const std::vecto
     }
     configuration.load_balancers.push_back(*std::move(load_balancer));
   }
-  configuration.handshake_timeout = std::chrono::milliseconds(static_cast<std::int64_t>(handshake_timeout * 1000));
-  configuration.repeat_interval = std::chrono::milliseconds(static_cast<std::int64_t>(repeat_interval * 1000));
+  configuration.handshake_timeout = milliseconds(handshake_timeout);
+  configuration.repeat_interval = repeat_interval.transform(milliseconds);
+  configuration.quiet_after = milliseconds(quiet_after);
   return configuration;
 }
 

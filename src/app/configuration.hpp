@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -28,7 +29,8 @@ struct Configuration {
   std::string log_level = "info";
   std::string log_format = "text";
   std::chrono::milliseconds handshake_timeout = std::chrono::seconds(3);
-  std::chrono::milliseconds repeat_interval = std::chrono::seconds(60);
+  std::optional<std::chrono::milliseconds> repeat_interval;  ///< nothing: intervals that grow
+  std::chrono::milliseconds quiet_after = std::chrono::minutes(10);
   std::uint32_t pending_syns = 65536;
   std::uint32_t ring_bytes = 1U << 20U;
 };

@@ -28,8 +28,8 @@ class IncidentReporter {
     std::function<ConntrackAnswer(const Attempt&)> ask_conntrack;
     std::function<Result<void>(const Attempt&, const ConntrackAnswer&)> answer_conntrack;
   };
-  IncidentReporter(Kernel kernel, std::chrono::nanoseconds repeat_interval)
-      : kernel_(std::move(kernel)), tracker_({.repeat_interval = repeat_interval}) {}
+  IncidentReporter(Kernel kernel, IncidentTracker::Options options)
+      : kernel_(std::move(kernel)), tracker_(std::move(options)) {}
 
   void on_event(const Event& event, SinceBoot now);
   /// Cilium's identities in the records since the last call, for whom they stand for to be asked.
@@ -37,6 +37,9 @@ class IncidentReporter {
   /// The kernel's counts, all of them: finds what the ring had no room for. Returns those that have been quiet for so
   /// long that their count may start over: the kernel's table is bounded.
   [[nodiscard]] std::vector<IncidentKey> on_counts(const std::vector<IncidentCount>& incidents, SinceBoot now);
+
+  /// It has been told that this load balancer's incidents are over.
+  void close(const Endpoint& load_balancer) { tracker_.close(load_balancer); }
 
   [[nodiscard]] std::vector<Alert> take_due(SinceBoot now, const AlertSources& sources);
   /// At the end: what has not been told at all, its outcome known or not.

@@ -60,6 +60,15 @@ void add_load_balancers(MetricsSnapshot& snapshot, const Status& status, std::ve
   }
 }
 
+// By the names of their rows.
+void add_problems(MetricsSnapshot& snapshot, const ProblemStatus& problems) {
+  for (const LoadBalancerCounters& row : snapshot.load_balancers) {
+    if (const auto found = problems.find(row.load_balancer); found != problems.end()) {
+      snapshot.problems.insert(*found).first->second.service = row.service;
+    }
+  }
+}
+
 }  // namespace
 
 KernelCounts KernelCounts::read(const CounterReader& counters) {
@@ -102,6 +111,7 @@ MetricsSnapshot metrics_of(const Status& status, const KernelCounts* counts, con
     snapshot.kernel_features["conntrack_kfunc"] = status.loaded.conntrack_in_kernel;
     add_totals(snapshot, counts->totals);
     add_load_balancers(snapshot, status, with_uncalled(counts->load_balancers, status.watched.listed));
+    add_problems(snapshot, *status.problems);
   }
   return snapshot;
 }

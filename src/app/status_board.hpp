@@ -13,6 +13,7 @@
 #include "hairpind/bpf/programs.hpp"
 #include "hairpind/core/alert.hpp"
 #include "hairpind/core/mismatch_ledger.hpp"
+#include "hairpind/output/metrics.hpp"
 
 namespace hairpind {
 
@@ -47,6 +48,9 @@ struct NamedCounts {
   MismatchCounts mismatches;
 };
 
+/// The load balancers that have failed on this node, as of the last tick.
+using ProblemStatus = std::map<Endpoint, ProblemStanding>;
+
 /// All that is published, as of one moment.
 struct Status {
   AttachStatus attached;
@@ -56,9 +60,10 @@ struct Status {
   std::optional<bool> kubernetes_synced;  ///< nullopt: no Kubernetes
   std::map<std::string, std::uint64_t> exposed_pairs;
   std::shared_ptr<const NamedCounts> named = std::make_shared<NamedCounts>();  ///< in Kubernetes only
-  std::shared_ptr<const CounterReader> counters;                               ///< null until the programs are loaded
-  LoadOutcome loaded;                                                          ///< likewise
-  SinceBoot last_turn{};                                                       ///< of the event loop; 0 = not yet
+  std::shared_ptr<const ProblemStatus> problems = std::make_shared<ProblemStatus>();
+  std::shared_ptr<const CounterReader> counters;  ///< null until the programs are loaded
+  LoadOutcome loaded;                             ///< likewise
+  SinceBoot last_turn{};                          ///< of the event loop; 0 = not yet
 };
 
 /// What the event loop tells the HTTP server's thread: the only state that both touch.
@@ -70,6 +75,7 @@ class StatusBoard {
   void publish(WatchStatus status) { set(&Status::watched, std::move(status)); }
   void publish(AlertStatus status) { set(&Status::alerts, std::move(status)); }
   void publish(std::shared_ptr<const NamedCounts> named) { set(&Status::named, std::move(named)); }
+  void publish(std::shared_ptr<const ProblemStatus> problems) { set(&Status::problems, std::move(problems)); }
   void publish(std::shared_ptr<const CounterReader> counters) { set(&Status::counters, std::move(counters)); }
   void publish(LoadOutcome loaded) { set(&Status::loaded, std::move(loaded)); }
   void publish_pending(std::uint64_t syns) { set(&Status::pending_syns, syns); }

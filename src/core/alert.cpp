@@ -9,6 +9,10 @@ std::string_view to_string(AlertEvent event) {
       return "asymmetric_handshake";
     case AlertEvent::kAsymmetricHandshakeRepeated:
       return "asymmetric_handshake_repeated";
+    case AlertEvent::kAsymmetricHandshakeResolved:
+      return "asymmetric_handshake_resolved";
+    case AlertEvent::kAsymmetricHandshakeDormant:
+      return "asymmetric_handshake_dormant";
     case AlertEvent::kHairpinExposure:
       break;
   }
@@ -16,7 +20,15 @@ std::string_view to_string(AlertEvent event) {
 }
 
 std::string_view to_string(Severity severity) {
-  return severity == Severity::kCritical ? "critical" : "warning";
+  switch (severity) {
+    case Severity::kInfo:
+      return "info";
+    case Severity::kWarning:
+      return "warning";
+    case Severity::kCritical:
+      break;
+  }
+  return "critical";
 }
 
 }  // namespace hairpind

@@ -335,4 +335,17 @@ std::vector<PodRef> Cluster::local_backends(const Service& service) const {
   return backends;
 }
 
+bool Cluster::has_backend(const Service& service) const {
+  return std::ranges::any_of(
+      pods_, [&](const auto& entry) { return !entry.second.finished && service.selects(entry.second); });
+}
+
+bool Cluster::has_like(const PodRef& pod) const {
+  return std::ranges::any_of(pods_, [&](const auto& entry) {
+    const PodRef& ref = entry.second.ref;
+    return !entry.second.finished && ref.namespace_name == pod.namespace_name &&
+           (pod.workload.empty() ? ref.name == pod.name : ref.workload == pod.workload);
+  });
+}
+
 }  // namespace hairpind

@@ -66,6 +66,16 @@ void IncidentTracker::on_event(const Event& event, SinceBoot now) {
   const auto [position, is_new] = incidents_.try_emplace(IncidentKey::of(event.attempt));
   Incident& incident = position->second;
   const bool same = !is_new && same_attempt(incident.example, event.attempt);
+  if (incident.closed) {
+    // Of the attempts before it was closed an outcome is no news.
+    if (event.kind == EventKind::kMismatch) {
+      reopen(incident, now);
+      incident.example = event.attempt;
+      incident.example_time = event.time;
+      incident.drop_symbol = event.drop_symbol;
+    }
+    return;
+  }
   if (is_new || event.kind == EventKind::kMismatch) {
     // The example of a first alert stays with the attempt that opened the incident, so that its outcome finds it.
     if (is_new || same || incident.told) {
@@ -121,16 +131,42 @@ void IncidentTracker::on_counts(const std::vector<IncidentCount>& counts, SinceB
     incident.known_count = counted.count;
     // The kernel's entry went and came back between two looks.
     incident.told_count = std::min(incident.told_count, counted.count);
+    if (incident.closed && incident.known_count > incident.told_count) {
+      reopen(incident, now);
+      incident.example = counted.example;
+      incident.example_time = counted.last_event;
+    }
     if (incident.told && !incident.waiting && incident.known_count > incident.told_count) {
       wait_for_repeat(incident);
     }
   }
-  std::erase_if(incidents_, [&](const auto& entry) { return entry.second.told && !listed.contains(entry.first); });
+  std::erase_if(incidents_, [&](const auto& entry) {
+    return (entry.second.told || entry.second.closed) && !listed.contains(entry.first);
+  });
+}
+
+void IncidentTracker::close(const Endpoint& load_balancer) {
+  for (auto& [key, incident] : incidents_) {
+    if (key.load_balancer == load_balancer && incident.told) {
+      incident.told = incident.waiting = false;
+      incident.closed = true;
+      incident.repeats = 0;
+      incident.told_count = std::max(incident.told_count, incident.known_count);
+    }
+  }
+}
+
+void IncidentTracker::reopen(Incident& incident, SinceBoot now) const {
+  incident.closed = false;
+  incident.waiting = true;
+  incident.example_told = false;
+  incident.due = now + options_.outcome_wait;
 }
 
 void IncidentTracker::wait_for_repeat(Incident& incident) const {
   incident.waiting = true;
-  incident.due = incident.last_told + options_.repeat_interval;
+  const auto& intervals = options_.repeat_intervals;
+  incident.due = incident.last_told + intervals.at(std::min(incident.repeats, intervals.size() - 1));
 }
 
 std::vector<DueAlert> IncidentTracker::take_due(SinceBoot now, const CountReader& read_count) {
@@ -154,6 +190,7 @@ std::vector<DueAlert> IncidentTracker::take(SinceBoot now, const CountReader& re
     if (incident.told && count <= incident.told_count) {
       continue;
     }
+    incident.repeats += incident.told ? 1 : 0;
     due.push_back({.event = incident.told ? AlertEvent::kAsymmetricHandshakeRepeated : AlertEvent::kAsymmetricHandshake,
                    .key = key,
                    .count = count,

@@ -17,6 +17,7 @@ LoadBalancerCounters LoadBalancerCounters::from_abi(const hp_lb_counters& counte
   std::ranges::copy(counters.mismatches, result.mismatches.begin());
   std::ranges::copy(counters.unpaired, result.unpaired.begin());
   std::ranges::copy(counters.latencies, result.latencies.begin());
+  result.same_node_answered = counters.same_node_answered;
   result.latency_sum = std::chrono::nanoseconds(counters.latency_ns);
   return result;
 }

@@ -97,11 +97,39 @@ Json outcome(const Alert& alert) {
   return outcome;
 }
 
+Json problem(const ProblemReport& report) {
+  return {{"state", to_string(report.state)},
+          {"opened", to_rfc3339(report.opened)},
+          {"last_mismatch", to_rfc3339(report.last_mismatch)},
+          {"mismatched", report.mismatched},
+          {"answered", report.answered},
+          {"reopenings", report.reopenings},
+          {"same_node_answers", report.same_node_answers},
+          {"run", report.run},
+          {"share", report.share},
+          {"chance", report.chance}};
+}
+
+void add_problem(Json& line, const Alert& alert, const ProblemReport& report) {
+  if (alert.event == AlertEvent::kAsymmetricHandshake) {
+    line["reopened"] = true;
+  } else if (report.proof) {
+    line["proof"] = to_string(*report.proof);
+  } else if (report.why) {
+    line["why"] = {{"left", report.why->targets ? "target" : "client"},
+                   {"who", report.why->who},
+                   {"when", to_rfc3339(report.why->when)}};
+  }
+  line["problem"] = problem(report);
+}
+
 }  // namespace
 
 std::string to_json(const Alert& alert) {
-  // An exposure tells of what may happen: there is no handshake yet.
-  const bool handshake = alert.event != AlertEvent::kHairpinExposure;
+  // An exposure tells of what may happen, and what is over has no handshake of its own either.
+  const bool handshake =
+      alert.event == AlertEvent::kAsymmetricHandshake || alert.event == AlertEvent::kAsymmetricHandshakeRepeated;
+  const bool has_cause = alert.event != AlertEvent::kHairpinExposure;
   Json responder = nullptr;
   if (alert.responder) {
     responder = peer(*alert.responder, alert.responder_pod);
@@ -110,14 +138,14 @@ std::string to_json(const Alert& alert) {
       responder["node_port_of"] = *alert.node_port_service;
     }
   }
-  const Json line{
+  Json line{
       {"schema", "hairpind.alert/v1"},
       {"event", to_string(alert.event)},
       {"time", to_rfc3339(alert.time)},
       {"node", alert.node},
       {"incident", alert.incident},
       {"severity", to_string(alert.severity)},
-      {"cause", handshake ? Json(to_string(alert.cause)) : Json(nullptr)},
+      {"cause", has_cause ? Json(to_string(alert.cause)) : Json(nullptr)},
       {"count", alert.count},
       {"message", alert.message},
       {"hint", alert.hint},
@@ -128,6 +156,9 @@ std::string to_json(const Alert& alert) {
       {"evidence", handshake ? evidence(alert) : Json(nullptr)},
       {"outcome", handshake ? outcome(alert) : Json(nullptr)},
   };
+  if (alert.problem) {
+    add_problem(line, alert, *alert.problem);
+  }
   // Node and device names come from outside: bytes that are no UTF-8 must not cost the alert.
   return line.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

@@ -66,6 +66,8 @@ int rank(AlertEvent event) {
   switch (event) {
     case AlertEvent::kAsymmetricHandshake:
       return 0;
+    case AlertEvent::kAsymmetricHandshakeResolved:
+    case AlertEvent::kAsymmetricHandshakeDormant:
     case AlertEvent::kHairpinExposure:
       return 1;
     case AlertEvent::kAsymmetricHandshakeRepeated:

@@ -101,6 +101,9 @@ void add_load_balancers(const std::vector<LoadBalancerCounters>& load_balancers,
                            "Handshake attempts by what the load balancer answered within the handshake timeout.");
   auto translations = family(MetricType::Counter, "hairpind_legitimate_translations_total",
                              "Handshake attempts that this node itself translated to their backend.");
+  auto same_node =
+      family(MetricType::Counter, "hairpind_same_node_answered_total",
+             "Answered handshakes that the load balancer, in its own name, sent to a target on this node.");
   auto latency = family(MetricType::Histogram, "hairpind_handshake_seconds",
                         "Time from a client's first SYN to the load balancer's answer, of answered handshakes.");
   for (const LoadBalancerCounters& counted : load_balancers) {
@@ -112,11 +115,32 @@ void add_load_balancers(const std::vector<LoadBalancerCounters>& load_balancers,
     add(handshakes, with(lb, {"result", "refused"}), counted.refused);
     add(handshakes, with(lb, {"result", "unanswered"}), counted.unanswered);
     add(translations, lb, counted.translations);
+    add(same_node, lb, counted.same_node_answered);
     latency.metric.push_back(latency_histogram(lb, counted));
   }
-  for (MetricFamily* const each : {&syns, &retransmits, &handshakes, &translations, &latency}) {
+  for (MetricFamily* const each : {&syns, &retransmits, &handshakes, &translations, &same_node, &latency}) {
     families.push_back(std::move(*each));
   }
+}
+
+void add_problems(const std::map<Endpoint, ProblemStanding>& problems, std::vector<MetricFamily>& families) {
+  auto states = family(MetricType::Gauge, "hairpind_problem_state",
+                       "1 for the state of a load balancer that has failed on this node; of these only fixed is over.");
+  auto last = family(MetricType::Gauge, "hairpind_last_mismatch_timestamp_seconds",
+                     "When an attempt was last counted as misdirected, Unix time.");
+  for (const auto& [load_balancer, problem] : problems) {
+    const Labels lb = labels_of(load_balancer, problem.service);
+    for (const ProblemState state :
+         {ProblemState::kActive, ProblemState::kFixed, ProblemState::kDormant, ProblemState::kQuiet}) {
+      add(states, with(lb, {"state", std::string(to_string(state))}), state == problem.state ? 1 : 0);
+    }
+    for (const auto& [cause, time] : problem.last_mismatch) {
+      const auto seconds = std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
+      add(last, with(lb, {"cause", std::string(to_string(cause))}), static_cast<std::uint64_t>(seconds));
+    }
+  }
+  families.push_back(std::move(states));
+  families.push_back(std::move(last));
 }
 
 }  // namespace
@@ -125,10 +149,10 @@ std::string render_metrics(const MetricsSnapshot& snapshot) {
   std::vector<MetricFamily> families;
   add_load_balancers(snapshot.load_balancers, families);
   families.push_back(mismatches(snapshot.mismatches));
+  add_problems(snapshot.problems, families);
 
   auto alerts = family(MetricType::Counter, "hairpind_alerts_total", "Alerts written, by event.");
-  for (const AlertEvent event :
-       {AlertEvent::kAsymmetricHandshake, AlertEvent::kAsymmetricHandshakeRepeated, AlertEvent::kHairpinExposure}) {
+  for (const AlertEvent event : kAllAlertEvents) {
     const auto found = snapshot.alerts.find(event);
     add(alerts, {{"event", std::string(to_string(event))}}, found == snapshot.alerts.end() ? 0 : found->second);
   }

@@ -60,6 +60,7 @@ usage: lab.sh up PREFIX [DATAPATH [MODE]]
            policy-routed-synack-loss   the same, and the node loses each connection's first SYN-ACK
            ip-target-flooded, lb-snat-flooded
                                   bridges: the same, and the bridge learns no address: each frame goes to every port
+           proxy                  legitimate: the LB ends connections, and opens its own to p2
            proxy-as-client        the LB ends connections (as for TLS), and opens its own to p2 under the client's address
            bridged-card, two-cards, pod-default-route, macvlan
                                   routed, ip-target by other ways in: eth0 is a port of br0, which has the address and
@@ -157,7 +158,7 @@ CONF
   in_ns "$name" nginx -c "$directory/nginx.conf" >"$directory/stdout" 2>&1
 }
 
-lb_proxies_as_client() { # lb_proxies_as_client V4 V6
+lb_proxies() { # lb_proxies V4 V6 [as-client]
   local directory=$state/lb
   mkdir -p "$directory"
   cat >"$directory/nginx.conf" <<CONF
@@ -168,7 +169,7 @@ pid $directory/nginx.pid;
 error_log $directory/error.log;
 events { worker_connections 4096; }
 stream {
-  proxy_bind \$remote_addr transparent;
+  ${3:+proxy_bind \$remote_addr transparent;}
   server { listen 10.0.5.5:443; proxy_pass $1; }
   server { listen [fd00:5::5]:443; proxy_pass $2; }
 }
@@ -697,7 +698,8 @@ RULES
     *) lb_sends_to 10.0.0.120:8443 '[fd00::120]:8443' ;;
     esac
     ;;
-  proxy-as-client) lb_proxies_as_client 10.0.1.20:8443 '[fd00:1::20]:8443' ;;
+  proxy) lb_proxies 10.0.1.20:8443 '[fd00:1::20]:8443' ;;
+  proxy-as-client) lb_proxies 10.0.1.20:8443 '[fd00:1::20]:8443' as-client ;;
   silent) lb_answers drop ;;
   refuse) lb_answers 'reject with tcp reset' ;;
   *) usage ;;

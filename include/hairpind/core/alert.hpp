@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -11,6 +12,7 @@
 #include "hairpind/core/event.hpp"
 #include "hairpind/core/frontend.hpp"
 #include "hairpind/core/kubernetes.hpp"
+#include "hairpind/core/problem.hpp"
 
 namespace hairpind {
 
@@ -28,11 +30,44 @@ struct LoadBalancerRef {
   [[nodiscard]] std::string full_name() const { return namespace_name + "/" + service; }
 };
 
-enum class AlertEvent : std::uint8_t { kAsymmetricHandshake, kAsymmetricHandshakeRepeated, kHairpinExposure };
-enum class Severity : std::uint8_t { kWarning, kCritical };
+enum class AlertEvent : std::uint8_t {
+  kAsymmetricHandshake,
+  kAsymmetricHandshakeRepeated,
+  kAsymmetricHandshakeResolved,
+  kAsymmetricHandshakeDormant,
+  kHairpinExposure,
+};
+inline constexpr std::array kAllAlertEvents{AlertEvent::kAsymmetricHandshake, AlertEvent::kAsymmetricHandshakeRepeated,
+                                            AlertEvent::kAsymmetricHandshakeResolved,
+                                            AlertEvent::kAsymmetricHandshakeDormant, AlertEvent::kHairpinExposure};
+enum class Severity : std::uint8_t { kInfo, kWarning, kCritical };
 
 std::string_view to_string(AlertEvent event);
 std::string_view to_string(Severity severity);
+
+/// Who has left, so that what failed cannot fail now.
+struct Departure {
+  bool targets = false;          ///< else the clients
+  std::vector<std::string> who;  ///< "namespace/name", or an address where no name is known
+  WallTime when;                 ///< when it was first known
+};
+
+/// The life of a load balancer's problem on this node (core/problem.hpp), as of one moment. A reopened one: as it was
+/// before.
+struct ProblemReport {
+  ProblemState state = ProblemState::kActive;
+  WallTime opened;
+  WallTime last_mismatch;
+  std::uint64_t mismatched = 0;         ///< attempts since it was first opened
+  std::uint64_t answered = 0;           ///< likewise
+  std::uint64_t reopenings = 0;         ///< before this one
+  std::optional<FixProof> proof;        ///< of kFixed
+  std::uint64_t same_node_answers = 0;  ///< this and the following: as Problem has them
+  std::uint64_t run = 0;
+  double share = 0;
+  double chance = 1;
+  std::optional<Departure> why;  ///< of kDormant
+};
 
 /// One line of the alert stream, schema hairpind.alert/v1 (docs/alert-v1.schema.json), ready to be written:
 /// names resolved, text composed. Plain data; output/alert_json.hpp turns it into JSON.
@@ -76,6 +111,8 @@ struct Alert {
   std::optional<CiliumDrop> cilium_drop;
   std::vector<std::string> cilium_source_labels;  ///< of its identities; empty where not known
   std::vector<std::string> cilium_destination_labels;
+
+  std::optional<ProblemReport> problem;  ///< of kAsymmetricHandshakeResolved, ...Dormant, and one that reopens
 };
 
 }  // namespace hairpind

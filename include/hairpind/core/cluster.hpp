@@ -77,6 +77,10 @@ class Cluster {
   [[nodiscard]] std::set<Frontend> frontends() const;
   /// The ready pods of this node that the Service selects.
   [[nodiscard]] std::vector<PodRef> local_backends(const Service& service) const;
+  /// Whether any pod of this node is one that the Service selects, ready or not.
+  [[nodiscard]] bool has_backend(const Service& service) const;
+  /// Whether this pod, or another one of its workload, is on this node.
+  [[nodiscard]] bool has_like(const PodRef& pod) const;
 
  private:
   struct Tenancy {

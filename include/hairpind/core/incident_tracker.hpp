@@ -3,11 +3,13 @@
 
 #include <chrono>
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hairpind/core/alert.hpp"
@@ -50,25 +52,31 @@ struct DueAlert {
 };
 
 /// Turns events and counts into incidents and decides when each is told: once when first seen, after waiting briefly
-/// for its outcome, then at most once an interval while its count grows.
+/// for its outcome, then at most once an interval while its count grows; and when it is seen again after it was closed.
 ///
 /// Pure: time and counts come in as arguments. Not thread safe; owned by the event loop.
 class IncidentTracker {
  public:
   struct Options {
     std::chrono::nanoseconds outcome_wait = std::chrono::milliseconds(200);
-    std::chrono::nanoseconds repeat_interval = std::chrono::seconds(60);
+    /// From one alert of an incident to the next; the last one from then on. Not empty.
+    std::vector<std::chrono::nanoseconds> repeat_intervals{std::chrono::minutes(1), std::chrono::minutes(5),
+                                                           std::chrono::minutes(15), std::chrono::hours(1)};
   };
   /// Reads the exact count of an incident at the moment it is told; nullopt if it cannot be read.
   using CountReader = std::function<std::optional<std::uint64_t>(const IncidentKey&)>;
 
-  explicit IncidentTracker(Options options) : options_(options) {}
+  explicit IncidentTracker(Options options) : options_(std::move(options)) {}
 
   void on_event(const Event& event, SinceBoot now);
 
   /// The kernel's counts, all of them. Finds incidents whose event was lost to a full ring, so that no
   /// incident goes untold, and forgets those that are not listed any more.
   void on_counts(const std::vector<IncidentCount>& counts, SinceBoot now);
+
+  /// What is known of this load balancer's incidents has been told to be over: whatever comes next of them is told at
+  /// once, as at first sight.
+  void close(const Endpoint& load_balancer);
 
   /// Alerts due at `now`, oldest incident first.
   std::vector<DueAlert> take_due(SinceBoot now, const CountReader& read_count);
@@ -86,13 +94,16 @@ class IncidentTracker {
     SinceBoot example_time{};
     SinceBoot due{};      ///< of the next alert; meaningful while waiting
     bool waiting = true;  ///< there is something to tell
-    bool told = false;    ///< the first alert is out
+    bool told = false;    ///< the first alert is out, since it was last closed
+    bool closed = false;  ///< it is not told, and nothing has been seen of it since it was closed
+    std::size_t repeats = 0;
     SinceBoot last_told{};
     std::uint64_t told_count = 0;
     bool example_told = false;      ///< an alert has been made of this example
     std::uint64_t known_count = 0;  ///< newest from on_counts
   };
 
+  void reopen(Incident& incident, SinceBoot now) const;
   static void take_outcome(Incident& incident, const Event& event);
   void wait_for_repeat(Incident& incident) const;
   std::vector<DueAlert> take(SinceBoot now, const CountReader& read_count,

@@ -27,6 +27,8 @@ struct LoadBalancerCounters {
   std::uint64_t translations = 0;
   std::array<std::uint64_t, HP_CAUSE_COUNT> mismatches{};  ///< by cause
   std::array<std::uint64_t, HP_CAUSE_COUNT> unpaired{};    ///< those among them that found no room in `incidents`
+  std::uint64_t same_node_answered =
+      0;  ///< of the answered: by way of a target on this node, in the load balancer's name
   /// Of the answered: how many took no longer than each of abi.h's HP_LATENCY_BOUNDS_US, not cumulative; the last
   /// is the slower rest.
   std::array<std::uint64_t, HP_LATENCY_BUCKET_COUNT> latencies{};

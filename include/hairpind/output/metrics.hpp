@@ -10,6 +10,7 @@
 #include "hairpind/core/alert.hpp"
 #include "hairpind/core/load_balancer_counters.hpp"
 #include "hairpind/core/mismatch_ledger.hpp"
+#include "hairpind/core/problem.hpp"
 
 namespace hairpind {
 
@@ -19,10 +20,18 @@ struct AttachedInterfaces {
   std::uint64_t count = 0;
 };
 
+/// How a load balancer's problem stands on this node.
+struct ProblemStanding {
+  std::string service;  ///< "namespace/name"; empty where not known
+  ProblemState state = ProblemState::kActive;
+  std::map<Cause, WallTime> last_mismatch;  ///< to the second
+};
+
 /// All that /metrics tells, at one moment.
 struct MetricsSnapshot {
   std::vector<LoadBalancerCounters> load_balancers;  ///< the empty endpoint is the label "other"
   MismatchCounts mismatches;
+  std::map<Endpoint, ProblemStanding> problems;
   std::map<AlertEvent, std::uint64_t> alerts;
   std::map<std::string, std::uint64_t> events_lost;  ///< by reason
   std::vector<AttachedInterfaces> interfaces_attached;

@@ -37,6 +37,41 @@ TEST_P(HandshakeFamilyTest, AnswerFromAnotherNodeThatOnlyTheClientsResetProves) 
   EXPECT_EQ(seen[0].attempt.responder_kind, ResponderKind::kRemote);
 }
 
+// What failed while the load balancer kept the client's address, and works since it does not.
+TEST_P(HandshakeFamilyTest, ATargetHereThatIsReachedInTheLoadBalancersNameIsCounted) {
+  for (const char* const target : {a().p2, a().node}) {
+    const std::uint64_t before = counters(a().lb).same_node_answered;
+    see(Hook::kFromPod, "pod1", syn(a()));
+    see(Hook::kFromNet, "eth0", returned(a().lb, target, 8443, 1024));
+    see(Hook::kToPod, "pod2", returned(a().lb, target, 8443, 1024));
+    EXPECT_EQ(counters(a().lb).same_node_answered, before) << "not before it is answered";
+    see(Hook::kFromNet, "eth0", synack(a().lb, 443, a().p1));
+    see(Hook::kToPod, "pod1", synack(a().lb, 443, a().p1));
+    see(Hook::kFromPod, "pod1", PacketBuilder().from(a().p1, 40000).to(a().lb, 443).tcp(kAck, kIsn + 1, 1));
+    EXPECT_EQ(counters(a().lb).same_node_answered, before + 1);
+  }
+  EXPECT_EQ(counters(a().lb).answered, 2);
+  EXPECT_EQ(counters(a().lb).mismatched, 0);
+  EXPECT_TRUE(events().empty());
+}
+
+TEST_P(HandshakeFamilyTest, NoOtherWayIsTakenForThat) {
+  const auto answered_after = [&](const PacketBuilder& packet) {
+    see(Hook::kFromPod, "pod1", syn(a()));
+    see(Hook::kFromNet, "eth0", packet);
+    see(Hook::kToPod, "pod1", synack(a().lb, 443, a().p1));
+    see(Hook::kFromPod, "pod1", PacketBuilder().from(a().p1, 40000).to(a().lb, 443).tcp(kAck, kIsn + 1, 1));
+  };
+  answered_after(returned(a().lb, a().elsewhere, 8443, 1024));
+  answered_after(returned(a().lb, a().p2, 8443, 1024, kIsn + 1));
+  answered_after(returned(a().p1, a().p2, 8443));
+  see(Hook::kFromPod, "pod1", syn(a()));
+  see(Hook::kFromNet, "eth0", returned(a().p1, a().p2, 8443));
+  answered_after(returned(a().lb, a().p2, 8443, 1024));
+  EXPECT_EQ(counters(a().lb).answered, 4);
+  EXPECT_EQ(counters(a().lb).same_node_answered, 0);
+}
+
 constexpr std::uint32_t kTheirIsn = 0x55667788;
 
 // A load balancer that ends the client's TLS connection opens one of its own, under the client's address.

@@ -53,7 +53,8 @@ TEST_F(ConfigurationTest, DefaultsAreTheContracts) {
   EXPECT_EQ(configuration.log_level, "info");
   EXPECT_EQ(configuration.log_format, "text");
   EXPECT_EQ(configuration.handshake_timeout, 3s);
-  EXPECT_EQ(configuration.repeat_interval, 60s);
+  EXPECT_EQ(configuration.repeat_interval, std::nullopt) << "grows";
+  EXPECT_EQ(configuration.quiet_after, 10min);
   EXPECT_EQ(configuration.ring_bytes, 1U << 20U);
   EXPECT_EQ(configuration.conntrack, "auto");
   EXPECT_EQ(configuration.attach, "auto");
@@ -122,7 +123,7 @@ TEST_F(ConfigurationTest, EveryOptionHasItsVariable) {
       {"HAIRPIND_RESET_SENSOR", "drop"},      {"HAIRPIND_ATTACH", "clsact"},       {"HAIRPIND_ALERTS", "/alerts"},
       {"HAIRPIND_LISTEN", "127.0.0.1:1"},     {"HAIRPIND_HANDSHAKE_TIMEOUT", "7"}, {"HAIRPIND_REPEAT_INTERVAL", "8"},
       {"HAIRPIND_PENDING_SYNS", "9999"},      {"HAIRPIND_RING_BYTES", "8192"},     {"HAIRPIND_LOG_LEVEL", "warn"},
-      {"HAIRPIND_LOG_FORMAT", "json"},
+      {"HAIRPIND_LOG_FORMAT", "json"},        {"HAIRPIND_QUIET_AFTER", "90"},
   };
   for (const auto& [name, value] : variables) {
     setenv(name, value, 1);
@@ -143,6 +144,7 @@ TEST_F(ConfigurationTest, EveryOptionHasItsVariable) {
   EXPECT_EQ(configuration.listen, "127.0.0.1:1");
   EXPECT_EQ(configuration.handshake_timeout, 7s);
   EXPECT_EQ(configuration.repeat_interval, 8s);
+  EXPECT_EQ(configuration.quiet_after, 90s);
   EXPECT_EQ(configuration.pending_syns, 9999);
   EXPECT_EQ(configuration.ring_bytes, 8192);
   EXPECT_EQ(configuration.log_level, "warn");

@@ -37,7 +37,7 @@ class IncidentReporterTest : public ::testing::Test {
                                answered.push_back(answer.conntrack);
                                return {};
                              }},
-                            60s};
+                            {.repeat_intervals = {60s}}};
   AlertSources sources{.node = "n1",
                        .boot_to_wall = {},
                        .interface_name = [](std::uint32_t) { return std::nullopt; },

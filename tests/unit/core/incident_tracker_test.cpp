@@ -29,7 +29,7 @@ class IncidentTrackerTest : public ::testing::Test {
     return tracker.take_due(now, [&](const IncidentKey&) { return read; });
   }
 
-  IncidentTracker tracker{{.outcome_wait = 200ms, .repeat_interval = 60s}};
+  IncidentTracker tracker{{.outcome_wait = 200ms, .repeat_intervals = {60s}}};
   std::optional<std::uint64_t> read = 1;  ///< what the kernel says when an alert is told
 };
 
@@ -241,6 +241,65 @@ TEST(IncidentKey, IdIsStableAndNamesThePairNotTheAttempt) {
     change(changed);
     EXPECT_TRUE(ids.insert(changed.id()).second);
   }
+}
+
+TEST(IncidentTrackerIntervalTest, RepeatsBackOffToOnceAnHour) {
+  IncidentTracker tracker{{}};
+  std::uint64_t count = 0;
+  std::vector<std::chrono::minutes> told;
+  for (auto minute = 0min; minute <= 200min; minute++) {
+    count++;
+    const SinceBoot now = kStart + minute;
+    tracker.on_event({.kind = EventKind::kMismatch, .time = now, .attempt = ip_target_attempt(), .drop_symbol = ""},
+                     now);
+    if (!tracker.take_due(now + 1s, [&](const IncidentKey&) { return std::optional(count); }).empty()) {
+      told.push_back(minute);
+    }
+  }
+  EXPECT_EQ(told, (std::vector<std::chrono::minutes>{0min, 1min, 6min, 21min, 81min, 141min}));
+}
+
+// What goes on, of one that was told to be over, does not wait for the next repeat.
+TEST_F(IncidentTrackerTest, AClosedOneIsToldAnewAsSoonAsItIsSeenAgain) {
+  sight(ip_target_attempt(40001, 1), kStart);
+  ASSERT_EQ(due(kStart + 200ms).size(), 1);
+  counts(1, kStart + 1s);
+  tracker.close(ip_target_attempt().load_balancer);
+  counts(1, kStart + 2s);
+  outcome(ip_target_attempt(40001, 1), Outcome::kDropped, kStart + 3s);
+  EXPECT_FALSE(tracker.next_deadline()) << "nothing new has been seen of it";
+  read = 2;
+  sight(ip_target_attempt(40002, 2), kStart + 4s);
+  const auto alerts = due(kStart + 4s + 200ms);
+  ASSERT_EQ(alerts.size(), 1);
+  EXPECT_EQ(alerts[0].event, AlertEvent::kAsymmetricHandshake);
+  EXPECT_EQ(alerts[0].example.client.port, 40002);
+  EXPECT_EQ(alerts[0].count, 2);
+  EXPECT_EQ(alerts[0].time, kStart + 4s);
+  counts(3, kStart + 5s);
+  EXPECT_EQ(tracker.next_deadline(), kStart + 4s + 200ms + 60s) << "repeats go on from there";
+}
+
+TEST_F(IncidentTrackerTest, AClosedOneWhoseEventWasLostIsFoundByItsCount) {
+  sight(ip_target_attempt(), kStart);
+  ASSERT_EQ(due(kStart + 200ms).size(), 1);
+  counts(1, kStart + 1s);
+  tracker.close(ip_target_attempt().load_balancer);
+  read = 5;
+  counts(5, kStart + 2s);
+  const auto alerts = due(kStart + 2s + 200ms);
+  ASSERT_EQ(alerts.size(), 1);
+  EXPECT_EQ(alerts[0].event, AlertEvent::kAsymmetricHandshake);
+  EXPECT_EQ(alerts[0].count, 5);
+}
+
+TEST_F(IncidentTrackerTest, AnotherLoadBalancersIncidentsStayOpen) {
+  sight(ip_target_attempt(), kStart);
+  ASSERT_EQ(due(kStart + 200ms).size(), 1);
+  tracker.close(testing::endpoint("10.0.5.6", 443));
+  read = 2;
+  counts(2, kStart + 1s);
+  EXPECT_EQ(tracker.next_deadline(), kStart + 200ms + 60s);
 }
 
 }  // namespace

@@ -97,6 +97,50 @@ TEST(AlertJson, SaysWhoNamesTheLoadBalancer) {
   }
 }
 
+TEST(AlertJson, TheLifeOfAProblemIsOfTheContract) {
+  Alert alert = full_alert();
+  alert.severity = Severity::kInfo;
+  alert.event = AlertEvent::kAsymmetricHandshakeResolved;
+  alert.problem = ProblemReport{.state = ProblemState::kFixed,
+                                .opened = alert.time,
+                                .last_mismatch = alert.time,
+                                .mismatched = 20,
+                                .answered = 33,
+                                .proof = FixProof::kStatistical,
+                                .run = 30,
+                                .share = 0.5,
+                                .chance = 0.0009765625,
+                                .why = std::nullopt};
+  Json json = Json::parse(to_json(alert));
+  EXPECT_EQ(schema_violations(json.dump()), "");
+  EXPECT_EQ(json["event"], "asymmetric_handshake_resolved");
+  EXPECT_EQ(json["severity"], "info");
+  EXPECT_EQ(json["proof"], "statistical");
+  EXPECT_EQ(json["cause"], "hairpin_ip_target");
+  EXPECT_TRUE(json["evidence"].is_null());
+  EXPECT_EQ(json["problem"]["state"], "fixed");
+  EXPECT_EQ(json["problem"]["run"], 30);
+  EXPECT_EQ(json["problem"]["chance"], 0.0009765625);
+  json.erase("proof");
+  EXPECT_NE(schema_violations(json.dump()), "") << "nothing is resolved without proof";
+
+  alert.event = AlertEvent::kAsymmetricHandshakeDormant;
+  alert.problem->state = ProblemState::kDormant;
+  alert.problem->proof.reset();
+  alert.problem->why = Departure{.targets = true, .who = {"shop/api-1"}, .when = alert.time};
+  json = Json::parse(to_json(alert));
+  EXPECT_EQ(schema_violations(json.dump()), "");
+  EXPECT_EQ(json["why"], Json::parse(R"({"left":"target","who":["shop/api-1"],"when":"2025-11-23T07:20:24.239725Z"})"));
+  EXPECT_FALSE(json.contains("proof"));
+
+  alert.event = AlertEvent::kAsymmetricHandshake;
+  json = Json::parse(to_json(alert));
+  EXPECT_EQ(schema_violations(json.dump()), "");
+  EXPECT_EQ(json["reopened"], true);
+  EXPECT_EQ(json["problem"]["mismatched"], 20);
+  EXPECT_FALSE(json.contains("why"));
+}
+
 TEST(AlertJson, WhatIsUnknownIsNull) {
   Alert alert = full_alert();
   alert.responder.reset();

@@ -20,6 +20,7 @@ MetricsSnapshot snapshot() {
   lb.refused = 5;
   lb.unanswered = 6;
   lb.translations = 7;
+  lb.same_node_answered = 13;
   lb.latencies.front() = 1;  // up to 100 us
   lb.latencies.back() = 2;
   lb.latency_sum = std::chrono::milliseconds(12500);
@@ -32,6 +33,10 @@ MetricsSnapshot snapshot() {
   series.service = "shop/api";
   series.client_namespace = "web";
   snapshot.mismatches[series] = 14;
+  snapshot.problems[lb.load_balancer] = {
+      .service = "shop/api",
+      .state = ProblemState::kDormant,
+      .last_mismatch = {{Cause::kHairpinNodePort, WallTime(std::chrono::milliseconds(1763882424999))}}};
   snapshot.alerts[AlertEvent::kAsymmetricHandshake] = 8;
   snapshot.events_lost["ring_full"] = 9;
   snapshot.interfaces_attached = {{.hook = "from_pod", .mode = "tcx", .count = 250}};
@@ -59,6 +64,7 @@ TEST(RenderMetrics, NamesLabelsAndValuesAreTheContracts) {
            "hairpind_handshakes_total{lb=\"10.0.5.5:443\",result=\"unanswered\"} 6\n",
            "hairpind_mismatches_total{lb=\"10.0.5.5:443\",cause=\"hairpin_node_port\"} 123456789\n",
            "hairpind_legitimate_translations_total{lb=\"10.0.5.5:443\"} 7\n",
+           "hairpind_same_node_answered_total{lb=\"10.0.5.5:443\"} 13\n",
            "hairpind_handshake_seconds_bucket{lb=\"10.0.5.5:443\",le=\"0.0001\"} 1\n",
            "hairpind_handshake_seconds_bucket{lb=\"10.0.5.5:443\",le=\"5\"} 1\n",
            "hairpind_handshake_seconds_bucket{lb=\"10.0.5.5:443\",le=\"+Inf\"} 3\n",
@@ -66,6 +72,12 @@ TEST(RenderMetrics, NamesLabelsAndValuesAreTheContracts) {
            "hairpind_handshake_seconds_sum{lb=\"10.0.5.5:443\"} 12.5\n",
            "hairpind_alerts_total{event=\"asymmetric_handshake\"} 8\n",
            "hairpind_alerts_total{event=\"asymmetric_handshake_repeated\"} 0\n",
+           "hairpind_alerts_total{event=\"asymmetric_handshake_resolved\"} 0\n",
+           "hairpind_alerts_total{event=\"asymmetric_handshake_dormant\"} 0\n",
+           "hairpind_problem_state{lb=\"10.0.5.5:443\",lb_service=\"shop/api\",state=\"active\"} 0\n",
+           "hairpind_problem_state{lb=\"10.0.5.5:443\",lb_service=\"shop/api\",state=\"dormant\"} 1\n",
+           "hairpind_last_mismatch_timestamp_seconds{lb=\"10.0.5.5:443\",lb_service=\"shop/api\",cause=\"hairpin_node_"
+           "port\"} 1763882424\n",
            "hairpind_events_lost_total{reason=\"ring_full\"} 9\n",
            "hairpind_interfaces_attached{hook=\"from_pod\",mode=\"tcx\"} 250\n",
            "hairpind_attach_failures_total 10\n",

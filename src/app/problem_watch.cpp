@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "problem_watch.hpp"
+
+#include <set>
+#include <utility>
+
+#include "hairpind/core/problem_alert.hpp"
+
+namespace hairpind {
+namespace {
+
+// An example is stamped before it can be read.
+constexpr std::chrono::seconds kReadLater{2};
+
+}  // namespace
+
+std::vector<Alert> ProblemWatch::look(const std::vector<IncidentCount>& incidents,
+                                      const std::vector<LoadBalancerCounters>& rows, const NodeView& node,
+                                      const AlertSources& sources, SinceBoot now) {
+  const WallTime wall(now + sources.boot_to_wall);
+  std::set<Endpoint> listed;
+  for (const LoadBalancerCounters& row : rows) {
+    // What has no row of its own is many load balancers.
+    if (!row.load_balancer.empty()) {
+      listed.insert(row.load_balancer);
+      take_mismatches(followed_.try_emplace(row.load_balancer, thresholds_).first->second, row, wall);
+    }
+  }
+  std::erase_if(followed_, [&](const auto& entry) { return !listed.contains(entry.first); });
+  take_incidents(incidents, node, now);
+
+  std::vector<Alert> alerts;
+  for (const LoadBalancerCounters& row : rows) {
+    const auto found = followed_.find(row.load_balancer);
+    if (found == followed_.end()) {
+      continue;
+    }
+    auto& [load_balancer, followed] = *found;
+    if (row.mismatched != 0) {
+      followed.placement.look(load_balancer, node);
+    }
+    const ProblemReport before = report_of(followed.problem, followed.placement, sources.boot_to_wall);
+    const auto change = followed.problem.update({.answered = row.answered,
+                                                 .mismatched = row.mismatched,
+                                                 .same_node_answers = row.same_node_answered,
+                                                 .target = followed.placement.target(),
+                                                 .clients = followed.placement.clients()},
+                                                now);
+    if (change == ProblemChange::kReopened && !std::exchange(followed.reopening_told, false)) {
+      followed.reopened = before;
+    }
+    if ((change == ProblemChange::kFixed || change == ProblemChange::kDormant) && followed.newest) {
+      alerts.push_back(compose_problem_alert(report_of(followed.problem, followed.placement, sources.boot_to_wall),
+                                             *followed.newest, wall, sources));
+    }
+  }
+  publish();
+  return alerts;
+}
+
+void ProblemWatch::take_mismatches(Followed& followed, const LoadBalancerCounters& row, WallTime now) const {
+  for (std::uint8_t cause = HP_CAUSE_NONE + 1; cause < HP_CAUSE_COUNT; cause++) {
+    if (row.mismatches.at(cause) != 0 && row.mismatches.at(cause) != followed.mismatches.at(cause)) {
+      followed.last_mismatch[static_cast<Cause>(cause)] = now;
+    }
+  }
+  followed.mismatches = row.mismatches;
+}
+
+void ProblemWatch::take_incidents(const std::vector<IncidentCount>& incidents, const NodeView& node, SinceBoot now) {
+  const SinceBoot since = std::exchange(looked_, now) - kReadLater;
+  for (const IncidentCount& incident : incidents) {
+    const auto found = followed_.find(incident.key.load_balancer);
+    if (incident.last_event.count() == 0 || incident.last_event < since || found == followed_.end()) {
+      continue;
+    }
+    Followed& followed = found->second;
+    followed.placement.add(incident, node);
+    if (!followed.newest || followed.newest->last_event <= incident.last_event) {
+      followed.newest = incident;
+    }
+  }
+}
+
+void ProblemWatch::mark_reopening(std::vector<Alert>& alerts, const AlertSources& sources) {
+  for (Alert& alert : alerts) {
+    const auto found = followed_.find(alert.load_balancer);
+    if (alert.event != AlertEvent::kAsymmetricHandshake || found == followed_.end()) {
+      continue;
+    }
+    Followed& followed = found->second;
+    if (followed.reopened) {
+      add_reopening(alert, *std::exchange(followed.reopened, std::nullopt));
+    } else if (followed.problem.told() && !std::exchange(followed.reopening_told, true)) {
+      add_reopening(alert, report_of(followed.problem, followed.placement, sources.boot_to_wall));
+    }
+  }
+}
+
+void ProblemWatch::publish() {
+  ProblemStatus status;
+  for (const auto& [load_balancer, followed] : followed_) {
+    if (const auto state = followed.problem.state()) {
+      status.emplace(load_balancer,
+                     ProblemStanding{.service = "", .state = *state, .last_mismatch = followed.last_mismatch});
+    }
+  }
+  status_ = std::make_shared<const ProblemStatus>(std::move(status));
+}
+
+}  // namespace hairpind

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+// The life of a problem: gone because it is fixed, or because nobody is left who could fail. Needs root.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <csignal>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "agent_process.hpp"
+#include "api_server.hpp"
+#include "lab_test.hpp"
+#include "tcp_clients.hpp"
+
+namespace hairpind::testing {
+namespace {
+
+using Json = nlohmann::json;
+using ::testing::ElementsAre;
+
+Json pod(const std::string& name, const std::string& app, const char* address) {
+  return {{"apiVersion", "v1"},
+          {"kind", "Pod"},
+          {"metadata", {{"namespace", "shop"}, {"name", name}, {"labels", {{"app", app}}}}},
+          {"spec", {{"nodeName", "n1"}, {"containers", Json::array({{{"name", "c"}}})}}},
+          {"status",
+           {{"phase", "Running"},
+            {"podIP", address},
+            {"podIPs", Json::array({{{"ip", address}}})},
+            {"conditions", Json::array({{{"type", "Ready"}, {"status", "True"}}})}}}};
+}
+
+const Json kService = {
+    {"apiVersion", "v1"},
+    {"kind", "Service"},
+    {"metadata", {{"namespace", "shop"}, {"name", "api"}}},
+    {"spec",
+     {{"type", "LoadBalancer"},
+      {"loadBalancerClass", "service.k8s.aws/nlb"},
+      {"externalTrafficPolicy", "Local"},
+      {"selector", {{"app", "api"}}},
+      {"ports", Json::array({{{"port", 443}, {"nodePort", 30443}}})}}},
+    {"status", {{"loadBalancer", {{"ingress", Json::array({{{"ip", "10.0.5.5"}, {"ipMode", "Proxy"}}})}}}}}};
+
+class LifeTest : public LabTest {
+ protected:
+  void SetUp() override {
+    LabTest::SetUp();
+    if (!IsSkipped()) {
+      lab().set_mode("ip-target");
+    }
+  }
+
+  void start_agent(std::vector<std::string> more = {"--lb", "10.0.5.5:443"}) {
+    // What is concluded takes the handshake timeout and five seconds more.
+    more.insert(more.end(), {"--handshake-timeout", "1", "--repeat-interval", "3600"});
+    agent = std::make_unique<AgentProcess>(lab(), more);
+    ASSERT_TRUE(agent->wait_until_ready());
+  }
+
+  // One after the other, as the kernel counts them.
+  void fail(int count) const {
+    const double before = agent->metric_sum("hairpind_mismatches_total");
+    lab().inside("p1", [&] { const PendingConnections connections("10.0.5.5", 443, count); });
+    ASSERT_TRUE(eventually([&] { return agent->metric_sum("hairpind_mismatches_total") == before + count; }))
+        << agent->get("/metrics").second;
+    // What is answered in the same second as a failure may have been before it.
+    ASSERT_TRUE(becomes("active"));
+  }
+  void succeed(int count) const {
+    int complete = 0;
+    lab().inside("p1", [&] { complete = complete_requests("10.0.5.5", 443, count); });
+    ASSERT_EQ(complete, count);
+  }
+
+  // Of handshakes: that a client and a target share a node is told beside them.
+  Json alerts() const {
+    Json alerts = Json::array();
+    std::ranges::copy_if(agent->alerts(), std::back_inserter(alerts),
+                         [](const Json& alert) { return alert["event"] != "hairpin_exposure"; });
+    return alerts;
+  }
+  std::vector<std::string> events() const {
+    std::vector<std::string> events;
+    std::ranges::transform(alerts(), std::back_inserter(events),
+                           [](const Json& alert) { return alert["event"].get<std::string>(); });
+    return events;
+  }
+  bool becomes(const std::string& state) const {
+    return eventually([&] {
+      const auto metrics = agent->metrics();
+      return std::ranges::any_of(metrics, [&](const auto& sample) {
+        return sample.first.starts_with("hairpind_problem_state{") &&
+               sample.first.find("state=\"" + state + "\"") != std::string::npos && sample.second == 1;
+      });
+    });
+  }
+
+  std::unique_ptr<AgentProcess> agent;
+};
+
+TEST_F(LifeTest, TheSamePathInTheLoadBalancersNameIsAFix) {
+  start_agent();
+  fail(1);
+  lab().set_mode("lb-snat");
+  succeed(3);
+  EXPECT_EQ(agent->metric("hairpind_same_node_answered_total{lb=\"10.0.5.5:443\"}"), 3);
+  ASSERT_TRUE(becomes("fixed")) << agent->get("/metrics").second;
+  ASSERT_TRUE(eventually([&] { return alerts().size() == 2; }));
+  const Json alert = alerts()[1];
+  EXPECT_EQ(alert["event"], "asymmetric_handshake_resolved");
+  EXPECT_EQ(alert["proof"], "same_node_path");
+  EXPECT_EQ(alert["problem"]["same_node_answers"], 3);
+}
+
+// It makes ISNs of its own: by no packet can it be told where a connection goes.
+TEST_F(LifeTest, AProxyIsAFixOnceEnoughIsAnswered) {
+  start_agent();
+  fail(20);
+  ASSERT_TRUE(becomes("active"));
+  EXPECT_NEAR(
+      agent->metric("hairpind_last_mismatch_timestamp_seconds{lb=\"10.0.5.5:443\",cause=\"hairpin_ip_target\"}"),
+      static_cast<double>(std::time(nullptr)), 60);
+  lab().set_mode("proxy");
+  succeed(10);
+  succeed(30);
+  ASSERT_TRUE(becomes("fixed")) << agent->get("/metrics").second;
+  ASSERT_TRUE(eventually([&] { return alerts().size() == 2; }));
+  const Json alert = alerts()[1];
+  EXPECT_EQ(alert["event"], "asymmetric_handshake_resolved");
+  EXPECT_EQ(alert["proof"], "statistical");
+  EXPECT_EQ(alert["incident"], alerts()[0]["incident"]);
+  EXPECT_EQ(alert["count"], 20);
+  EXPECT_GE(alert["problem"]["run"], 20);
+  EXPECT_LE(alert["problem"]["chance"], 0.001);
+
+  lab().set_mode("ip-target");
+  fail(1);
+  ASSERT_TRUE(eventually([&] { return alerts().size() == 3; }));
+  const Json again = alerts()[2];
+  EXPECT_EQ(again["event"], "asymmetric_handshake");
+  EXPECT_EQ(again["reopened"], true);
+  EXPECT_EQ(again["problem"]["state"], "fixed");
+  EXPECT_EQ(again["problem"]["mismatched"], 20);
+  EXPECT_TRUE(becomes("active"));
+}
+
+TEST_F(LifeTest, AFewThatAreAnsweredAreNoFix) {
+  start_agent({"--lb", "10.0.5.5:443", "--quiet-after", "8"});
+  fail(20);
+  lab().set_mode("proxy");
+  succeed(10);
+  EXPECT_TRUE(becomes("quiet"));
+  EXPECT_THAT(events(), ElementsAre("asymmetric_handshake"));
+}
+
+// Relaxing the policy takes the drop away, and with it the last line in any log. The connections fail as before.
+TEST_F(LifeTest, APolicyThatOnlyHidesTheDropLeavesItActive) {
+  lab().set_mode("ip-target-policy");
+  start_agent();
+  fail(10);
+  ASSERT_TRUE(becomes("active"));
+  lab().set_mode("ip-target");
+  for (int i = 0; i < 8; i++) {
+    fail(5);
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+  }
+  EXPECT_TRUE(becomes("active"));
+  EXPECT_THAT(events(), ElementsAre("asymmetric_handshake"));
+}
+
+TEST_F(LifeTest, AnAgentThatStartsAnewClaimsNothing) {
+  start_agent();
+  fail(20);
+  lab().set_mode("proxy");
+  agent->send_signal(SIGTERM);
+  ASSERT_EQ(agent->wait_for_exit(), 0);
+  start_agent();
+  succeed(100);
+  ASSERT_TRUE(eventually([&] { return agent->metric_sum("hairpind_handshakes_total") >= 100; }));
+  std::this_thread::sleep_for(std::chrono::seconds(10));
+  EXPECT_THAT(events(), ::testing::IsEmpty());
+  EXPECT_EQ(agent->metric_sum("hairpind_problem_state"), 0);
+}
+
+class LifeInClusterTest : public LifeTest {
+ protected:
+  void SetUp() override {
+    LifeTest::SetUp();
+    if (IsSkipped()) {
+      return;
+    }
+    lab().inside("node", [this] { server = std::make_unique<ApiServer>(); });
+    server->upsert("nodes",
+                   {{"apiVersion", "v1"},
+                    {"kind", "Node"},
+                    {"metadata", {{"name", "n1"}}},
+                    {"status", {{"addresses", Json::array({{{"type", "InternalIP"}, {"address", "10.0.0.4"}}})}}}});
+    server->upsert("pods", pod("web-1", "web", "10.0.1.10"));
+    server->upsert("pods", pod("api-1", "api", "10.0.1.20"));
+    server->upsert("services", kService);
+    const std::string path = "/tmp/hairpind-life-kubeconfig-" + std::to_string(getpid());
+    std::ofstream(path) << kubeconfig(*server);
+    start_agent({"--kubeconfig", path, "--node-name", "n1"});
+    std::filesystem::remove(path);
+    ASSERT_TRUE(eventually([&] {
+      return agent->metric("hairpind_kubernetes_synced") == 1 &&
+             agent->get("/metrics").second.find("hairpind_syns_total{lb=\"10.0.5.5:443\"") != std::string::npos;
+    }));
+  }
+
+  std::unique_ptr<ApiServer> server;
+};
+
+// What a restarted pod "fixes": on the other node it works, and back here it fails again.
+TEST_F(LifeInClusterTest, ATargetThatMovesAwayLeavesItDormantAndOneThatComesBackReopensIt) {
+  fail(20);
+  server->remove("pods", "shop", "api-1");
+  lab().set_mode("remote-target");
+  ASSERT_TRUE(becomes("dormant")) << agent->get("/metrics").second;
+  succeed(200);
+  ASSERT_TRUE(eventually([&] { return alerts().size() >= 2; }));
+  const Json dormant = alerts()[1];
+  EXPECT_EQ(dormant["event"], "asymmetric_handshake_dormant");
+  EXPECT_EQ(dormant["why"]["left"], "target");
+  EXPECT_EQ(dormant["why"]["who"], Json::array({"shop/api-1"}));
+  EXPECT_EQ(dormant["load_balancer"]["service"], "api");
+  EXPECT_EQ(dormant["count"], 20);
+
+  server->upsert("pods", pod("api-2", "api", "10.0.1.20"));
+  lab().set_mode("ip-target");
+  fail(1);
+  ASSERT_TRUE(eventually([&] { return alerts().size() == 3; }));
+  const Json again = alerts()[2];
+  EXPECT_EQ(again["event"], "asymmetric_handshake");
+  EXPECT_EQ(again["reopened"], true);
+  EXPECT_EQ(again["problem"]["state"], "dormant");
+  EXPECT_EQ(again["problem"]["mismatched"], 20);
+  EXPECT_TRUE(becomes("active"));
+}
+
+TEST_F(LifeInClusterTest, AClientThatLeavesLeavesItDormant) {
+  fail(5);
+  server->remove("pods", "shop", "web-1");
+  ASSERT_TRUE(becomes("dormant")) << agent->get("/metrics").second;
+  EXPECT_EQ(alerts().at(1)["why"]["left"], "client");
+  EXPECT_EQ(alerts().at(1)["why"]["who"], Json::array({"shop/web-1"}));
+}
+
+// The API server's silence is no news of anybody.
+TEST_F(LifeInClusterTest, WithoutTheApiNobodyHasLeft) {
+  fail(5);
+  server->set_faults({.drop_connections = true});
+  server->close_watches();
+  ASSERT_TRUE(eventually([&] { return agent->metric("hairpind_kubernetes_synced") == 0; }));
+  server->remove("pods", "shop", "api-1");
+  std::this_thread::sleep_for(std::chrono::seconds(10));
+  EXPECT_TRUE(becomes("active"));
+  EXPECT_THAT(events(), ElementsAre("asymmetric_handshake"));
+}
+
+}  // namespace
+}  // namespace hairpind::testing
