@@ -12,9 +12,9 @@
 namespace hairpind::testing {
 namespace {
 
-struct AlertSchema {
-  AlertSchema() {
-    std::ifstream file(HAIRPIND_SOURCE_DIR "/docs/alert-v1.schema.json");
+struct Schema {
+  explicit Schema(const std::string& name) {
+    std::ifstream file(HAIRPIND_SOURCE_DIR "/docs/" + name);
     document = nlohmann::json::parse(file);
     valijson::SchemaParser(valijson::SchemaParser::kDraft7)
         .populateSchema(valijson::adapters::NlohmannJsonAdapter(document), schema);
@@ -24,18 +24,15 @@ struct AlertSchema {
   valijson::Schema schema;
 };
 
-}  // namespace
-
-std::string schema_violations(const std::string& line) {
-  const auto alert = nlohmann::json::parse(line, nullptr, false);
-  if (alert.is_discarded()) {
-    return "not JSON: " + line;
+std::string violations_of(const Schema& schema, const std::string& text) {
+  const auto document = nlohmann::json::parse(text, nullptr, false);
+  if (document.is_discarded()) {
+    return "not JSON: " + text;
   }
-  static const AlertSchema schema;
   static valijson::Validator validator;  // keeps the compiled patterns
   valijson::ValidationResults results;
   std::string violations;
-  if (!validator.validate(schema.schema, valijson::adapters::NlohmannJsonAdapter(alert), &results)) {
+  if (!validator.validate(schema.schema, valijson::adapters::NlohmannJsonAdapter(document), &results)) {
     valijson::ValidationResults::Error error;
     while (results.popError(error)) {
       for (const std::string& part : error.context) {
@@ -44,12 +41,24 @@ std::string schema_violations(const std::string& line) {
       violations += ": " + error.description + "\n";
     }
   }
-  for (const auto& [key, value] : alert.items()) {
+  for (const auto& [key, value] : document.items()) {
     if (!schema.document["properties"].contains(key)) {
       violations += "the schema does not list '" + key + "'\n";
     }
   }
   return violations;
+}
+
+}  // namespace
+
+std::string schema_violations(const std::string& line) {
+  static const Schema schema("alert-v1.schema.json");
+  return violations_of(schema, line);
+}
+
+std::string status_violations(const std::string& json) {
+  static const Schema schema("status-v1.schema.json");
+  return violations_of(schema, json);
 }
 
 }  // namespace hairpind::testing

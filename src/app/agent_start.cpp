@@ -9,6 +9,7 @@
 #include "load_options.hpp"
 #include "metrics_page.hpp"
 #include "node_claim.hpp"
+#include "status_page.hpp"
 
 namespace hairpind {
 namespace {
@@ -16,14 +17,21 @@ namespace {
 // Changes of the cluster are taken in together: a rollout is hundreds of them.
 constexpr std::chrono::milliseconds kClusterBurst{100};
 
-// In the HTTP server's thread.
+// In the HTTP server's thread, as the following.
+std::optional<KernelCounts> read_counts(const Status& status) {
+  return status.counters ? std::optional(KernelCounts::read(*status.counters)) : std::nullopt;
+}
+
 MetricsSnapshot read_metrics(const StatusBoard& board, const KernelFeatures& features, AttachMode mode) {
   const Status status = board.read();
-  std::optional<KernelCounts> counts;
-  if (status.counters) {
-    counts = KernelCounts::read(*status.counters);
-  }
+  const auto counts = read_counts(status);
   return metrics_of(status, counts ? &*counts : nullptr, features, mode);
+}
+
+std::string read_status(const StatusBoard& board, const std::string& node) {
+  const Status status = board.read();
+  const auto counts = read_counts(status);
+  return render_status(status, counts ? &*counts : nullptr, node, EventLoop::now(), std::chrono::system_clock::now());
 }
 
 }  // namespace
@@ -115,6 +123,7 @@ Result<void> Agent::start_http(const KernelFeatures& features, AttachMode attach
       address->first, address->second,
       {.metrics = [&board = board_, features,
                    attach_mode] { return render_metrics(read_metrics(board, features, attach_mode)); },
+       .status = [&board = board_, node = configuration_.node_name] { return read_status(board, node); },
        .healthy = [&board = board_] { return is_healthy(board.read(), EventLoop::now()); },
        .ready = [&board = board_] { return is_ready(board.read(), EventLoop::now()); }});
   if (!server) {

@@ -19,6 +19,7 @@
 #include "event_loop.hpp"
 #include "least_rights.hpp"
 #include "logging.hpp"
+#include "status_command.hpp"
 #include "verify.hpp"
 
 namespace {
@@ -30,6 +31,7 @@ constexpr const char* kUsage =
     "  hairpind check [OPTIONS] what this kernel and this process offer; exit 1 if the agent could not run with the\n"
     "                           same options\n"
     "  hairpind audit [OPTIONS] which Services will fail one day, read from a cluster or from manifests\n"
+    "  hairpind status [OPTIONS] what the agent on this node knows: how each load balancer answers, what is over\n"
     "  hairpind verify LB[:PORT] [OPTIONS]\n"
     "                           opens connections to a load balancer and says how many were answered\n"
     "  hairpind version\n";
@@ -126,6 +128,9 @@ int main(int argc, char** argv) {
     if (command == "audit") {
       return hairpind::run_audit(arguments);
     }
+    if (command == "status") {
+      return hairpind::run_status(arguments);
+    }
     if (command == "verify") {
       return hairpind::run_verify(arguments);
     }
@@ -141,7 +146,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "hairpind: internal error: %s\n", error.what());
     return kExitFailure;
   }
-  std::fprintf(stderr, "hairpind: %s; expected run, check, audit, verify or version\n",
+  std::fprintf(stderr, "hairpind: %s; expected run, check, audit, status, verify or version\n",
                command.empty() ? "no command given" : ("unknown command or argument after '" + command + "'").c_str());
   return kExitUsage;
 }

@@ -111,6 +111,7 @@ std::optional<std::string> NodeDevices::name(std::uint32_t ifindex) const {
 void NodeDevices::choose() {
   hints_.load_balancers = routes_.devices();
   attachments_.on_network(monitor_.view(), hints_);
+  board_.publish(std::make_shared<const std::vector<std::string>>(roles()));
   attach_waiting();
 }
 

@@ -23,7 +23,7 @@ std::vector<Alert> ProblemWatch::look(const std::vector<IncidentCount>& incident
     // What has no row of its own is many load balancers.
     if (!row.load_balancer.empty()) {
       listed.insert(row.load_balancer);
-      take_mismatches(followed_.try_emplace(row.load_balancer, thresholds_).first->second, row, wall);
+      take_times(followed_.try_emplace(row.load_balancer, thresholds_).first->second, row, wall);
     }
   }
   std::erase_if(followed_, [&](const auto& entry) { return !listed.contains(entry.first); });
@@ -58,13 +58,16 @@ std::vector<Alert> ProblemWatch::look(const std::vector<IncidentCount>& incident
   return alerts;
 }
 
-void ProblemWatch::take_mismatches(Followed& followed, const LoadBalancerCounters& row, WallTime now) const {
+void ProblemWatch::take_times(Followed& followed, const LoadBalancerCounters& row, WallTime now) const {
   for (std::uint8_t cause = HP_CAUSE_NONE + 1; cause < HP_CAUSE_COUNT; cause++) {
     if (row.mismatches.at(cause) != 0 && row.mismatches.at(cause) != followed.mismatches.at(cause)) {
       followed.last_mismatch[static_cast<Cause>(cause)] = now;
     }
   }
   followed.mismatches = row.mismatches;
+  if (row.answered != 0 && row.answered != std::exchange(followed.answered, row.answered)) {
+    followed.last_answered = now;
+  }
 }
 
 void ProblemWatch::take_incidents(const std::vector<IncidentCount>& incidents, const NodeView& node, SinceBoot now) {
@@ -100,10 +103,10 @@ void ProblemWatch::mark_reopening(std::vector<Alert>& alerts, const AlertSources
 void ProblemWatch::publish() {
   ProblemStatus status;
   for (const auto& [load_balancer, followed] : followed_) {
-    if (const auto state = followed.problem.state()) {
-      status.emplace(load_balancer,
-                     ProblemStanding{.service = "", .state = *state, .last_mismatch = followed.last_mismatch});
-    }
+    status.emplace(load_balancer, ProblemStanding{.service = "",
+                                                  .state = followed.problem.state(),
+                                                  .last_mismatch = followed.last_mismatch,
+                                                  .last_answered = followed.last_answered});
   }
   status_ = std::make_shared<const ProblemStatus>(std::move(status));
 }

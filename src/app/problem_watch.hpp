@@ -44,12 +44,14 @@ class ProblemWatch {
     std::optional<IncidentCount> newest;
     std::array<std::uint64_t, HP_CAUSE_COUNT> mismatches{};  ///< as of the last look
     std::map<Cause, WallTime> last_mismatch;
+    std::uint64_t answered = 0;  ///< likewise
+    std::optional<WallTime> last_answered;
     std::optional<ProblemReport> reopened;  ///< what it was told to be, until an alert says that it is back
     bool reopening_told = false;            ///< an alert has said so before the count was seen
   };
 
   void take_incidents(const std::vector<IncidentCount>& incidents, const NodeView& node, SinceBoot now);
-  void take_mismatches(Followed& followed, const LoadBalancerCounters& row, WallTime now) const;
+  void take_times(Followed& followed, const LoadBalancerCounters& row, WallTime now) const;
   void publish();
 
   Problem::Thresholds thresholds_;

@@ -48,7 +48,7 @@ struct NamedCounts {
   MismatchCounts mismatches;
 };
 
-/// The load balancers that have failed on this node, as of the last tick.
+/// The load balancers that have been called from this node, as of the last tick.
 using ProblemStatus = std::map<Endpoint, ProblemStanding>;
 
 /// All that is published, as of one moment.
@@ -61,6 +61,8 @@ struct Status {
   std::map<std::string, std::uint64_t> exposed_pairs;
   std::shared_ptr<const NamedCounts> named = std::make_shared<NamedCounts>();  ///< in Kubernetes only
   std::shared_ptr<const ProblemStatus> problems = std::make_shared<ProblemStatus>();
+  std::shared_ptr<const std::vector<std::string>> devices =  ///< what is watched and why, a line for each role
+      std::make_shared<std::vector<std::string>>();
   std::shared_ptr<const CounterReader> counters;  ///< null until the programs are loaded
   LoadOutcome loaded;                             ///< likewise
   SinceBoot last_turn{};                          ///< of the event loop; 0 = not yet
@@ -77,6 +79,7 @@ class StatusBoard {
   void publish(std::shared_ptr<const NamedCounts> named) { set(&Status::named, std::move(named)); }
   void publish(std::shared_ptr<const ProblemStatus> problems) { set(&Status::problems, std::move(problems)); }
   void publish(std::shared_ptr<const CounterReader> counters) { set(&Status::counters, std::move(counters)); }
+  void publish(std::shared_ptr<const std::vector<std::string>> devices) { set(&Status::devices, std::move(devices)); }
   void publish(LoadOutcome loaded) { set(&Status::loaded, std::move(loaded)); }
   void publish_pending(std::uint64_t syns) { set(&Status::pending_syns, syns); }
   void publish_synced(bool synced) { set(&Status::kubernetes_synced, std::optional(synced)); }

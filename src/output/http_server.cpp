@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hairpind/output/http_server.hpp"
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -10,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <thread>
@@ -34,12 +36,15 @@ constexpr std::chrono::seconds kLongestRest{1};
 constexpr std::size_t kMostPages = 2;
 
 constexpr const char* kPlain = "text/plain";
+constexpr const char* kJson = "application/json";
 constexpr const char* kMetricsFormat = "text/plain; version=0.0.4; charset=utf-8";
 
 std::string_view reason_of(int status) {
   switch (status) {
     case 200:
       return "OK";
+    case 403:
+      return "Forbidden";
     case 404:
       return "Not Found";
     case 405:
@@ -62,8 +67,31 @@ std::string head_of(int status, const char* type, std::size_t length, std::strin
          "\r\nContent-Length: " + std::to_string(length) + "\r\n" + std::string(more) + "Connection: close\r\n\r\n";
 }
 
+/// Who asks has the address that it asks at, as loopback has.
+bool is_from_this_machine(int socket) {
+  sockaddr_storage here{};
+  sockaddr_storage there{};
+  socklen_t length = sizeof(here);
+  socklen_t peer_length = sizeof(there);
+  if (getsockname(socket, reinterpret_cast<sockaddr*>(&here), &length) != 0 ||
+      getpeername(socket, reinterpret_cast<sockaddr*>(&there), &peer_length) != 0 ||
+      here.ss_family != there.ss_family) {
+    return false;
+  }
+  if (here.ss_family == AF_INET) {
+    return reinterpret_cast<const sockaddr_in*>(&here)->sin_addr.s_addr ==
+           reinterpret_cast<const sockaddr_in*>(&there)->sin_addr.s_addr;
+  }
+  return here.ss_family == AF_INET6 &&
+         std::memcmp(&reinterpret_cast<const sockaddr_in6*>(&here)->sin6_addr,
+                     &reinterpret_cast<const sockaddr_in6*>(&there)->sin6_addr, sizeof(in6_addr)) == 0;
+}
+
+constexpr const char* kStatusPath = "/v1/status";
+
 /// The page of one moment.
 struct Page {
+  const char* type = nullptr;
   std::string text;
   std::string gzip;  ///< empty until somebody takes it so
 };
@@ -180,7 +208,7 @@ class HttpServer::Service {
     }
   }
 
-  /// At once, unless it is the page that is asked for.
+  /// At once, unless it is a page that is asked for.
   void answer(HttpConnection& connection, Time read_at) {
     const HttpRequest& request = connection.request();
     const auto say = [&](int status, std::string_view text, std::string_view more = "") {
@@ -196,8 +224,12 @@ class HttpServer::Service {
     } else if (request.path() == "/readyz") {
       const bool ready = handlers_.ready();
       say(ready ? 200 : 503, ready ? "ready" : "not attached yet");
+    } else if (request.path() == kStatusPath) {
+      if (!is_from_this_machine(connection.socket())) {
+        say(403, "only who is on this node may ask for it");
+      }
     } else if (request.path() != "/metrics") {
-      say(404, "/metrics, /healthz and /readyz are here");
+      say(404, "/metrics, /healthz, /readyz and /v1/status are here");
     }
   }
 
@@ -228,10 +260,18 @@ class HttpServer::Service {
     if (begun < render_from_ || std::ranges::none_of(connections_, waits)) {
       return;
     }
-    const std::shared_ptr<Page> page = current_page();
+    std::shared_ptr<Page> metrics;
+    std::shared_ptr<Page> status;
     for (HttpConnection& connection : connections_) {
-      if (waits(connection)) {
-        hand_out(connection, page);
+      if (!waits(connection)) {
+        continue;
+      }
+      if (connection.request().path() == kStatusPath) {
+        status = status ? status : std::make_shared<Page>(Page{.type = kJson, .text = handlers_.status(), .gzip = ""});
+        hand_out(connection, status);
+      } else {
+        metrics = metrics ? metrics : current_page();
+        hand_out(connection, metrics);
       }
     }
     const Time done = now();
@@ -247,7 +287,7 @@ class HttpServer::Service {
     // The whole page lives as long as one of its forms is being sent.
     std::shared_ptr<const std::string> body(page, packed ? &page->gzip : &page->text);
     std::string head =
-        head_of(200, kMetricsFormat, body->size(),
+        head_of(200, page->type, body->size(),
                 packed ? "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n" : "Vary: Accept-Encoding\r\n");
     if (connection.request().head_only()) {
       body.reset();
@@ -259,7 +299,7 @@ class HttpServer::Service {
   std::shared_ptr<Page> current_page() {
     std::erase_if(pages_, [](const std::weak_ptr<Page>& page) { return page.expired(); });
     if (pages_.size() < kMostPages) {
-      auto page = std::make_shared<Page>(Page{.text = handlers_.metrics(), .gzip = ""});
+      auto page = std::make_shared<Page>(Page{.type = kMetricsFormat, .text = handlers_.metrics(), .gzip = ""});
       pages_.emplace_back(page);
       return page;
     }

@@ -129,6 +129,9 @@ void add_problems(const std::map<Endpoint, ProblemStanding>& problems, std::vect
   auto last = family(MetricType::Gauge, "hairpind_last_mismatch_timestamp_seconds",
                      "When an attempt was last counted as misdirected, Unix time.");
   for (const auto& [load_balancer, problem] : problems) {
+    if (!problem.state) {
+      continue;
+    }
     const Labels lb = labels_of(load_balancer, problem.service);
     for (const ProblemState state :
          {ProblemState::kActive, ProblemState::kFixed, ProblemState::kDormant, ProblemState::kQuiet}) {

@@ -3,8 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/wait.h>
+
 #include <algorithm>
+#include <array>
 #include <csignal>
+#include <cstdio>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
@@ -12,6 +16,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "agent_process.hpp"
@@ -103,12 +108,30 @@ class LifeTest : public LabTest {
     });
   }
 
+  // hairpind status on the node: its exit status, and what it prints.
+  std::pair<int, std::string> ask_status() const {
+    std::string text;
+    int status = -1;
+    lab().inside("node", [&] {
+      FILE* const output = popen(HAIRPIND_BINARY " status", "r");
+      ASSERT_NE(output, nullptr);
+      std::array<char, 4096> piece{};
+      while (const std::size_t bytes = fread(piece.data(), 1, piece.size(), output)) {
+        text.append(piece.data(), bytes);
+      }
+      status = WEXITSTATUS(pclose(output));
+    });
+    return {status, text};
+  }
+
   std::unique_ptr<AgentProcess> agent;
 };
 
 TEST_F(LifeTest, TheSamePathInTheLoadBalancersNameIsAFix) {
   start_agent();
   fail(1);
+  EXPECT_EQ(ask_status().first, 1);
+  EXPECT_THAT(ask_status().second, ::testing::HasSubstr("10.0.5.5:443   -        active  1         0         1 "));
   lab().set_mode("lb-snat");
   succeed(3);
   EXPECT_EQ(agent->metric("hairpind_same_node_answered_total{lb=\"10.0.5.5:443\"}"), 3);
@@ -118,6 +141,8 @@ TEST_F(LifeTest, TheSamePathInTheLoadBalancersNameIsAFix) {
   EXPECT_EQ(alert["event"], "asymmetric_handshake_resolved");
   EXPECT_EQ(alert["proof"], "same_node_path");
   EXPECT_EQ(alert["problem"]["same_node_answers"], 3);
+  EXPECT_EQ(ask_status().first, 0);
+  EXPECT_THAT(ask_status().second, ::testing::HasSubstr(" fixed  4         3         1           3 "));
 }
 
 // It makes ISNs of its own: by no packet can it be told where a connection goes.

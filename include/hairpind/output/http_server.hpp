@@ -15,8 +15,9 @@ namespace hairpind {
 /// Host and port (host order) of "ADDR:PORT" or "[V6]:PORT"; the host without brackets.
 Result<std::pair<std::string, std::uint16_t>> parse_listen_address(std::string_view text);
 
-/// /metrics, /healthz and /readyz by HTTP/1.1, for neighbours that are not to be trusted: one request a connection, of
-/// bounded bytes, time and number, whatever they send. Why it is no library: docs/design.md.
+/// /metrics, /healthz, /readyz, and for who is on this machine /v1/status, by HTTP/1.1, for neighbours that are not to
+/// be trusted: one request a connection, of bounded bytes, time and number, whatever they send. Why it is no library:
+/// docs/design.md.
 ///
 /// Owns: a thread, in which everything is done, and the sockets. Probes are answered as soon as they are read; a page
 /// is rendered for all who wait for one together, with a pause before the next.
@@ -25,6 +26,7 @@ class HttpServer {
   /// Called from the server's thread, one at a time. `healthy` and `ready` are to take no time.
   struct Handlers {
     std::function<std::string()> metrics;
+    std::function<std::string()> status;
     std::function<bool()> healthy;
     std::function<bool()> ready;
   };

@@ -20,11 +20,12 @@ struct AttachedInterfaces {
   std::uint64_t count = 0;
 };
 
-/// How a load balancer's problem stands on this node.
+/// How it stands with a load balancer that has been called from this node.
 struct ProblemStanding {
-  std::string service;  ///< "namespace/name"; empty where not known
-  ProblemState state = ProblemState::kActive;
-  std::map<Cause, WallTime> last_mismatch;  ///< to the second
+  std::string service;                      ///< "namespace/name"; empty where not known
+  std::optional<ProblemState> state;        ///< nothing: it has not failed
+  std::map<Cause, WallTime> last_mismatch;  ///< to the second, as the following
+  std::optional<WallTime> last_answered;
 };
 
 /// All that /metrics tells, at one moment.

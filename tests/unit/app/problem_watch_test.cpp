@@ -86,7 +86,10 @@ TEST_F(ProblemWatchTest, WhoIsHereIsKnownFromTheFirstFailureOn) {
 
 TEST_F(ProblemWatchTest, WhatNeverFailedHasNoState) {
   EXPECT_THAT(pass(0, 100), IsEmpty());
-  EXPECT_THAT(*watch.status(), IsEmpty());
+  EXPECT_EQ(watch.status()->at(kLb).state, std::nullopt);
+  EXPECT_EQ(watch.status()->at(kLb).last_answered, WallTime(now + 5s));
+  EXPECT_THAT(pass(0, 0), IsEmpty());
+  EXPECT_EQ(watch.status()->at(kLb).last_answered, WallTime(now + 4s));
 }
 
 TEST_F(ProblemWatchTest, AFixIsToldOnceWithItsNumbers) {

@@ -116,6 +116,7 @@ class HttpServerTest : public ::testing::Test {
                                              std::this_thread::sleep_for(render_time);
                                              return "m " + std::to_string(++renders) + "\n" + padding;
                                            },
+                                       .status = [] { return std::string("{\"s\":1}\n"); },
                                        .healthy = [this] { return healthy.load(); },
                                        .ready = [this] { return ready.load(); }});
     ASSERT_TRUE(started) << started.error().message;
@@ -170,6 +171,23 @@ TEST_F(HttpServerTest, MetricsSayTheirFormat) {
   ASSERT_TRUE(response);
   EXPECT_EQ(response->body, "m 1\n");
   EXPECT_EQ(response->get_header_value("Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
+}
+
+TEST_F(HttpServerTest, TheStatusIsForThisMachineOnly) {
+  httplib::Client client("127.0.0.1", server->port());
+  auto response = client.Get("/v1/status");
+  ASSERT_TRUE(response);
+  EXPECT_EQ(response->status, 200);
+  EXPECT_EQ(response->body, "{\"s\":1}\n");
+  EXPECT_EQ(response->get_header_value("Content-Type"), "application/json");
+  httplib::Client stranger("127.0.0.1", server->port());
+  stranger.set_interface("127.0.0.2");
+  response = stranger.Get("/v1/status");
+  ASSERT_TRUE(response);
+  EXPECT_EQ(response->status, 403);
+  response = stranger.Get("/metrics");
+  ASSERT_TRUE(response);
+  EXPECT_EQ(response->status, 200);
 }
 
 TEST_F(HttpServerTest, PagesAreZippedForWhoTakesIt) {

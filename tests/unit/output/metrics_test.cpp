@@ -36,7 +36,8 @@ MetricsSnapshot snapshot() {
   snapshot.problems[lb.load_balancer] = {
       .service = "shop/api",
       .state = ProblemState::kDormant,
-      .last_mismatch = {{Cause::kHairpinNodePort, WallTime(std::chrono::milliseconds(1763882424999))}}};
+      .last_mismatch = {{Cause::kHairpinNodePort, WallTime(std::chrono::milliseconds(1763882424999))}},
+      .last_answered = std::nullopt};
   snapshot.alerts[AlertEvent::kAsymmetricHandshake] = 8;
   snapshot.events_lost["ring_full"] = 9;
   snapshot.interfaces_attached = {{.hook = "from_pod", .mode = "tcx", .count = 250}};
