@@ -8,77 +8,16 @@ hairpind=${1:+$(realpath "$1")}
 cd "$(dirname "$0")/../.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-passed=0 failed=0 skipped=0
-
-ok() {
-  echo "ok    $1"
-  passed=$((passed + 1))
-}
-
-not_ok() { # not_ok NAME REASON
-  echo "FAIL  $1: $2"
-  failed=$((failed + 1))
-}
-
-skip() { # skip NAME REASON
-  echo "skip  $1: $2"
-  skipped=$((skipped + 1))
-}
-
-run() { # run NAME COMMAND...: exits 0
-  local name=$1 output
-  shift
-  if output=$("$@" 2>&1); then
-    ok "$name"
-  else
-    not_ok "$name" "$output"
-  fi
-}
-
-have() { command -v "$1" >/dev/null; }
-
-same() { # same NAME EXPECTED ACTUAL
-  if [ "$2" = "$3" ]; then
-    ok "$1"
-  else
-    not_ok "$1" "expected $2, found $3"
-  fi
-}
-
-# The objects of a stream of YAML documents, as one JSON array in an order that does not depend on theirs.
-objects() {
-  "$python" -c 'import json, sys, yaml; json.dump([d for d in yaml.safe_load_all(sys.stdin) if d], sys.stdout)' |
-    jq -cS 'sort_by(.kind // "", .metadata.name // "")'
-}
-
-value() { # value FILTER: of the manifest's objects; kind("X") is the object of that kind
-  jq -cS "def kind(k): .[] | select(.kind == k); $1" "$work/manifest.json"
-}
-
-json() { jq -cS . <<<"$1"; }
-
-is() { # is NAME FILTER EXPECTED-JSON
-  same "$1" "$(json "$3")" "$(value "$2")"
-}
-
-python=
-for candidate in python3 /usr/bin/python3; do
-  if "$candidate" -c 'import yaml' 2>/dev/null; then
-    python=$candidate
-    break
-  fi
-done
-# Most checks would be left out without these two: that is no test.
-[ -n "$python" ] || { echo "deploy_test.sh: python3 with PyYAML is missing: apt-get install python3-yaml" >&2; exit 1; }
-have jq || { echo "deploy_test.sh: jq is missing: apt-get install jq" >&2; exit 1; }
+. tests/deploy/checks.sh
 
 objects <deploy/daemonset.yaml >"$work/manifest.json"
 
 same "the manifest has each object once" \
-  'ClusterRole ClusterRoleBinding ConfigMap DaemonSet Namespace ServiceAccount' "$(value '[.[].kind] | join(" ")' | tr -d '"')"
+  'ClusterRole ClusterRoleBinding ConfigMap DaemonSet ServiceAccount' "$(value '[.[].kind] | join(" ")' | tr -d '"')"
 is "all are named hairpind" '[.[].metadata.name] | unique' '["hairpind"]'
-is "the namespace admits the host's network and capabilities" \
-  'kind("Namespace").metadata.labels["pod-security.kubernetes.io/enforce"]' '"privileged"'
+same "its namespace, by itself, admits the host's network and capabilities" \
+  '[{"apiVersion":"v1","kind":"Namespace","metadata":{"labels":{"pod-security.kubernetes.io/enforce":"privileged"},"name":"hairpind"}}]' \
+  "$(objects <deploy/namespace/namespace.yaml)"
 
 is "the role reads pods, services, nodes and single identities of Cilium, no more" 'kind("ClusterRole").rules' \
   '[{"apiGroups": [""], "resources": ["pods", "services", "nodes"], "verbs": ["get", "list", "watch"]},
@@ -90,8 +29,13 @@ pod='kind("DaemonSet").spec.template.spec'
 is "the pod runs under it, with its token" "$pod | [.serviceAccountName, .automountServiceAccountToken]" '["hairpind", true]'
 
 is "the selector selects the pod" 'kind("DaemonSet").spec | .selector.matchLabels == .template.metadata.labels' true
-is "on every Linux node, tainted or not" "$pod | [.tolerations, .nodeSelector, .affinity]" \
-  '[[{"operator": "Exists"}], {"kubernetes.io/os": "linux"}, null]'
+is "on every Linux node, tainted or not" "$pod | [.tolerations, .nodeSelector]" \
+  '[[{"operator": "Exists"}], {"kubernetes.io/os": "linux"}]'
+is "that is x86-64 and has a kernel of its own" "$pod.affinity" \
+  '{"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [
+    {"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64"]},
+    {"key": "eks.amazonaws.com/compute-type", "operator": "NotIn", "values": ["fargate"]},
+    {"key": "type", "operator": "NotIn", "values": ["virtual-kubelet"]}]}]}}}'
 is "priority" "$pod.priorityClassName" '"system-node-critical"'
 is "rolling update" 'kind("DaemonSet").spec.updateStrategy' \
   '{"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "10%"}}'
@@ -138,8 +82,18 @@ if have kubectl; then
   else
     not_ok "kubectl kustomize deploy gives the manifest" "$rendered"
   fi
+  same "kubectl kustomize deploy/namespace gives the namespace" "$(objects <deploy/namespace/namespace.yaml)" \
+    "$(kubectl kustomize deploy/namespace | objects)"
+  # Somebody else's namespace is neither made privileged nor deleted with the agent.
+  mkdir "$work/overlay"
+  printf 'resources: [%s]\nnamespace: monitoring\n' "$(realpath --relative-to "$work/overlay" deploy)" \
+    >"$work/overlay/kustomization.yaml"
+  kubectl kustomize "$work/overlay" | objects >"$work/overlay.json" || true
+  same "an overlay has no Namespace" '' "$(jq -r '.[] | select(.kind == "Namespace").metadata.name' "$work/overlay.json")"
+  same "all that an overlay has is in its namespace, whom the role is bound to, too" '["monitoring"]' \
+    "$(jq -c '[.[] | .metadata.namespace // .subjects[]?.namespace // empty] | unique' "$work/overlay.json")"
 else
-  skip "kubectl kustomize deploy gives the manifest" "kubectl is missing"
+  skip "kustomize's output" "kubectl is missing"
 fi
 
 if have promtool; then
@@ -163,5 +117,4 @@ same "the PodMonitor selects the DaemonSet's pods and port" \
   "$(value "[kind(\"DaemonSet\") | .metadata.namespace, .spec.template.metadata.labels, .spec.template.spec.containers[0].ports[0].name]")" \
   "$(jq -cS '.[0] | [.metadata.namespace, .spec.selector.matchLabels, .spec.podMetricsEndpoints[0].port]' "$work/podmonitor.json")"
 
-echo "tests: $passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+summary
