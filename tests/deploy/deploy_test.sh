@@ -99,19 +99,22 @@ fi
 if have promtool; then
   run "promtool check rules" promtool check rules deploy/prometheus/rules.yaml
   run "promtool test rules" promtool test rules deploy/prometheus/rules.test.yaml
+  run "the dashboard's queries, for promtool" "$python" tests/deploy/dashboard_test.py series "$work/dashboard.json"
+  run "each query of the dashboard gives the right numbers" promtool test rules "$work/dashboard.json"
 else
   skip "promtool check rules" "promtool is missing: apt-get install prometheus"
-  skip "promtool test rules" "promtool is missing: apt-get install prometheus"
+  skip "promtool test rules, and the dashboard's queries" "promtool is missing: apt-get install prometheus"
 fi
 objects <deploy/prometheus/rules.yaml >"$work/rules.json"
-same "each alert has a severity, a summary, a description and an action" '' "$(jq -r '.[].groups[].rules[] |
-  select((.labels.severity and .annotations.summary and .annotations.description and .annotations.action) | not) | .alert' \
-  "$work/rules.json")"
+same "each alert has a severity, a summary, a description, an action and a runbook" '' "$(jq -r '.[].groups[].rules[] |
+  select(.alert) | select((.labels.severity and .annotations.summary and .annotations.description and .annotations.action and
+  .annotations.runbook_url) | not) | .alert' "$work/rules.json")"
+same "promtool's tests are of all alerts" "$(jq -r '.[].groups[].rules[].alert | select(.)' "$work/rules.json" | sort -u)" \
+  "$(grep -o 'alertname="[A-Za-z]*"' deploy/prometheus/rules.test.yaml | cut -d'"' -f2 | sort -u)"
 same "prometheusrule.sh wraps these rules" "$(jq -cS '.[0]' "$work/rules.json")" \
   "$(deploy/prometheus/prometheusrule.sh | objects | jq -cS '.[0].spec')"
-for metric in $(jq -r '.[].groups[].rules[].expr' "$work/rules.json" | grep -o 'hairpind_[a-z_]*' | sort -u); do
-  run "$metric is a metric of the agent" grep -rqF "\"$metric\"" src
-done
+run "the dashboard and the rules ask for metrics and labels of the agent" "$python" tests/deploy/dashboard_test.py names \
+  tests/deploy/metrics.txt
 objects <deploy/prometheus/podmonitor.yaml >"$work/podmonitor.json"
 same "the PodMonitor selects the DaemonSet's pods and port" \
   "$(value "[kind(\"DaemonSet\") | .metadata.namespace, .spec.template.metadata.labels, .spec.template.spec.containers[0].ports[0].name]")" \
