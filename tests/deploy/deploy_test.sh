@@ -115,6 +115,22 @@ same "prometheusrule.sh wraps these rules" "$(jq -cS '.[0]' "$work/rules.json")"
   "$(deploy/prometheus/prometheusrule.sh | objects | jq -cS '.[0].spec')"
 run "the dashboard and the rules ask for metrics and labels of the agent" "$python" tests/deploy/dashboard_test.py names \
   tests/deploy/metrics.txt
+
+# Alerts and rules link to these.
+causes=$(sed -n 's/.*return "\([a-z_]*\)";.*/\1/p' src/core/event.cpp | grep '^hairpin_\|^asymmetric_\|^unsolicited_')
+same "there are seven causes" 7 "$(wc -l <<<"$causes")"
+for cause in $causes; do
+  same "$cause has a runbook" '# '"$cause"' / ## Confirm by hand / ## Fix / ## Verify' \
+    "$(grep '^#\+ ' "docs/runbooks/$cause.md" | paste -sd'|' | sed 's/|/ \/ /g')"
+done
+for alert in $(jq -r '.[].groups[].rules[] | select(.annotations.runbook_url // "" | contains("agent.md#")) |
+    .alert + "=" + (.annotations.runbook_url | ltrimstr("https://hairpind.dev/"))' "$work/rules.json"); do
+  same "${alert%%=*} has a section in the agent's runbook" "docs/runbooks/agent.md#$(tr '[:upper:]' '[:lower:]' <<<"${alert%%=*}") 1" \
+    "${alert#*=} $(grep -cx "## ${alert%%=*}" docs/runbooks/agent.md)"
+done
+same "no link between runbooks leads nowhere" '' "$(grep -oh '([a-z_-]*\.md' docs/runbooks/*.md | tr -d '(' | sort -u |
+  while read -r page; do [ -e "docs/runbooks/$page" ] || echo "$page"; done)"
+
 objects <deploy/prometheus/podmonitor.yaml >"$work/podmonitor.json"
 same "the PodMonitor selects the DaemonSet's pods and port" \
   "$(value "[kind(\"DaemonSet\") | .metadata.namespace, .spec.template.metadata.labels, .spec.template.spec.containers[0].ports[0].name]")" \
