@@ -1,5 +1,6 @@
 # hairpind_bpf_object(OUTPUT SOURCE [FLAG...]): compiles SOURCE, of the current directory, for the kernel. Rebuilt when any header
 # it includes changes (DEPFILE).
+# Its lines name their files, for the verifier: not where they were built, or each place would make another image.
 find_program(BPF_CLANG NAMES clang-19 clang-20 clang-18 clang REQUIRED)
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
@@ -17,7 +18,7 @@ function(hairpind_bpf_object output source)
   add_custom_command(
     OUTPUT ${output}
     COMMAND ${BPF_CLANG} -g -O2 -target bpf -mcpu=v3 -std=gnu11 -D__TARGET_ARCH_${HAIRPIND_BPF_ARCH}
-            -Wall -Wextra -Werror -Wno-unused-parameter ${includes} ${ARGN}
+            -Wall -Wextra -Werror -Wno-unused-parameter -ffile-prefix-map=${PROJECT_SOURCE_DIR}/= ${includes} ${ARGN}
             -MD -MF ${output}.d -MT ${output}
             -c ${CMAKE_CURRENT_SOURCE_DIR}/${source} -o ${output}
     DEPENDS ${source}

@@ -4,6 +4,7 @@
 
   tests/deploy/dashboard_test.py names PAGE     each metric and label of deploy/grafana and deploy/prometheus is in PAGE, a
                                                 /metrics page of an agent that has seen a mismatch, in Kubernetes
+  tests/deploy/dashboard_test.py recorded PAGE  PAGE, of a running agent, has all that metrics.txt has
   tests/deploy/dashboard_test.py series FILE    writes the test for promtool: the dashboard's queries against the series in
                                                 dashboard.series.yaml, which says what each must give
 """
@@ -83,6 +84,17 @@ def names(path):
     sys.exit(1 if faults else 0)
 
 
+def recorded(path):
+    page = pathlib.Path(path).read_text()
+    live = page_labels(page)
+    known = page_labels((ROOT / "tests/deploy/metrics.txt").read_text())
+    faults = [f"{metric}: metrics.txt has {sorted(labels)}, the agent {sorted(live.get(metric, []))}"
+              for metric, labels in known.items() if not labels <= live.get(metric, set()) or metric not in live]
+    faults += [f"{metric} is not in metrics.txt" for metric in live if metric not in known and metric.startswith("hairpind_")]
+    print(*faults, f"{len(known)} metrics", sep="\n")
+    sys.exit(1 if faults else 0)
+
+
 def series(path):
     recorded = yaml.safe_load((ROOT / "tests/deploy/dashboard.series.yaml").read_text())
     queries = dashboard_queries()
@@ -104,4 +116,4 @@ def series(path):
 
 
 if __name__ == "__main__":
-    {"names": names, "series": series}[sys.argv[1]](sys.argv[2])
+    {"names": names, "recorded": recorded, "series": series}[sys.argv[1]](sys.argv[2])

@@ -77,6 +77,39 @@ version=$(engine run --rm "${limits[@]}" --network none "$image" version 2>"$wor
   skip "podman cannot start a container here: $(tail -n 1 "$work/probe.log")"
 echo "in a container: $version"
 
+# Built again, elsewhere: the same image, by its digest.
+digest() { sed -n 's/^digest: //p' "$1"; }
+BINARY=$hairpind ARCHIVE=$work/again.tar STORAGE_ROOT=$work/again scripts/image.sh "$image" >"$work/again.log" 2>&1 ||
+  fail "scripts/image.sh, again: the image is not built"
+[ -n "$(digest "$work/image.log")" ] && [ "$(digest "$work/image.log")" = "$(digest "$work/again.log")" ] ||
+  fail "built twice, the digests are $(digest "$work/image.log") and $(digest "$work/again.log")"
+revision=$(engine image inspect --format '{{index .Labels "org.opencontainers.image.revision"}}' "$image")
+[[ $revision =~ ^[0-9a-f]{40}(-dirty)?$ ]] || [ ! -e .git ] || fail "the image's label names no revision: $revision"
+# What scanners and auditors read: every library belongs to a package that is listed, in dpkg's words and in the SBOM.
+root=$(engine image mount "$image")
+sbom=$root/usr/share/doc/hairpind/sbom.spdx.json
+cmp -s "$sbom" "$work/hairpind-oci.spdx.json" || fail "the SBOM beside the archive is not the image's"
+libraries=0
+while read -r library; do
+  package=$(dpkg-query -S "$(realpath "/$library")" "/$library" 2>/dev/null | head -n 1 | cut -d: -f1)
+  version=$(dpkg-query -W -f '${Version}' "$package:$(dpkg --print-architecture)")
+  grep -qxF "Version: $version" "$root/var/lib/dpkg/status.d/$package" || fail "/$library: dpkg's words on $package $version are missing"
+  jq -e --arg name "$package" --arg version "$version" '.packages[] | select(.name == $name and .versionInfo == $version)' \
+    "$sbom" >/dev/null || fail "/$library: $package $version is not in the SBOM"
+  libraries=$((libraries + 1))
+done < <(cd "$root" && find . -name '*.so*' -printf '%P\n')
+[ "$libraries" -gt 10 ] || fail "the image has $libraries libraries"
+grep -qx 'ID=debian' "$root/etc/os-release" || fail "the image does not say which distribution's packages these are"
+jq -e --arg sha256 "$(sha256sum "$root/hairpind" | cut -d' ' -f1)" '
+  .spdxVersion == "SPDX-2.3" and .dataLicense == "CC0-1.0" and (.documentNamespace | startswith("https://")) and
+  .packages[0].name == "hairpind" and .packages[0].checksums[0].checksumValue == $sha256 and
+  ([.packages[].SPDXID] | length == (unique | length)) and
+  ([.relationships[] | .spdxElementId, .relatedSpdxElement] - [.packages[].SPDXID, .SPDXID] == []) and
+  ([.packages[].SPDXID] - [.relationships[].relatedSpdxElement] == []) and
+  all(.packages[1:][].externalRefs[]; .referenceLocator | test("^pkg:deb/debian/[^@]+@[^?]+[?]arch="))' "$sbom" >/dev/null ||
+  fail "the SBOM is not what it must be: $(cat "$sbom")"
+engine image unmount "$image" >"$work/unmounted"
+
 # What the container runtimes of today have as RuntimeDefault: bpf(2) is for who has CAP_BPF. Debian 12's profile is
 # older and asks for CAP_SYS_ADMIN.
 jq '(.syscalls[].names) -= ["bpf", "perf_event_open"]
@@ -201,6 +234,10 @@ named=$(jq -c '[.node, .cause, .client.pod, .client.namespace, .client.workload,
 grep -qF aws-load-balancer-target-group-attributes <<<"$alert" || fail "the hint is not the Service's: $alert"
 wait_for "the mismatch in the metrics" metric \
   'hairpind_mismatches_total{lb="10.0.5.5:443",lb_service="shop/api",cause="hairpin_ip_target",client_namespace="shop"} 1'
+# What the dashboard and the alerts ask for is there.
+node curl -sf http://127.0.0.1:9477/metrics >"$work/metrics.log"
+tests/deploy/dashboard_test.py names "$work/metrics.log" || fail "the dashboard or the rules ask for what the agent has not"
+tests/deploy/dashboard_test.py recorded "$work/metrics.log" || fail "tests/deploy/metrics.txt is not what the agent says"
 ! grep -qi 'forbidden' "$work/agent.log" || fail "the ClusterRole lacks a right"
 
 engine stop --time 10 "$container" >"$work/stopped"
