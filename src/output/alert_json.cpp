@@ -108,6 +108,10 @@ void add_problem(Json& line, const Alert& alert, const ProblemReport& report) {
   line["problem"] = problem(report);
 }
 
+std::string runbook(Cause cause) {
+  return "https://hairpind.dev/docs/runbooks/" + std::string(to_string(cause)) + ".md";
+}
+
 }  // namespace
 
 std::string to_json(const Alert& alert) {
@@ -124,16 +128,17 @@ std::string to_json(const Alert& alert) {
     }
   }
   Json line{
+      {"time", to_rfc3339(alert.time)},
+      {"severity", to_string(alert.severity)},
+      {"message", alert.message},
       {"schema", "hairpind.alert/v1"},
       {"event", to_string(alert.event)},
-      {"time", to_rfc3339(alert.time)},
       {"node", alert.node},
       {"incident", alert.incident},
-      {"severity", to_string(alert.severity)},
       {"cause", has_cause ? Json(to_string(alert.cause)) : Json(nullptr)},
       {"count", alert.count},
-      {"message", alert.message},
       {"hint", alert.hint},
+      {"runbook", has_cause ? Json(runbook(alert.cause)) : Json(nullptr)},
       {"client", peer(alert.client, alert.client_pod)},
       {"load_balancer", load_balancer(alert)},
       {"responder", std::move(responder)},

@@ -4,7 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
 
 #include "alert_schema.hpp"
 
@@ -45,9 +48,10 @@ Alert full_alert() {
 TEST(AlertJson, IsOneLineOfTheContract) {
   EXPECT_EQ(
       to_json(full_alert()),
-      R"({"schema":"hairpind.alert/v1","event":"asymmetric_handshake","time":"2025-11-23T07:20:24.239725Z","node":"n1",)"
-      R"("incident":"5f0c000000000000","severity":"critical","cause":"hairpin_ip_target","count":9007199254740991,)"
-      R"("message":"m","hint":"h","client":{"ip":"10.0.1.10","port":37762},"load_balancer":{"ip":"fd00:5::5","port":443},)"
+      R"({"time":"2025-11-23T07:20:24.239725Z","severity":"critical","message":"m","schema":"hairpind.alert/v1",)"
+      R"("event":"asymmetric_handshake","node":"n1","incident":"5f0c000000000000","cause":"hairpin_ip_target",)"
+      R"("count":9007199254740991,"hint":"h","runbook":"https://hairpind.dev/docs/runbooks/hairpin_ip_target.md",)"
+      R"("client":{"ip":"10.0.1.10","port":37762},"load_balancer":{"ip":"fd00:5::5","port":443},)"
       R"("responder":{"ip":"10.0.1.20","port":8443,"kind":"local_pod"},"backend":{"ip":"10.0.1.20","port":8443},)"
       R"("evidence":{"syn_isn":4294967295,"synack_ack":0,"isn_match":true,"returned_syn":true,"syn_interface":"veth1",)"
       R"("synack_interface":"veth2","syn_to_synack_us":231,"conntrack":"not_translated","conntrack_source":"kernel"},)"
@@ -82,6 +86,17 @@ TEST(AlertJson, EveryCombinationIsValidAgainstThePublishedSchema) {
         EXPECT_EQ(schema_violations(to_json(alert)), "");
       }
     }
+  }
+}
+
+TEST(AlertJson, EachCauseHasItsRunbook) {
+  for (std::uint8_t cause = HP_CAUSE_NONE + 1; cause < HP_CAUSE_COUNT; cause++) {
+    Alert alert = full_alert();
+    alert.cause = static_cast<Cause>(cause);
+    const std::string runbook = Json::parse(to_json(alert))["runbook"];
+    constexpr std::string_view kSite = "https://hairpind.dev/";
+    ASSERT_TRUE(runbook.starts_with(kSite));
+    EXPECT_TRUE(std::filesystem::exists(HAIRPIND_SOURCE_DIR "/" + runbook.substr(kSite.size()))) << runbook;
   }
 }
 
