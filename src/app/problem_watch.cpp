@@ -58,7 +58,7 @@ std::vector<Alert> ProblemWatch::look(const std::vector<IncidentCount>& incident
   return alerts;
 }
 
-void ProblemWatch::take_times(Followed& followed, const LoadBalancerCounters& row, WallTime now) const {
+void ProblemWatch::take_times(Followed& followed, const LoadBalancerCounters& row, WallTime now) {
   for (std::uint8_t cause = HP_CAUSE_NONE + 1; cause < HP_CAUSE_COUNT; cause++) {
     if (row.mismatches.at(cause) != 0 && row.mismatches.at(cause) != followed.mismatches.at(cause)) {
       followed.last_mismatch[static_cast<Cause>(cause)] = now;

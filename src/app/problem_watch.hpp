@@ -51,7 +51,7 @@ class ProblemWatch {
   };
 
   void take_incidents(const std::vector<IncidentCount>& incidents, const NodeView& node, SinceBoot now);
-  void take_times(Followed& followed, const LoadBalancerCounters& row, WallTime now) const;
+  static void take_times(Followed& followed, const LoadBalancerCounters& row, WallTime now);
   void publish();
 
   Problem::Thresholds thresholds_;

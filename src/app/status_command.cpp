@@ -55,16 +55,19 @@ bool is_good(const Json& status) {
          std::ranges::none_of(rows, [](const Json& row) { return text_of(row, "state") == "active"; });
 }
 
-std::string describe(const Json& status) {
+std::string in_step(const Json& status) {
   const auto synced = status.find("kubernetes_synced");
+  if (synced == status.end() || synced->is_null()) {
+    return "";
+  }
+  return synced->get<bool>() ? ", in step with the API server" : ", NOT in step with the API server";
+}
+
+std::string describe(const Json& status) {
   std::string text =
       fmt::format("hairpind {} on node {}: {}, {}{}; {} attempts are undecided\n", text_of(status, "version"),
                   text_of(status, "node"), status.at("healthy").get<bool>() ? "healthy" : "STALLED",
-                  status.at("ready").get<bool>() ? "ready" : "NOT READY",
-                  synced == status.end() || synced->is_null()
-                      ? ""
-                      : (synced->get<bool>() ? ", in step with the API server" : ", NOT in step with the API server"),
-                  text_of(status, "pending"));
+                  status.at("ready").get<bool>() ? "ready" : "NOT READY", in_step(status), text_of(status, "pending"));
   for (const Json& line : status.at("devices")) {
     text += "  " + printable(line.get<std::string>()) + "\n";
   }

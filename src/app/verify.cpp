@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstddef>
@@ -17,7 +18,9 @@
 
 #include "hairpind/core/error.hpp"
 #include "hairpind/core/frontend.hpp"
+#include "hairpind/net/local_http.hpp"
 #include "hairpind/net/tcp_prober.hpp"
+#include "hairpind/output/http_server.hpp"
 
 namespace hairpind {
 namespace {
@@ -98,6 +101,14 @@ nlohmann::ordered_json to_json(const Verification& found) {
   return json;
 }
 
+std::string what_the_agent_counted(const AgentsView& agent) {
+  return fmt::format(
+      "The agent on this node counted meanwhile, of all clients here: {} answered ({} of them by way of a "
+      "target on this node), {} misdirected{}.\n",
+      agent.answered, agent.same_node_answered, agent.mismatched,
+      agent.state.empty() ? "" : "; the load balancer's problem is " + agent.state);
+}
+
 // On a terminal only: a log wants none of it.
 void show_progress(std::size_t done, std::size_t all) {
   const std::size_t filled = kBarWidth * done / all;
@@ -110,8 +121,15 @@ struct Options {
   std::size_t count = 20;
   double timeout = 3;
   std::optional<std::uint64_t> targets;
+  std::string listen = "127.0.0.1:9477";
   std::string output = "table";
 };
+
+// Empty where no agent answers: then there is none to ask, here.
+std::string ask_agent(const std::string& listen) {
+  const auto address = parse_listen_address(listen);
+  return address ? get_local(address->first, address->second, "/v1/status").value_or("") : "";
+}
 
 struct Named {
   std::string name;  ///< with the port
@@ -149,6 +167,7 @@ int verify(const Options& options) {
   const ProbePlan plan{.load_balancers = std::move(named->addresses),
                        .connections = options.count,
                        .timeout = std::chrono::milliseconds(static_cast<std::int64_t>(options.timeout * 1000))};
+  const std::string before = ask_agent(options.listen);
   auto tried = probe(plan, [&](std::size_t done) {
     if (on_terminal) {
       show_progress(done, options.count);
@@ -159,7 +178,10 @@ int verify(const Options& options) {
     return kError;
   }
   const VerifyReport report{
-      .load_balancer = std::move(named->name), .tried = *std::move(tried), .targets = options.targets};
+      .load_balancer = std::move(named->name),
+      .tried = *std::move(tried),
+      .agent = before.empty() ? std::nullopt : agents_view(before, ask_agent(options.listen), plan.load_balancers),
+      .targets = options.targets};
   std::fputs((options.output == "json" ? verification_json(report) + "\n" : render_verification(report)).c_str(),
              stdout);
   if (std::fflush(stdout) != 0) {
@@ -170,7 +192,44 @@ int verify(const Options& options) {
   return found.answered == found.total() ? kAllAnswered : kNotAllAnswered;
 }
 
+// Those of the load balancers tried, added up; nullopt for what is no status.
+std::optional<AgentsView> counted(const std::string& status, const std::vector<Endpoint>& load_balancers) {
+  std::optional<AgentsView> sum;
+  try {
+    const auto json = nlohmann::json::parse(status);
+    for (const auto& row : json.at("load_balancers")) {
+      const auto is_this = [&](const Endpoint& tried) { return tried.to_string() == row.at("lb").get<std::string>(); };
+      if (std::ranges::none_of(load_balancers, is_this)) {
+        continue;
+      }
+      AgentsView& view = sum ? *sum : sum.emplace();
+      view.answered += row.at("answered").get<std::uint64_t>();
+      view.mismatched += row.at("mismatched").get<std::uint64_t>();
+      view.same_node_answered += row.at("same_node_answered").get<std::uint64_t>();
+      // Of several, the worst.
+      if (!row.at("state").is_null() && view.state != "active") {
+        view.state = row.at("state").get<std::string>();
+      }
+    }
+  } catch (const nlohmann::json::exception&) {
+    return std::nullopt;
+  }
+  return sum;
+}
+
 }  // namespace
+
+std::optional<AgentsView> agents_view(const std::string& before, const std::string& after,
+                                      const std::vector<Endpoint>& load_balancers) {
+  auto view = counted(after, load_balancers);
+  if (view) {
+    const AgentsView start = counted(before, load_balancers).value_or(AgentsView{});
+    view->answered -= std::min(view->answered, start.answered);
+    view->mismatched -= std::min(view->mismatched, start.mismatched);
+    view->same_node_answered -= std::min(view->same_node_answered, start.same_node_answered);
+  }
+  return view;
+}
 
 std::string render_verification(const VerifyReport& report) {
   const Verification all = Verification::of(report.tried);
@@ -181,6 +240,7 @@ std::string render_verification(const VerifyReport& report) {
       text += "  " + address.to_string() + ", " + counts(found) + "\n";
     }
   }
+  text += report.agent ? what_the_agent_counted(*report.agent) : "";
   return text + what_it_means(all, report.targets) + "\n";
 }
 
@@ -193,6 +253,16 @@ std::string verification_json(const VerifyReport& report) {
     nlohmann::ordered_json row{{"address", address.to_string()}};
     row.update(to_json(found));
     json["addresses"].push_back(std::move(row));
+  }
+  json["agent"] = nullptr;
+  if (report.agent) {
+    json["agent"] = {{"answered", report.agent->answered},
+                     {"mismatched", report.agent->mismatched},
+                     {"same_node_answered", report.agent->same_node_answered},
+                     {"state", nullptr}};
+    if (!report.agent->state.empty()) {
+      json["agent"]["state"] = report.agent->state;
+    }
   }
   json["targets"] = nullptr;
   json["connections_needed"] = nullptr;
@@ -225,6 +295,10 @@ int run_verify(const std::vector<std::string>& arguments) {
          "--targets", options.targets,
          "How many targets the load balancer picks from: then it is said whether all being answered may be luck")
       ->check(CLI::Range(1U, 1000000U));
+  app.add_option("--listen", options.listen,
+                 "ADDR:PORT that the agent on this node listens on: if one answers, what it counts is told, too")
+      ->envname("HAIRPIND_LISTEN")
+      ->capture_default_str();
   app.add_option("-o,--output", options.output, "table or json")
       ->check(CLI::IsMember({"table", "json"}))
       ->capture_default_str();

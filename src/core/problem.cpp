@@ -47,7 +47,7 @@ double lowest_share(std::uint64_t hits, std::uint64_t of) {
 }
 
 std::optional<ProblemChange> Problem::update(const ProblemInput& input, SinceBoot now) {
-  const Increase increase = take_increase(input);
+  const Increase increase = increase_in(input);
   // An attempt falls between two looks: the target has to have been here at both.
   const bool target_stayed = input.target == Presence::kHere && last_.target == Presence::kHere;
   last_ = input;
@@ -74,7 +74,7 @@ std::optional<ProblemChange> Problem::update(const ProblemInput& input, SinceBoo
   return enter(now - last_mismatch_ >= thresholds_.quiet_after ? ProblemState::kQuiet : ProblemState::kActive);
 }
 
-Problem::Increase Problem::take_increase(const ProblemInput& input) {
+Problem::Increase Problem::increase_in(const ProblemInput& input) const {
   return {.answered = increase_of(input.answered, last_.answered),
           .mismatched = increase_of(input.mismatched, last_.mismatched),
           .same_node_answers = increase_of(input.same_node_answers, last_.same_node_answers)};

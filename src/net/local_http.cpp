@@ -30,6 +30,13 @@ AddressInfo numeric_address(const std::string& host, std::uint16_t port) {
   return {known ? found : nullptr, &freeaddrinfo};
 }
 
+std::string loopback_for(const std::string& host) {
+  if (host == "0.0.0.0") {
+    return "127.0.0.1";
+  }
+  return host == "::" ? "::1" : host;
+}
+
 Result<FileDescriptor> connect_to(const addrinfo& address, const std::string& where) {
   FileDescriptor socket(::socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (socket.get() < 0) {
@@ -67,7 +74,7 @@ Result<std::string> read_all(int socket, const std::string& where) {
 }  // namespace
 
 Result<std::string> get_local(const std::string& host, std::uint16_t port, const std::string& path) {
-  const std::string own = host == "0.0.0.0" ? "127.0.0.1" : host == "::" ? "::1" : host;
+  const std::string own = loopback_for(host);
   const std::string where = (own.contains(':') ? "[" + own + "]" : own) + ":" + std::to_string(port);
   const AddressInfo address = numeric_address(own, port);
   if (!address) {

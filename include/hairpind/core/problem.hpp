@@ -98,7 +98,7 @@ class Problem {
     std::uint64_t same_node_answers = 0;
   };
 
-  Increase take_increase(const ProblemInput& input);
+  [[nodiscard]] Increase increase_in(const ProblemInput& input) const;
   std::optional<ProblemChange> open(const Increase& increase, SinceBoot now);
   void follow(const ProblemInput& input, SinceBoot now);
   [[nodiscard]] std::optional<FixProof> find_proof() const;

@@ -17,7 +17,7 @@ const Endpoint kFirst{.address = *IpAddress::parse("10.0.5.5"), .port = 443};
 const Endpoint kSecond{.address = *IpAddress::parse("fd00:5::5"), .port = 443};
 
 VerifyReport report(std::uint64_t answered, std::uint64_t refused = 0, std::uint64_t unanswered = 0) {
-  VerifyReport result{.load_balancer = "lb.example.com:443", .tried = {}, .targets = {}};
+  VerifyReport result{.load_balancer = "lb.example.com:443", .tried = {}, .agent = {}, .targets = {}};
   const auto add = [&](Handshake ended, std::uint64_t count) {
     result.tried.insert(result.tried.end(), count, {.load_balancer = kFirst, .ended = ended, .took = 1500us});
   };
@@ -55,6 +55,44 @@ TEST(Verify, EachAddressHasItsRow) {
   both.tried.push_back({.load_balancer = kSecond, .ended = Handshake::kUnanswered, .took = 3s});
   EXPECT_THAT(render_verification(both), HasSubstr("\n  10.0.5.5:443, 2 connections: 2 answered"));
   EXPECT_THAT(render_verification(both), HasSubstr("\n  [fd00:5::5]:443, 1 connections: 0 answered"));
+}
+
+std::string agents_status(int answered, int mismatched, int same_node, const char* state) {
+  return nlohmann::json{{"load_balancers",
+                         {{{"lb", "10.0.5.5:443"},
+                           {"answered", answered},
+                           {"mismatched", mismatched},
+                           {"same_node_answered", same_node},
+                           {"state", state}},
+                          {{"lb", "10.0.5.6:443"},
+                           {"answered", 100 * answered},
+                           {"mismatched", 7},
+                           {"same_node_answered", 7},
+                           {"state", "active"}}}}}
+      .dump();
+}
+
+TEST(Verify, JoinsWhatTheAgentCounted) {
+  const auto view = agents_view(agents_status(5, 1, 0, "active"), agents_status(12, 4, 2, "quiet"), {kFirst, kSecond});
+  ASSERT_TRUE(view);
+  EXPECT_EQ(view->answered, 7);
+  EXPECT_EQ(view->mismatched, 3);
+  EXPECT_EQ(view->same_node_answered, 2);
+  EXPECT_EQ(view->state, "quiet");
+  VerifyReport joined = report(7, 0, 3);
+  joined.agent = view;
+  EXPECT_THAT(render_verification(joined), HasSubstr("7 answered (2 of them by way of a target on this node), 3 "
+                                                     "misdirected; the load balancer's problem is quiet.\n"));
+  EXPECT_EQ(nlohmann::json::parse(verification_json(joined))["agent"]["mismatched"], 3);
+}
+
+TEST(Verify, AnAgentThatSaysNothingOfItIsNotJoined) {
+  EXPECT_FALSE(agents_view("", "", {kFirst}));
+  EXPECT_FALSE(agents_view(agents_status(5, 1, 0, "active"), "{}", {kFirst}));
+  EXPECT_FALSE(agents_view(agents_status(5, 1, 0, "active"), agents_status(5, 1, 0, "active"), {kSecond}));
+  const auto first_call = agents_view("not yet", agents_status(5, 1, 0, "active"), {kFirst});
+  ASSERT_TRUE(first_call);
+  EXPECT_EQ(first_call->answered, 5);
 }
 
 TEST(Verify, TheSameAsJson) {
