@@ -75,7 +75,7 @@ TEST(StatusPage, HasWhatIsKnownOfEachLoadBalancer) {
 }
 
 TEST(StatusPage, WhatIsNotKnownIsNull) {
-  Status status;
+  const Status status;
   const Json bare = Json::parse(render_status(status, nullptr, "n1", 1h, kNow));
   EXPECT_EQ(bare["ready"], false);
   EXPECT_TRUE(bare["kubernetes_synced"].is_null());
