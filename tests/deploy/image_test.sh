@@ -91,7 +91,7 @@ sbom=$root/usr/share/doc/hairpind/sbom.spdx.json
 cmp -s "$sbom" "$work/hairpind-oci.spdx.json" || fail "the SBOM beside the archive is not the image's"
 libraries=0
 while read -r library; do
-  package=$(dpkg-query -S "$(realpath "/$library")" "/$library" 2>/dev/null | head -n 1 | cut -d: -f1)
+  package=$(dpkg-query -S "$(realpath "/$library")" "/$library" 2>/dev/null | head -n 1 | cut -d: -f1) || true
   version=$(dpkg-query -W -f '${Version}' "$package:$(dpkg --print-architecture)")
   grep -qxF "Version: $version" "$root/var/lib/dpkg/status.d/$package" || fail "/$library: dpkg's words on $package $version are missing"
   jq -e --arg name "$package" --arg version "$version" '.packages[] | select(.name == $name and .versionInfo == $version)' \
@@ -107,7 +107,7 @@ jq -e --arg sha256 "$(sha256sum "$root/hairpind" | cut -d' ' -f1)" '
   ([.relationships[] | .spdxElementId, .relatedSpdxElement] - [.packages[].SPDXID, .SPDXID] == []) and
   ([.packages[].SPDXID] - [.relationships[].relatedSpdxElement] == []) and
   all(.packages[1:][].externalRefs[]; .referenceLocator | test("^pkg:deb/debian/[^@]+@[^?]+[?]arch="))' "$sbom" >/dev/null ||
-  fail "the SBOM is not what it must be: $(cat "$sbom")"
+  fail "the SBOM lacks a package, a relationship or the binary's checksum"
 engine image unmount "$image" >"$work/unmounted"
 
 # What the container runtimes of today have as RuntimeDefault: bpf(2) is for who has CAP_BPF. Debian 12's profile is
