@@ -121,6 +121,8 @@ static __always_inline int on_dropped_syn(struct sk_buff *skb, const struct segm
 	if (!attempt)
 		return 0;
 	lose_syn(skb, syn, ending, attempt);
+	if (attempt->captured)
+		note_packet(attempt, HP_SENSOR_DROP, 0, syn->flags, ending->drop_reason);
 	release(attempt);
 	return 0;
 }
@@ -153,6 +155,8 @@ static __always_inline int on_dropped_synack(struct sk_buff *skb, const struct s
 	if (!attempt)
 		return 0;
 	lose_synack(skb, synack, ending, attempt);
+	if (attempt->captured)
+		note_packet(attempt, HP_SENSOR_DROP, 0, synack->flags, ending->drop_reason);
 	release(attempt);
 	return 0;
 }

@@ -71,6 +71,8 @@ __noinline int on_net_answer(struct __sk_buff *skb, const struct segment *answer
 	if (!attempt)
 		return 0;
 	arrive(skb, answer, attempt);
+	if (attempt->captured)
+		copy_packet(skb, answer, attempt, HP_SENSOR_FROM_NET);
 	release(attempt);
 	return 0;
 }
@@ -170,6 +172,8 @@ __noinline int on_net_syn(struct __sk_buff *skb, const struct segment *syn)
 			return 0;
 	}
 	come_back(skb, syn, attempt);
+	if (attempt->captured)
+		copy_packet(skb, syn, attempt, HP_SENSOR_FROM_NET);
 	release(attempt);
 	return 0;
 }

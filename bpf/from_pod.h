@@ -34,6 +34,8 @@ __noinline int on_pod_syn(struct __sk_buff *skb, const struct segment *syn)
 	attempt = find_in(set, &key);
 	if (attempt && is_endpoint(&attempt->lb, &syn->destination, syn->destination_port)) {
 		count_retransmit(attempt);
+		if (attempt->captured && attempt->syn_ifindex == skb->ifindex)
+			copy_packet(skb, syn, attempt, HP_SENSOR_FROM_POD);
 		release(attempt);
 		return 0;
 	}
@@ -55,8 +57,9 @@ __noinline int on_pod_syn(struct __sk_buff *skb, const struct segment *syn)
 	}
 	now = bpf_ktime_get_ns();
 	set_endpoint(&lb, &syn->destination, syn->destination_port);
-	add_attempt(set, &key, &lb, frontend, ifindex, ownership == UNKNOWN ? HP_UNVERIFIED : 0,
-		    now, HP_NAMED);
+	if (add_attempt(set, &key, &lb, frontend, ifindex, ownership == UNKNOWN ? HP_UNVERIFIED : 0,
+			now, HP_NAMED))
+		copy_first(skb, syn, &key, HP_SENSOR_FROM_POD);
 	note_caller(syn, source, now);
 	if (syn->payload_length)
 		add_fast_open_alias(&key, syn->payload_length, ifindex, now);
@@ -86,27 +89,33 @@ static __noinline int note_left(struct __sk_buff *skb, const struct segment *syn
 static __noinline int on_masqueraded_synack(struct __sk_buff *skb, const struct segment *synack)
 {
 	struct hp_attempt *attempt = find_by_isn(synack->acknowledgment - 1);
+	bool is_own = false;
 
 	if (!attempt)
 		return 0;
 	/* Not returned: the node translates for its own pods, and will undo it. */
-	if ((attempt->flags & HP_RETURNED) &&
-	    !(attempt->flags & (HP_SYNACK_LEFT | HP_MISMATCHED)) &&
-	    is_node_address(&synack->destination))
-		note_left(skb, synack, attempt);
+	if ((attempt->flags & HP_RETURNED) && is_node_address(&synack->destination)) {
+		if (!(attempt->flags & (HP_SYNACK_LEFT | HP_MISMATCHED)))
+			is_own = note_left(skb, synack, attempt);
+		else
+			is_own = attempt->captured && !is_forged(skb, synack);
+	}
+	if (is_own && attempt->captured)
+		copy_packet(skb, synack, attempt, HP_SENSOR_FROM_POD);
 	release(attempt);
 	return 0;
 }
 
+/* False if its source is forged. */
 static __noinline int suspect_synack(struct __sk_buff *skb, const struct segment *synack,
 				     struct hp_attempt *attempt)
 {
 	enum hp_conntrack conntrack = HP_CONNTRACK_UNCHECKED;
 
 	if (!is_first_wrong(synack, attempt))
-		return 0;
+		return !attempt->captured || !is_forged(skb, synack);
 	if (!note_left(skb, synack, attempt))
-		return 0;
+		return false;
 	/*
 	 * To an alias the node's SNAT would have to undo its work first: the entry would not tell.
 	 * Nor is there one of an unsolicited SYN's.
@@ -121,7 +130,7 @@ static __noinline int suspect_synack(struct __sk_buff *skb, const struct segment
 		set_flag(attempt, HP_TRANSLATED);
 		COUNT_LB(attempt, translations);
 	}
-	return 0;
+	return true;
 }
 
 /* S3 at the target, S5: only suspicion, since the reply may still be translated or routed back to
@@ -140,7 +149,8 @@ __noinline int on_pod_synack(struct __sk_buff *skb, const struct segment *synack
 	attempt = find_any(&key);
 	if (!attempt)
 		return on_masqueraded_synack(skb, synack);
-	suspect_synack(skb, synack, attempt);
+	if (suspect_synack(skb, synack, attempt) && attempt->captured)
+		copy_packet(skb, synack, attempt, HP_SENSOR_FROM_POD);
 	release(attempt);
 	return 0;
 }
@@ -175,6 +185,8 @@ __noinline int on_pod_reset(struct __sk_buff *skb, const struct segment *reset)
 		else
 			conclude_refused_by_client(attempt, &reset->destination,
 						   reset->destination_port);
+		if (attempt->captured)
+			copy_packet(skb, reset, attempt, HP_SENSOR_FROM_POD);
 	}
 	release(attempt);
 	return 0;
@@ -196,8 +208,11 @@ __noinline int on_pod_ack(struct __sk_buff *skb, const struct segment *ack)
 	if (!attempt)
 		return 0;
 	if (is_endpoint(&attempt->lb, &ack->destination, ack->destination_port) &&
-	    !is_forged(skb, ack) && !is_strangers(attempt, skb->ifindex))
+	    !is_forged(skb, ack) && !is_strangers(attempt, skb->ifindex)) {
+		if (attempt->captured)
+			copy_packet(skb, ack, attempt, HP_SENSOR_FROM_POD);
 		conclude_answered(attempt, false);
+	}
 	release(attempt);
 	return 0;
 }

@@ -50,6 +50,15 @@ struct {
 } callers SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, HP_CAPTURES);
+	__type(key, struct hp_caller_key);
+	__type(value, __u32);
+} captures SEC(".maps");
+
+__u32 captures_armed; /* how many entries it has: the agent's, who sets it */
+
+struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, HP_LB_COUNTERS);
 	__type(key, __u32);

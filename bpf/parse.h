@@ -228,32 +228,43 @@ static __always_inline bool is_vlan(__be16 protocol)
 }
 
 /*
- * What the fast path cannot take: IP options, extension headers, headers that are not in the linear
- * part, devices without an Ethernet header, and a VLAN tag inside the packet (the stack keeps tags
- * beside it, but for a second one). skb->protocol is that of the network header, or of the tag. A
- * packet that does not say the same where an Ethernet header would has none.
+ * Where the network header is, and whose. A device may be without an Ethernet header, and a VLAN
+ * tag inside the packet (the stack keeps tags beside it, but for a second one). skb->protocol is
+ * that of the network header, or of the tag. A packet that does not say the same where an Ethernet
+ * header would has none.
  */
-static __noinline bool parse_slowly(struct __sk_buff *skb, struct segment *segment,
-				    bool client_acks)
+static __noinline __u32 find_network(struct __sk_buff *skb, __be16 *protocol)
 {
-	__be16 protocol = skb->protocol, ethertype;
+	__be16 ethertype;
 	__u32 offset = 0;
 
+	*protocol = skb->protocol;
 	if (!read_header(skb, NULL, offsetof(struct ethhdr, h_proto), &ethertype,
 			 sizeof(ethertype)) &&
-	    ethertype == protocol)
+	    ethertype == *protocol)
 		offset = sizeof(struct ethhdr);
-	if (is_vlan(protocol)) {
+	if (is_vlan(*protocol)) {
 		struct {
 			__be16 tag;
 			__be16 protocol;
 		} vlan;
 
-		if (read_header(skb, NULL, offset, &vlan, sizeof(vlan)))
-			return false;
-		protocol = vlan.protocol;
+		/* Zero, which is nobody's, if it cannot be read. */
+		read_header(skb, NULL, offset, &vlan, sizeof(vlan));
+		*protocol = vlan.protocol;
 		offset += sizeof(vlan);
 	}
+	return offset;
+}
+
+/* What the fast path cannot take: IP options, extension headers, headers that are not in the linear
+ * part, or not right behind an Ethernet header. */
+static __noinline bool parse_slowly(struct __sk_buff *skb, struct segment *segment,
+				    bool client_acks)
+{
+	__be16 protocol;
+	__u32 offset = find_network(skb, &protocol);
+
 	if (protocol == bpf_htons(ETH_P_IP))
 		return parse_ipv4(skb, NULL, offset, segment, client_acks);
 	return protocol == bpf_htons(ETH_P_IPV6) &&

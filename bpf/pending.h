@@ -3,6 +3,7 @@
 #pragma once
 
 #include "attempt_places.h"
+#include "capture.h"
 #include "emit.h"
 #include "isn_index.h"
 #include "isn_tags.h"
@@ -188,9 +189,9 @@ static __noinline int count_retransmit(struct hp_attempt *attempt)
 
 /*
  * S1: the first SYN of an attempt, to `lb`. `set` is the key's, `frontend` the endpoint's own entry
- * or NULL, `flags` without the account.
+ * or NULL, `flags` without the account. True if its packets are to be copied: this one, too.
  */
-static __always_inline void add_attempt(struct hp_index_set *set, const struct hp_attempt_key *key,
+static __always_inline bool add_attempt(struct hp_index_set *set, const struct hp_attempt_key *key,
 					const struct hp_endpoint *lb, struct hp_frontend *frontend,
 					__u32 ifindex, __u32 flags, __u64 now,
 					enum hp_learned learned)
@@ -198,6 +199,7 @@ static __always_inline void add_attempt(struct hp_index_set *set, const struct h
 	struct hp_lb_counters *counters;
 	struct hp_attempt *attempt;
 	__u32 index = frontend ? frontend->counters : 0;
+	bool captured = false;
 	__u32 place;
 
 	flags |= account_of_device(ifindex);
@@ -213,8 +215,10 @@ static __always_inline void add_attempt(struct hp_index_set *set, const struct h
 		__sync_fetch_and_add(&counters->syns, 1);
 	if (!attempt) {
 		index_isn(key->isn, 0, HP_ATTEMPT_DECIDED);
-		return;
+		return false;
 	}
+	if (captures_armed && take_capture(key, lb))
+		attempt->captured = captured = true;
 	attempt->lb = *lb;
 	attempt->first_ns = now;
 	attempt->counters = index;
@@ -222,10 +226,24 @@ static __always_inline void add_attempt(struct hp_index_set *set, const struct h
 	place = index_of(attempt);
 	if (!publish(set, attempt)) {
 		index_isn(key->isn, 0, HP_ATTEMPT_DECIDED);
-		return;
+		return false;
 	}
 	index_isn(key->isn, place, HP_ATTEMPT_UNDECIDED);
 	tag_isn(key->isn, flags);
+	return captured;
+}
+
+/* The first packet of an attempt that has just been added, and is another's to drop since. */
+static __noinline int copy_first(struct __sk_buff *skb, const struct segment *syn,
+				 const struct hp_attempt_key *key, enum hp_sensor sensor)
+{
+	struct hp_attempt *attempt = find_exactly(key);
+
+	if (!attempt)
+		return 0;
+	copy_packet(skb, syn, attempt, sensor);
+	release(attempt);
+	return 0;
 }
 
 /*

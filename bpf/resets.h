@@ -28,8 +28,12 @@ static __noinline int on_refused(const struct segment *synack, __u32 ifindex)
 	if (!is_endpoint(&attempt->lb, &synack->source, synack->source_port)) {
 		/* No hook may have seen it: from the node to itself it passes `lo` alone. A pod's
 		 * device has a number of its namespace's here. */
-		note_synack(attempt, synack, is_nodes_own(attempt) ? ifindex : 0);
+		if (!is_nodes_own(attempt))
+			ifindex = 0;
+		note_synack(attempt, synack, ifindex);
 		conclude_refused_by_client(attempt, &synack->source, synack->source_port);
+		if (attempt->captured)
+			note_packet(attempt, HP_SENSOR_RESET, ifindex, synack->flags, 0);
 	}
 	release(attempt);
 	return 0;

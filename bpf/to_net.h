@@ -20,7 +20,7 @@ static __noinline bool is_without_device(struct __sk_buff *skb, const struct seg
 }
 
 /* A node port passes the returned SYN on to another node. */
-static __noinline int on_forwarded_syn(const struct segment *syn)
+static __noinline int on_forwarded_syn(struct __sk_buff *skb, const struct segment *syn)
 {
 	struct hp_attempt *attempt = find_by_isn(syn->sequence);
 
@@ -28,8 +28,11 @@ static __noinline int on_forwarded_syn(const struct segment *syn)
 		return 0;
 	/* Not the client's own, sent again to a load balancer that is not watched yet. */
 	if ((attempt->flags & HP_RETURNED) &&
-	    !is_endpoint(&attempt->lb, &syn->destination, syn->destination_port))
+	    !is_endpoint(&attempt->lb, &syn->destination, syn->destination_port)) {
 		set_flag(attempt, HP_FORWARDED);
+		if (attempt->captured)
+			copy_packet(skb, syn, attempt, HP_SENSOR_TO_NET);
+	}
 	release(attempt);
 	return 0;
 }
@@ -50,7 +53,7 @@ static __noinline int on_syn_elsewhere(struct __sk_buff *skb, const struct segme
 {
 	union noted_syn *noted = note_of(syn->sequence);
 
-	on_forwarded_syn(syn);
+	on_forwarded_syn(skb, syn);
 	if (!noted)
 		return 0;
 	if (noted->isn != syn->sequence)
@@ -91,6 +94,8 @@ __noinline int on_net_leaving_syn(struct __sk_buff *skb, const struct segment *s
 		if (same && (attempt->flags & HP_HOST_CLIENT) &&
 		    attempt->syn_ifindex == skb->ifindex)
 			count_retransmit(attempt);
+		if (same && attempt->captured)
+			copy_packet(skb, syn, attempt, HP_SENSOR_TO_NET);
 		release(attempt);
 		if (same)
 			return 0;
@@ -109,6 +114,8 @@ __noinline int on_net_leaving_syn(struct __sk_buff *skb, const struct segment *s
 			set_flag(attempt, HP_SNATED);
 			add_alias(&key, &attempt->key, account_in(attempt->flags),
 				  attempt->last_ns);
+			if (attempt->captured)
+				copy_packet(skb, syn, attempt, HP_SENSOR_TO_NET);
 		}
 		release(attempt);
 		if (renamed)
@@ -119,7 +126,8 @@ __noinline int on_net_leaving_syn(struct __sk_buff *skb, const struct segment *s
 	if (flags) {
 		now = bpf_ktime_get_ns();
 		set_endpoint(&lb, &syn->destination, syn->destination_port);
-		add_attempt(set, &key, &lb, frontend, skb->ifindex, flags, now, HP_NAMED);
+		if (add_attempt(set, &key, &lb, frontend, skb->ifindex, flags, now, HP_NAMED))
+			copy_first(skb, syn, &key, HP_SENSOR_TO_NET);
 		note_caller(syn, NULL, now);
 	}
 	return 0;
@@ -143,6 +151,8 @@ __noinline int on_net_leaving_synack(struct __sk_buff *skb, const struct segment
 		set_flag(attempt, HP_ANSWER_UNVERIFIED);
 		note_suspect(attempt, synack, skb->ifindex, &attempt->synack_sent, HP_SYNACK_LEFT);
 	}
+	if (attempt->captured)
+		copy_packet(skb, synack, attempt, HP_SENSOR_TO_NET);
 	release(attempt);
 	return 0;
 }

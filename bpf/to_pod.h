@@ -77,6 +77,8 @@ __noinline int on_answer_to_pod(struct __sk_buff *skb, const struct segment *ans
 	if (!attempt)
 		return 0;
 	give_to_pod(skb, answer, attempt);
+	if (attempt->captured && attempt->syn_ifindex == skb->ifindex)
+		copy_packet(skb, answer, attempt, HP_SENSOR_TO_POD);
 	release(attempt);
 	return 0;
 }

@@ -83,8 +83,12 @@ static __always_inline bool may_open_incident(__u32 flags)
 	       free / (flags & HP_UNSOLICITED ? FREE_TO_NETWORK : FREE_TO_DEVICE);
 }
 
+/* A device that fails with more pairs than this does not have each one's first attempt copied, too:
+ * a pod can make up many. */
+#define FIRSTS_A_DEVICE 16
+
 /* Counts the attempt for its pair: that, or NULL if the table has no room for it. */
-static __always_inline struct hp_incident *count_incident(const struct hp_attempt *attempt)
+static __always_inline struct hp_incident *count_incident(struct hp_attempt *attempt)
 {
 	struct hp_incident_key incident_key = {
 	    .client = attempt->key.client,
@@ -106,7 +110,10 @@ static __always_inline struct hp_incident *count_incident(const struct hp_attemp
 		}
 		if (is_new) {
 			incident->account = attempt->flags >> HP_ACCOUNT_SHIFT;
-			__sync_fetch_and_add(&account_of(attempt->flags)->incidents, 1);
+			if (__sync_fetch_and_add(&account_of(attempt->flags)->incidents, 1) <
+				FIRSTS_A_DEVICE &&
+			    !attempt->captured)
+				attempt->captured = 1;
 			__sync_fetch_and_add(&incident_count, 1);
 		}
 	}
@@ -139,6 +146,7 @@ static __noinline int report_mismatch(struct hp_attempt *attempt, const struct e
 	struct hp_lb_counters *counters;
 	struct hp_incident *incident;
 	__u64 now = bpf_ktime_get_ns();
+	bool is_turn;
 	__u32 cause;
 
 	if (!decide_misdirected(attempt))
@@ -156,13 +164,15 @@ static __noinline int report_mismatch(struct hp_attempt *attempt, const struct e
 	incident = count_incident(attempt);
 	if (!incident && counters && cause < HP_CAUSE_COUNT)
 		__sync_fetch_and_add(&counters->unpaired[cause], 1);
-	if (incident && is_turn_of(incident, now)) {
-		/* Offered, whether there is room or not: a full ring must not make each attempt
-		 * dear. */
+	if (!incident)
+		return 0;
+	/* Offered, whether there is room or not: a full ring must not make each attempt dear. */
+	is_turn = is_turn_of(incident, now);
+	if (is_turn)
 		incident->example = *attempt;
-		if (emit(HP_EVENT_MISMATCH, now, attempt))
-			set_flag(attempt, HP_EMITTED);
-	}
+	/* Of which incident its packets are, the agent is told by this. */
+	if ((is_turn || attempt->captured) && emit(HP_EVENT_MISMATCH, now, attempt))
+		set_flag(attempt, HP_EMITTED);
 	return 0;
 }
 

@@ -162,7 +162,8 @@ struct hp_attempt {
   __u64 first_ns;                 /* first SYN */
   __u32 place;                    /* its own index, whether it is taken, and by how many it is held: see HP_HOLDER */
   __u16 counters;                 /* of `lb`: index into `load_balancers` */
-  __u8 way;                       /* which word of its set in `attempt_index` is its */
+  __u8 way : 3;                   /* which word of its set in `attempt_index` is its */
+  __u8 captured : 5;              /* of its packets so many are copied, and one more; 0: none are to be */
   __u8 learned;                   /* enum hp_learned */
   struct hp_endpoint returned;    /* destination of the SYN that came back in (S2) */
   struct hp_endpoint synack_sent; /* source of the SYN-ACK as it left a local pod, or came in (HP_SYNACK_ARRIVED) */
@@ -287,6 +288,12 @@ struct hp_caller_key {
   struct hp_endpoint lb;
 };
 
+/*
+ * Map `captures`, by hp_caller_key: of how many of the pair's next attempts the packets are to be copied
+ * (HP_EVENT_PACKET), a __u32. The agent's; each such attempt takes one off.
+ */
+#define HP_CAPTURES 64
+
 /* Map `sources`: the addresses that pods send from. */
 struct hp_source {
   __u32 ifindex;         /* device that sent from the address last */
@@ -363,17 +370,48 @@ enum hp_event_kind {
   HP_EVENT_OUTCOME = 2,   /* what became of one that was sent as HP_EVENT_MISMATCH */
   HP_EVENT_CONNTRACK = 3, /* a question: did this node translate the attempt? (struct hp_conntrack_answer) */
   HP_EVENT_LEARNED = 4,   /* the load balancer of an attempt that has just come back was named by nobody */
+  HP_EVENT_PACKET = 5,    /* a packet of an attempt: struct hp_packet */
 };
 
 #define HP_SYMBOL_LENGTH 64
 
-/* The ring buffer's one record. */
+/* The ring buffer's record of every kind but HP_EVENT_PACKET. */
 struct hp_event {
   __u32 kind; /* enum hp_event_kind */
   __u32 pad;
   __u64 time_ns;
   struct hp_attempt attempt;
   char drop_symbol[HP_SYMBOL_LENGTH]; /* NUL-terminated; empty if unknown */
+};
+
+/* Who saw a packet. */
+enum hp_sensor {
+  HP_SENSOR_FROM_POD = 0,
+  HP_SENSOR_TO_POD = 1,
+  HP_SENSOR_FROM_NET = 2,
+  HP_SENSOR_TO_NET = 3,
+  HP_SENSOR_DROP = 4,  /* the kernel dropped it */
+  HP_SENSOR_RESET = 5, /* a stack on this node answers it with RST */
+  HP_SENSOR_COUNT = 6,
+};
+
+#define HP_PACKET_DATA 96        /* bytes of a packet that are copied at most */
+#define HP_PACKETS_AN_ATTEMPT 16 /* that are copied at most, or one or two more where CPUs meet */
+
+/* HP_EVENT_PACKET. */
+struct hp_packet {
+  __u32 kind;
+  __u32 ifindex; /* of the device; 0: none of the node's namespace */
+  __u64 time_ns;
+  struct hp_attempt_key attempt; /* its own name, whatever name this packet goes by */
+  struct hp_endpoint lb;         /* the attempt's */
+  __u32 length;      /* of the packet from its IP header on, as that says; 0: HP_SENSOR_DROP, HP_SENSOR_RESET */
+  __u32 drop_reason; /* HP_SENSOR_DROP: this kernel's enum skb_drop_reason */
+  __u8 sensor;       /* enum hp_sensor */
+  __u8 tcp_flags;
+  __u8 data_length;
+  __u8 pad;
+  __u8 data[HP_PACKET_DATA]; /* IP and TCP header as they were, never payload; zero behind data_length */
 };
 
 /* Argument of the `sweep` program. */
@@ -408,6 +446,7 @@ HP_STATIC_ASSERT(sizeof(struct hp_frontend) == 8);
 HP_STATIC_ASSERT(sizeof(struct hp_prefix_key) == 20);
 HP_STATIC_ASSERT(sizeof(struct hp_device) == 8);
 HP_STATIC_ASSERT(sizeof(struct hp_event) == 272);
+HP_STATIC_ASSERT(sizeof(struct hp_packet) == 168);
 HP_STATIC_ASSERT(sizeof(struct hp_sweep) == 24);
 HP_STATIC_ASSERT(sizeof(struct hp_conntrack_answer) == 48);
 

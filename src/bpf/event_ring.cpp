@@ -7,11 +7,21 @@
 
 namespace hairpind {
 
-void RecordReader::read(std::span<const std::byte> record, const EventHandler& handler) {
-  if (const auto event = decode_event(record); event) {
-    handler(*event);
-  } else if (malformed_++ == 0) {
-    fault_ = event.error();
+void RecordReader::read(std::span<const std::byte> record, const EventHandler& events, const PacketHandler& packets) {
+  std::string fault;
+  if (is_packet(record)) {
+    if (auto packet = decode_packet(record); !packet) {
+      fault = packet.error();
+    } else if (packets) {
+      packets(*std::move(packet));
+    }
+  } else if (const auto event = decode_event(record); event) {
+    events(*event);
+  } else {
+    fault = event.error();
+  }
+  if (!fault.empty() && malformed_++ == 0) {
+    fault_ = fault;
   }
 }
 
@@ -34,14 +44,16 @@ int EventRing::fd() const {
 
 int EventRing::on_record(void* context, void* data, std::size_t size) {
   auto& reading = *static_cast<Reading*>(context);
-  reading.records.read({static_cast<const std::byte*>(data), size}, *reading.handler);
+  reading.records.read({static_cast<const std::byte*>(data), size}, *reading.events, *reading.packets);
   return 0;
 }
 
-Result<void> EventRing::poll(const RecordReader::EventHandler& handler) {
-  reading_->handler = &handler;
+Result<void> EventRing::poll(const RecordReader::EventHandler& events, const RecordReader::PacketHandler& packets) {
+  reading_->events = &events;
+  reading_->packets = &packets;
   const int consumed = ring_buffer__consume(ring_.get());
-  reading_->handler = nullptr;
+  reading_->events = nullptr;
+  reading_->packets = nullptr;
   if (consumed < 0) {
     return fail_errno("read the ring buffer", consumed);
   }

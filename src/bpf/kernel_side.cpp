@@ -46,6 +46,7 @@ KernelSide::KernelSide(KernelFeatures features_found, AttachMode mode, std::uniq
       devices_map(map_of(*programs, "devices")),
       node_addresses_map(map_of(*programs, "node_addresses")),
       owners_map(map_of(*programs, "owners")),
+      captures_map(map_of(*programs, "captures")),
       frontends({.frontends = frontends_map, .prefixes = prefixes_map, .filter = variables.frontend_filter()}),
       attachments({.attach = [this](std::uint32_t ifindex, TcDirection direction,
                                     Hook hook) { return attach(attach_mode, ifindex, direction, programs->fd(hook)); },
@@ -53,6 +54,8 @@ KernelSide::KernelSide(KernelFeatures features_found, AttachMode mode, std::uniq
                    .devices = devices_map,
                    .node_addresses = node_addresses_map}),
       owners(owners_map),
+      captures({.captures = captures_map,
+                .set_armed = [this](std::uint32_t entries) { variables.set_captures_armed(entries); }}),
       incidents(programs->map_fd("incidents"), variables.accounts()),
       rows(*programs, variables.accounts(), handshake_timeout) {}
 

@@ -20,6 +20,10 @@ void ProgramVariables::set_answers_may_change(bool may) {
   object_->bss->answers_may_change = may ? 1 : 0;
 }
 
+void ProgramVariables::set_captures_armed(std::uint32_t entries) {
+  object_->bss->captures_armed = entries;
+}
+
 std::span<__u64> ProgramVariables::frontend_filter() const {
   return object_->bss->frontend_filter;
 }

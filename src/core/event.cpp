@@ -139,6 +139,7 @@ std::expected<Attempt, std::string> Attempt::from_abi(const hp_attempt& attempt)
   result.synack_ack = attempt.synack_ack;
   result.host_client = (attempt.flags & (HP_HOST_CLIENT | HP_UNVERIFIED)) == HP_HOST_CLIENT;
   result.learned = attempt.learned != HP_NAMED;
+  result.captured = attempt.captured != 0;
   result.drop_reason = attempt.drop_reason;
   result.syn_dropped = attempt.syn_dropped != 0;
   if (attempt.cilium.reason != 0) {

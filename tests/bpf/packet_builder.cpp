@@ -79,6 +79,11 @@ PacketBuilder& PacketBuilder::ip_options(std::size_t bytes) {
   return *this;
 }
 
+PacketBuilder& PacketBuilder::tcp_options(std::size_t bytes) {
+  tcp_options_ = bytes;
+  return *this;
+}
+
 PacketBuilder& PacketBuilder::extension_header(std::uint8_t next_header) {
   extensions_.push_back(next_header);
   return *this;
@@ -108,10 +113,11 @@ std::vector<std::uint8_t> PacketBuilder::build() const {
   put16(tcp, destination_.port);
   put32(tcp, sequence_);
   put32(tcp, acknowledgment_);
-  put8(tcp, 5U << 4U);
+  put8(tcp, (5 + tcp_options_ / 4) << 4U);
   put8(tcp, flags_);
   put16(tcp, 65535);
   put32(tcp, 0);
+  tcp.insert(tcp.end(), tcp_options_, 1);  // no-operation
   tcp.insert(tcp.end(), payload_, 'x');
 
   const bool v4 = source_.address.is_v4();

@@ -24,6 +24,7 @@ class PacketBuilder {
   PacketBuilder& source_mac(std::uint8_t last_byte);
   PacketBuilder& vlan(std::uint16_t ether_type);              ///< a tag inside the packet: 0x8100, 0x88a8
   PacketBuilder& ip_options(std::size_t bytes);               ///< IPv4, a multiple of 4
+  PacketBuilder& tcp_options(std::size_t bytes);              ///< a multiple of 4, up to 40
   PacketBuilder& extension_header(std::uint8_t next_header);  ///< IPv6: 8 bytes of hop-by-hop (0), routing (43), ...
   PacketBuilder& fragment(std::uint16_t offset);              ///< in units of 8 bytes; IPv6: a fragment header
   PacketBuilder& protocol(std::uint8_t number);               ///< instead of TCP (6)
@@ -41,6 +42,7 @@ class PacketBuilder {
   std::uint8_t source_mac_ = 1;
   std::uint16_t vlan_ = 0;
   std::size_t ip_options_ = 0;
+  std::size_t tcp_options_ = 0;
   std::vector<std::uint8_t> extensions_;
   std::uint16_t fragment_ = 0;
   std::uint8_t protocol_ = 6;

@@ -27,7 +27,7 @@ struct Bound {
 const std::map<std::string, Bound> kBounds{
     {"from_pod", {.verified_instructions = 200'000, .bytes = 48'000}},
     {"to_pod", {.verified_instructions = 60'000, .bytes = 32'000}},
-    {"from_net", {.verified_instructions = 100'000, .bytes = 40'000}},
+    {"from_net", {.verified_instructions = 100'000, .bytes = 44'000}},
     {"to_net", {.verified_instructions = 60'000, .bytes = 32'000}},
     {"kfree_skb", {.verified_instructions = 100'000, .bytes = 40'000}},
     {"tcp_send_reset", {.verified_instructions = 60'000, .bytes = 24'000}},

@@ -63,7 +63,7 @@ void reset(KernelSide& kernel) {
   const std::vector<Frontend> watched(kernel.frontends.watched().begin(), kernel.frontends.watched().end());
   static_cast<void>(kernel.frontends.change({}, watched));
   const Programs& programs = *kernel.programs;
-  for (const char* const name : {"incidents", "callers", "load_balancer_index", "sources"}) {
+  for (const char* const name : {"incidents", "callers", "captures", "load_balancer_index", "sources"}) {
     empty_hash(programs.map_fd(name));
   }
   __u32 row = 0;

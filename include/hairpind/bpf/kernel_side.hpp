@@ -6,6 +6,7 @@
 
 #include "hairpind/bpf/attachment_table.hpp"
 #include "hairpind/bpf/attempt_settler.hpp"
+#include "hairpind/bpf/capture_table.hpp"
 #include "hairpind/bpf/counter_reader.hpp"
 #include "hairpind/bpf/event_ring.hpp"
 #include "hairpind/bpf/frontend_table.hpp"
@@ -42,9 +43,11 @@ struct KernelSide {
   KernelMap devices_map;
   KernelMap node_addresses_map;
   KernelMap owners_map;
+  KernelMap captures_map;
   FrontendTable frontends;
   AttachmentTable attachments;
   OwnerTable owners;
+  CaptureTable captures;
   IncidentTable incidents;
   LoadBalancerRows rows;
 };

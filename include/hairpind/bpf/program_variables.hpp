@@ -29,6 +29,8 @@ class ProgramVariables {
   /// Whether others may still change what `to_pod` has seen (AttachmentTable::answers_may_change): a wrong answer there
   /// is then suspicion, else proof. Off at first.
   void set_answers_may_change(bool may);
+  /// How many entries `captures` has, which CaptureTable writes.
+  void set_captures_armed(std::uint32_t entries);
   /// The filter before the table of frontends, which FrontendTable writes.
   [[nodiscard]] std::span<__u64> frontend_filter() const;
 

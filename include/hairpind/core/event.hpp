@@ -98,6 +98,7 @@ struct Attempt {
   std::uint32_t synack_ack = 0;
   bool host_client = false;  ///< the client is the node itself
   bool learned = false;      ///< nobody had named the load balancer (S0)
+  bool captured = false;     ///< its packets are copied (core/captured_packet.hpp)
   Conntrack conntrack = Conntrack::kUnchecked;
   ConntrackSource conntrack_source = ConntrackSource::kNone;
   Cause cause = Cause::kNone;

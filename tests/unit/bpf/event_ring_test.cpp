@@ -27,12 +27,15 @@ hp_event record(std::uint32_t kind) {
 class RecordReaderTest : public ::testing::Test {
  protected:
   void read(std::span<const std::byte> bytes) {
-    records.read(bytes, [this](const Event& event) { kinds.push_back(event.kind); });
+    records.read(
+        bytes, [this](const Event& event) { kinds.push_back(event.kind); },
+        [this](const CapturedPacket& packet) { lengths.push_back(packet.length); });
   }
   void read(const hp_event& event) { read(std::as_bytes(std::span(&event, 1))); }
 
   RecordReader records;
   std::vector<EventKind> kinds;
+  std::vector<std::uint32_t> lengths;
 };
 
 TEST_F(RecordReaderTest, EventsAreHandedOnInTheirOrder) {
@@ -56,6 +59,22 @@ TEST_F(RecordReaderTest, WhatIsNoRecordIsCountedAndIgnored) {
   read(whole);
   EXPECT_THAT(kinds, ElementsAre(EventKind::kMismatch)) << "the next one is read as ever";
   EXPECT_EQ(records.malformed(), 4);
+}
+
+TEST_F(RecordReaderTest, PacketsAreHandedOnBesideEvents) {
+  hp_packet packet{};
+  packet.kind = HP_EVENT_PACKET;
+  packet.length = 60;
+  const auto bytes = std::as_bytes(std::span(&packet, 1));
+  read(bytes);
+  read(record(HP_EVENT_MISMATCH));
+  EXPECT_THAT(lengths, ElementsAre(60));
+  EXPECT_THAT(kinds, ElementsAre(EventKind::kMismatch));
+  records.read(bytes, [](const Event&) {});
+  EXPECT_EQ(records.malformed(), 0) << "nobody has to want them";
+  read(bytes.first(bytes.size() - 1));
+  EXPECT_EQ(records.malformed(), 1);
+  EXPECT_EQ(records.take_fault(), decode_packet(bytes.first(bytes.size() - 1)).error());
 }
 
 TEST_F(RecordReaderTest, OnlyTheFirstFaultIsTold) {
