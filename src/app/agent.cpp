@@ -68,14 +68,17 @@ void Agent::on_signal(int signal) {
 
 void Agent::on_records() {
   bool learned = false;
-  const auto polled = kernel_->ring.poll([&](const Event& event) {
-    if (event.kind == EventKind::kLearned) {
-      watch_list_->on_learned(learned_.on_learned(event.attempt, EventLoop::now()));
-      learned = true;
-    } else {
-      reporter_->on_event(event, EventLoop::now());
-    }
-  });
+  const auto polled = kernel_->ring.poll(
+      [&](const Event& event) {
+        if (event.kind == EventKind::kLearned) {
+          watch_list_->on_learned(learned_.on_learned(event.attempt, EventLoop::now()));
+          learned = true;
+        } else {
+          reporter_->on_event(event, EventLoop::now());
+          evidence_->on_event(event, EventLoop::now());
+        }
+      },
+      [&](CapturedPacket packet) { evidence_->on_packet(std::move(packet), EventLoop::now()); });
   if (!polled) {
     spdlog::error("{}", polled.error().message);
   }
@@ -129,6 +132,7 @@ void Agent::tick() {
   settle();
   // The sweep's questions, answered before the next one.
   on_records();
+  evidence_->on_turn(EventLoop::now());
   count();
   watch_list_->retry();
   board_.publish(watch_list_->status());

@@ -9,6 +9,7 @@
 #include "configuration.hpp"
 #include "conntrack_backends.hpp"
 #include "event_loop.hpp"
+#include "evidence_watch.hpp"
 #include "fault.hpp"
 #include "hairpind/bpf/kernel_side.hpp"
 #include "hairpind/net/resolver.hpp"
@@ -85,6 +86,7 @@ class Agent {
   std::unique_ptr<WatchList> watch_list_;
   LearnedLoadBalancers learned_;
   std::unique_ptr<IncidentReporter> reporter_;
+  std::unique_ptr<EvidenceWatch> evidence_;
   ProblemWatch problems_;
   AlertWriter alerts_;
   Scheduled scheduled_;

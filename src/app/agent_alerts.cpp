@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How the agent tells: when alerts are due, with what they are completed, and what is done while nobody reads them.
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <utility>
@@ -38,8 +39,12 @@ void Agent::tell_due() {
   }
   std::vector<Alert> alerts = reporter_->take_due(EventLoop::now(), alert_sources());
   problems_.mark_reopening(alerts, alert_sources());
+  std::ranges::move(evidence_->take_due(EventLoop::now(), alert_sources()), std::back_inserter(alerts));
   write(alerts);
-  const auto next = reporter_->next_deadline();
+  auto next = reporter_->next_deadline();
+  if (const auto evidence = evidence_->next_deadline(); evidence && (!next || *evidence < *next)) {
+    next = evidence;
+  }
   if (next && (!scheduled_.deadline || *next < *scheduled_.deadline)) {
     scheduled_.deadline = next;
     loop_->at(*next, [this] {

@@ -108,6 +108,11 @@ Result<void> Agent::load() {
               }},
       configuration_.repeat_interval ? IncidentTracker::Options{.repeat_intervals = {*configuration_.repeat_interval}}
                                      : IncidentTracker::Options{});
+  evidence_ = std::make_unique<EvidenceWatch>(EvidenceWatch::Kernel{
+      .read_count = [this](const IncidentKey& key) { return kernel_->counters->read_incident_count(key); },
+      .ask_conntrack = [this](const Attempt& attempt) { return conntrack_->ask(attempt); },
+      .set_captures = [this](const CallingPair& pair,
+                             std::uint32_t attempts) { return kernel_->captures.set(pair, attempts); }});
   return {};
 }
 

@@ -9,6 +9,8 @@ std::string_view to_string(AlertEvent event) {
       return "asymmetric_handshake";
     case AlertEvent::kAsymmetricHandshakeRepeated:
       return "asymmetric_handshake_repeated";
+    case AlertEvent::kAsymmetricHandshakeEvidence:
+      return "asymmetric_handshake_evidence";
     case AlertEvent::kAsymmetricHandshakeResolved:
       return "asymmetric_handshake_resolved";
     case AlertEvent::kAsymmetricHandshakeDormant:

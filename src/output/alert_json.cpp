@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hairpind/output/alert_json.hpp"
 
+#include <openssl/evp.h>
+
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -112,12 +114,41 @@ std::string runbook(Cause cause) {
   return "https://hairpind.dev/docs/runbooks/" + std::string(to_string(cause)) + ".md";
 }
 
+std::string base64(const std::vector<std::uint8_t>& bytes) {
+  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');
+  const int length =
+      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), bytes.data(), static_cast<int>(bytes.size()));
+  text.resize(static_cast<std::size_t>(length));
+  return text;
+}
+
+Json packets(const Alert& alert) {
+  Json packets = Json::array();
+  for (const AlertPacket& packet : alert.packets) {
+    Json json{{"time", to_rfc3339(packet.time)},
+              {"hook", to_string(packet.sensor)},
+              {"interface", nullable(packet.interface)}};
+    if (packet.note.empty()) {
+      json["length"] = packet.length;
+      json["data"] = base64(packet.data);
+    } else {
+      json["note"] = packet.note;
+    }
+    if (packet.reason) {
+      json["reason"] = *packet.reason;
+    }
+    packets.push_back(std::move(json));
+  }
+  return packets;
+}
+
 }  // namespace
 
 std::string to_json(const Alert& alert) {
   // An exposure tells of what may happen, and what is over has no handshake of its own either.
-  const bool handshake =
-      alert.event == AlertEvent::kAsymmetricHandshake || alert.event == AlertEvent::kAsymmetricHandshakeRepeated;
+  const bool handshake = alert.event == AlertEvent::kAsymmetricHandshake ||
+                         alert.event == AlertEvent::kAsymmetricHandshakeRepeated ||
+                         alert.event == AlertEvent::kAsymmetricHandshakeEvidence;
   const bool has_cause = alert.event != AlertEvent::kHairpinExposure;
   Json responder = nullptr;
   if (alert.responder) {
@@ -146,6 +177,9 @@ std::string to_json(const Alert& alert) {
       {"evidence", handshake ? evidence(alert) : Json(nullptr)},
       {"outcome", handshake ? outcome(alert) : Json(nullptr)},
   };
+  if (alert.event == AlertEvent::kAsymmetricHandshakeEvidence) {
+    line["packets"] = packets(alert);
+  }
   if (alert.problem) {
     add_problem(line, alert, *alert.problem);
   }

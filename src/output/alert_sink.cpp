@@ -70,6 +70,7 @@ int rank(AlertEvent event) {
     case AlertEvent::kAsymmetricHandshakeDormant:
     case AlertEvent::kHairpinExposure:
       return 1;
+    case AlertEvent::kAsymmetricHandshakeEvidence:
     case AlertEvent::kAsymmetricHandshakeRepeated:
       break;
   }

@@ -146,13 +146,24 @@ std::string AgentProcess::standard_output() const {
 }
 
 std::vector<nlohmann::json> AgentProcess::alerts() const {
-  std::vector<nlohmann::json> alerts;
-  std::istringstream lines(read_file(alerts_path()));
-  for (std::string line; std::getline(lines, line);) {
+  return lines(false);
+}
+
+std::vector<nlohmann::json> AgentProcess::evidence() const {
+  return lines(true);
+}
+
+std::vector<nlohmann::json> AgentProcess::lines(bool evidence) const {
+  std::vector<nlohmann::json> wanted;
+  std::istringstream all(read_file(alerts_path()));
+  for (std::string line; std::getline(all, line);) {
     EXPECT_EQ(schema_violations(line), "") << line;
-    alerts.push_back(nlohmann::json::parse(line, nullptr, false));
+    auto alert = nlohmann::json::parse(line, nullptr, false);
+    if ((alert.is_object() && alert.value("event", "") == "asymmetric_handshake_evidence") == evidence) {
+      wanted.push_back(std::move(alert));
+    }
   }
-  return alerts;
+  return wanted;
 }
 
 std::pair<int, std::string> AgentProcess::get(const std::string& path) const {

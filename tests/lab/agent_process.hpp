@@ -50,8 +50,10 @@ class AgentProcess {
   [[nodiscard]] std::string standard_error() const;
   [[nodiscard]] std::string standard_output() const;
 
-  /// The alerts so far, each checked against the schema.
+  /// The alerts so far, without the packets that some are followed by; each line is checked against the schema.
   [[nodiscard]] std::vector<nlohmann::json> alerts() const;
+  /// Those: asymmetric_handshake_evidence.
+  [[nodiscard]] std::vector<nlohmann::json> evidence() const;
   /// Status and body of a GET on its HTTP address; status 0 if it does not answer.
   [[nodiscard]] std::pair<int, std::string> get(const std::string& path) const;
   /// One sample of /metrics by its full name with labels; 0 where there is none.
@@ -62,6 +64,8 @@ class AgentProcess {
   [[nodiscard]] std::map<std::string, double> metrics() const;
 
  private:
+  [[nodiscard]] std::vector<nlohmann::json> lines(bool evidence) const;
+
   const NetworkLab& lab_;
   std::string directory_;
   pid_t pid_ = -1;

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "hairpind/core/captured_packet.hpp"
 #include "hairpind/core/event.hpp"
 #include "hairpind/core/frontend.hpp"
 #include "hairpind/core/kubernetes.hpp"
@@ -33,13 +34,15 @@ struct LoadBalancerRef {
 enum class AlertEvent : std::uint8_t {
   kAsymmetricHandshake,
   kAsymmetricHandshakeRepeated,
+  kAsymmetricHandshakeEvidence,
   kAsymmetricHandshakeResolved,
   kAsymmetricHandshakeDormant,
   kHairpinExposure,
 };
-inline constexpr std::array kAllAlertEvents{AlertEvent::kAsymmetricHandshake, AlertEvent::kAsymmetricHandshakeRepeated,
-                                            AlertEvent::kAsymmetricHandshakeResolved,
-                                            AlertEvent::kAsymmetricHandshakeDormant, AlertEvent::kHairpinExposure};
+inline constexpr std::array kAllAlertEvents{
+    AlertEvent::kAsymmetricHandshake,         AlertEvent::kAsymmetricHandshakeRepeated,
+    AlertEvent::kAsymmetricHandshakeEvidence, AlertEvent::kAsymmetricHandshakeResolved,
+    AlertEvent::kAsymmetricHandshakeDormant,  AlertEvent::kHairpinExposure};
 enum class Severity : std::uint8_t { kInfo, kWarning, kCritical };
 
 std::string_view to_string(AlertEvent event);
@@ -67,6 +70,17 @@ struct ProblemReport {
   double share = 0;
   double chance = 1;
   std::optional<Departure> why;  ///< of kDormant
+};
+
+/// A packet of an attempt, where one of the sensors saw it.
+struct AlertPacket {
+  WallTime time;
+  Sensor sensor = Sensor::kFromPod;
+  std::optional<std::string> interface;  ///< absent where it is not known, or of a pod's own namespace
+  std::uint32_t length = 0;              ///< of the packet from its IP header on; this and data: of a hook
+  std::vector<std::uint8_t> data;        ///< IP and TCP header, 96 bytes at most
+  std::optional<std::string> reason;     ///< of Sensor::kDrop: the kernel's name
+  std::string note;                      ///< what a sensor that is no hook tells; else empty
 };
 
 /// One line of the alert stream, schema hairpind.alert/v1 (docs/alert-v1.schema.json), ready to be written:
@@ -113,6 +127,8 @@ struct Alert {
   std::vector<std::string> cilium_destination_labels;
 
   std::optional<ProblemReport> problem;  ///< of kAsymmetricHandshakeResolved, ...Dormant, and one that reopens
+
+  std::vector<AlertPacket> packets;  ///< of kAsymmetricHandshakeEvidence, in their order
 };
 
 }  // namespace hairpind

@@ -156,6 +156,83 @@ TEST(AlertJson, TheLifeOfAProblemIsOfTheContract) {
   EXPECT_FALSE(json.contains("why"));
 }
 
+TEST(AlertJson, PacketsAreBase64AndSensorsAreWords) {
+  Alert alert = full_alert();
+  EXPECT_FALSE(Json::parse(to_json(alert)).contains("packets"));
+  alert.event = AlertEvent::kAsymmetricHandshakeEvidence;
+  alert.severity = Severity::kInfo;
+  const WallTime time = alert.time;
+  alert.packets = {
+      {.time = time,
+       .sensor = Sensor::kFromPod,
+       .interface = "veth1",
+       .length = 60,
+       .data = {},
+       .reason = {},
+       .note = ""},
+      {.time = time, .sensor = Sensor::kFromNet, .interface = {}, .length = 4, .data = {'A'}, .reason = {}, .note = ""},
+      {.time = time,
+       .sensor = Sensor::kToNet,
+       .interface = {},
+       .length = 4,
+       .data = {0, 255},
+       .reason = {},
+       .note = ""},
+      {.time = time,
+       .sensor = Sensor::kToPod,
+       .interface = {},
+       .length = 4,
+       .data = {1, 2, 3},
+       .reason = {},
+       .note = ""},
+      {.time = time,
+       .sensor = Sensor::kDrop,
+       .interface = {},
+       .length = 0,
+       .data = {},
+       .reason = "NETFILTER_DROP",
+       .note = "n"},
+      {.time = time, .sensor = Sensor::kReset, .interface = {}, .length = 0, .data = {}, .reason = {}, .note = "r"},
+  };
+  alert.packets[0].data.assign(HP_PACKET_DATA, 0x45);
+  const std::string line = to_json(alert);
+  EXPECT_EQ(schema_violations(line), "") << line;
+  const Json packets = Json::parse(line)["packets"];
+  ASSERT_EQ(packets.size(), 6);
+  EXPECT_EQ(packets[0]["data"].get<std::string>().size(), 128);
+  EXPECT_EQ(packets[0]["interface"], "veth1");
+  EXPECT_EQ(packets[0]["length"], 60);
+  EXPECT_EQ(packets[0]["time"], "2025-11-23T07:20:24.239725Z");
+  EXPECT_EQ(packets[1], Json({{"time", "2025-11-23T07:20:24.239725Z"},
+                              {"hook", "from_net"},
+                              {"interface", nullptr},
+                              {"length", 4},
+                              {"data", "QQ=="}}));
+  EXPECT_EQ(packets[2]["data"], "AP8=");
+  EXPECT_EQ(packets[3]["data"], "AQID");
+  EXPECT_EQ(packets[4], Json({{"time", "2025-11-23T07:20:24.239725Z"},
+                              {"hook", "kfree_skb"},
+                              {"interface", nullptr},
+                              {"note", "n"},
+                              {"reason", "NETFILTER_DROP"}}));
+  EXPECT_EQ(packets[5]["hook"], "tcp_send_reset");
+  EXPECT_EQ(packets[5]["note"], "r");
+  EXPECT_FALSE(packets[5].contains("data"));
+
+  alert.packets.clear();
+  EXPECT_NE(schema_violations(to_json(alert)), "") << "no evidence without packets";
+  Json other = Json::parse(line);
+  other["event"] = "asymmetric_handshake";
+  EXPECT_NE(schema_violations(other.dump()), "") << "nor packets without it";
+  const auto without = [&](std::size_t packet, const char* key) {
+    Json changed = Json::parse(line);
+    changed["packets"][packet].erase(key);
+    return schema_violations(changed.dump());
+  };
+  EXPECT_NE(without(0, "data"), "");
+  EXPECT_NE(without(4, "note"), "");
+}
+
 TEST(AlertJson, WhatIsUnknownIsNull) {
   Alert alert = full_alert();
   alert.responder.reset();

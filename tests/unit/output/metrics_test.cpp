@@ -73,6 +73,7 @@ TEST(RenderMetrics, NamesLabelsAndValuesAreTheContracts) {
            "hairpind_handshake_seconds_sum{lb=\"10.0.5.5:443\"} 12.5\n",
            "hairpind_alerts_total{event=\"asymmetric_handshake\"} 8\n",
            "hairpind_alerts_total{event=\"asymmetric_handshake_repeated\"} 0\n",
+           "hairpind_alerts_total{event=\"asymmetric_handshake_evidence\"} 0\n",
            "hairpind_alerts_total{event=\"asymmetric_handshake_resolved\"} 0\n",
            "hairpind_alerts_total{event=\"asymmetric_handshake_dormant\"} 0\n",
            "hairpind_problem_state{lb=\"10.0.5.5:443\",lb_service=\"shop/api\",state=\"active\"} 0\n",
