@@ -104,6 +104,7 @@ void Agent::on_cluster_news() {
   cluster_->take(EventLoop::now());
   change_names_and_frontends();
   devices_->set_pods(cluster_->sync.cluster().pod_addresses());
+  cluster_->sync.set_further_addresses(devices_->further_addresses());
   board_.publish_synced(cluster_->sync.synced());
 }
 
@@ -129,6 +130,9 @@ void Agent::tick() {
   kernel_->variables.set_ask_conntrack(conntrack_->available());
   kernel_->variables.set_beside_cilium(conntrack_->beside_cilium());
   devices_->on_turn(conntrack_->beside_cilium());
+  if (cluster_) {
+    cluster_->sync.set_further_addresses(devices_->further_addresses());
+  }
   settle();
   // The sweep's questions, answered before the next one.
   on_records();

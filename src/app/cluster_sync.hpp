@@ -3,8 +3,10 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "hairpind/core/cluster.hpp"
 #include "hairpind/net/resolver.hpp"
@@ -27,6 +29,10 @@ class ClusterSync {
   [[nodiscard]] bool is_news() { return !told_.exchange(true); }
   /// Takes in what has been gathered.
   void take(const Source& source, SinceBoot now);
+  /// As Cluster::set_further_addresses().
+  void set_further_addresses(std::map<IpAddress, IpAddress> addresses) {
+    cluster_.set_further_addresses(std::move(addresses));
+  }
   void on_resolution(const Resolution& resolution) { cluster_.set_resolution(resolution.name, resolution.addresses); }
 
   /// What is to be watched for, and resolved, otherwise than before; without the names in `kept`, which others need.

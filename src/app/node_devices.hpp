@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -53,6 +54,10 @@ class NodeDevices {
 
   [[nodiscard]] AttachStatus status() const { return attachments_.status(); }
   [[nodiscard]] std::optional<std::string> name(std::uint32_t ifindex) const;
+  /// The addresses that pods have beside those they are known by: see hairpind::further_addresses().
+  [[nodiscard]] std::map<IpAddress, IpAddress> further_addresses() const {
+    return hairpind::further_addresses(monitor_.view(), hints_.pods);
+  }
   /// A line for each role and reason, with the devices' names.
   [[nodiscard]] std::vector<std::string> roles() const { return attachments_.roles(monitor_.view()); }
 

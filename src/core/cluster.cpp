@@ -86,7 +86,7 @@ void Cluster::apply(const ClusterChanges& changes, SinceBoot now) {
 }
 
 void Cluster::upsert_pod(const Pod& pod, SinceBoot now) {
-  const std::pair key{pod.ref.namespace_name, pod.ref.name};
+  const PodKey key{pod.ref.namespace_name, pod.ref.name};
   const auto known = pods_.find(key);
   // A pod of the same name may be another one: a StatefulSet's, restarted.
   const bool same = known != pods_.end() && known->second.uid == pod.uid;
@@ -112,7 +112,38 @@ void Cluster::upsert_pod(const Pod& pod, SinceBoot now) {
       tenancies_.erase(address);
     }
   }
+  if (same) {
+    change_claims(known->second, false);
+  }
   pods_.insert_or_assign(key, pod);
+  change_claims(pod, true);
+}
+
+void Cluster::change_claims(const Pod& pod, bool add) {
+  const PodKey key{pod.ref.namespace_name, pod.ref.name};
+  for (const IpAddress& address : pod.claimed) {
+    if (!add) {
+      erase_from(claims_, address, key);
+    } else if (!pod.finished && !pod.host_network) {
+      claims_[address].insert(key);
+    }
+  }
+}
+
+// Whoever has an address by the API server's own word has it, and no load balancer is a pod's; of two who only say so,
+// neither.
+std::optional<PodRef> Cluster::claimant_of(const IpAddress& address) const {
+  const auto claimed = claims_.find(address);
+  if (claimed == claims_.end() || claimed->second.size() != 1 || node_addresses_.contains(address) ||
+      tenancies_.contains(address) || is_load_balancer(address)) {
+    return std::nullopt;
+  }
+  return pods_.at(*claimed->second.begin()).ref;
+}
+
+bool Cluster::is_load_balancer(const IpAddress& address) const {
+  const auto first = load_balancers_.lower_bound({.address = address, .port = 0});
+  return first != load_balancers_.end() && first->first.address == address;
 }
 
 void Cluster::remove_pod(const PodRef& ref, SinceBoot now) {
@@ -123,6 +154,7 @@ void Cluster::remove_pod(const PodRef& ref, SinceBoot now) {
   for (const IpAddress& address : known->second.addresses) {
     leave(address, known->second.ref, now);
   }
+  change_claims(known->second, false);
   pods_.erase(known);
 }
 
@@ -155,7 +187,10 @@ std::optional<PodRef> Cluster::pod_at(const Endpoint& endpoint, SinceBoot time) 
   }
   const auto found = tenancies_.find(endpoint.address);
   if (found == tenancies_.end()) {
-    return std::nullopt;
+    const auto further = further_.find(endpoint.address);
+    return further != further_.end() && tenancies_.contains(further->second)
+               ? pod_at({.address = further->second, .port = 0}, time)
+               : claimant_of(endpoint.address);
   }
   // The newest that was there already, unless it had been gone for long; a SYN may come before the API server has
   // told of its pod.
@@ -171,6 +206,11 @@ std::set<IpAddress> Cluster::pod_addresses() const {
   std::set<IpAddress> addresses;
   for (const auto& [address, tenancies] : tenancies_) {
     if (std::ranges::any_of(tenancies, [](const Tenancy& tenancy) { return !tenancy.until; })) {
+      addresses.insert(address);
+    }
+  }
+  for (const auto& [address, claimants] : claims_) {
+    if (claimant_of(address)) {
       addresses.insert(address);
     }
   }

@@ -200,7 +200,7 @@ Alert compose_alert(const DueAlert& due, const AlertSources& sources) {
   alert.event = due.event;
   alert.time = WallTime(due.time + sources.boot_to_wall);
   alert.node = sources.node;
-  alert.incident = due.key.id();
+  alert.incident = due.key.id(sources.node);
   // A delayed connection and a guess without the SYN are worth a look in the morning, not a page.
   alert.severity = example.outcome == Outcome::kCompleted || example.cause == Cause::kUnsolicitedSynAck
                        ? Severity::kWarning

@@ -34,9 +34,14 @@ bool same_attempt(const Attempt& a, const Attempt& b) {
 
 }  // namespace
 
-std::string IncidentKey::id() const {
+std::string IncidentKey::id(std::string_view node) const {
   StableHash hash;
   hash.add(client.bytes);
+  if (client.is_link_local()) {
+    for (const char character : node) {
+      hash.add(std::array<std::uint8_t, 1>{static_cast<std::uint8_t>(character)});
+    }
+  }
   hash.add(load_balancer.address.bytes);
   hash.add(load_balancer.port);
   hash.add(responder.address.bytes);

@@ -21,6 +21,8 @@ using Json = nlohmann::json;
 constexpr std::size_t kMostPorts = 64;      // AWS has 50 listeners a load balancer, the others fewer
 constexpr std::size_t kMostIngresses = 32;  // one for each zone and family
 constexpr std::size_t kMostAddresses = 16;  // of a pod
+constexpr std::size_t kMostClaimed = 8;     // by a pod: room in the kernel's table is shared with all others
+constexpr std::size_t kLongestNetworkStatus = 16384;
 constexpr std::size_t kMostLabelBytes = 4096;
 constexpr std::size_t kMostJudgedBytes = 4096;
 constexpr std::size_t kLongestAnnotation = 1024;
@@ -112,6 +114,31 @@ void add_address(const std::string& address, std::vector<IpAddress>& addresses) 
   }
 }
 
+// Multus (k8snetworkplumbingwg, "Network Attachment Definition" 1.3, 5.1): what the pod has on each network.
+constexpr std::string_view kNetworkStatus = "k8s.v1.cni.cncf.io/network-status";
+
+std::vector<IpAddress> parse_network_status(const Json& metadata, const std::vector<IpAddress>& known) {
+  std::vector<IpAddress> claimed;
+  const std::string annotation = text(member(metadata, "annotations"), kNetworkStatus.data());
+  if (annotation.empty() || annotation.size() > kLongestNetworkStatus) {
+    return claimed;
+  }
+  const Json networks = Json::parse(annotation, nullptr, false);
+  if (!networks.is_array()) {
+    return claimed;
+  }
+  for (const Json& network : networks) {
+    for_each(network, "ips", [&](const Json& address) {
+      if (const auto parsed = IpAddress::parse(address.is_string() ? address.get<std::string>() : "");
+          parsed && !parsed->is_link_local() && claimed.size() < kMostClaimed &&
+          std::ranges::find(known, *parsed) == known.end() && std::ranges::find(claimed, *parsed) == claimed.end()) {
+        claimed.push_back(*parsed);
+      }
+    });
+  }
+  return claimed;
+}
+
 }  // namespace
 
 std::optional<Pod> parse_pod(const Json& object) {
@@ -137,6 +164,7 @@ std::optional<Pod> parse_pod(const Json& object) {
   });
   add_address(text(status, "podIP"), pod.addresses);
   for_each(status, "podIPs", [&](const Json& entry) { add_address(text(entry, "ip"), pod.addresses); });
+  pod.claimed = parse_network_status(metadata, pod.addresses);
   for_each(spec, "containers", [&](const Json& container) {
     for_each(container, "ports", [&](const Json& port) {
       const std::string protocol = text(port, "protocol");

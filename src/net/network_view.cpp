@@ -39,10 +39,6 @@ std::string link_kind(const nlattr* link_info) {
   return kind;
 }
 
-bool is_link_local_v6(const IpAddress& address) {
-  return !address.is_v4() && address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0U) == 0x80;
-}
-
 void apply_link(const nlmsghdr* header, NetworkState& state) {
   const auto* const info = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(header));
   // A bridge reports its ports in messages of its own: leaving the bridge is not being deleted.
@@ -79,6 +75,7 @@ void apply_link(const nlmsghdr* header, NetworkState& state) {
         break;
       case IFLA_LINK_NETNSID:
         interface.peer_in_other_namespace = true;
+        interface.peer_namespace = static_cast<int>(mnl_attr_get_u32(attribute));
         break;
       case IFLA_LINKINFO:
         interface.kind = link_kind(attribute);
@@ -113,7 +110,7 @@ void apply_address(const nlmsghdr* header, NetworkState& state) {
   });
   // On a point-to-point link IFA_ADDRESS is the other end's.
   const auto& own = local ? local : address;
-  if (!own || is_link_local_v6(*own)) {
+  if (!own || (!own->is_v4() && own->is_link_local())) {
     return;
   }
   if (header->nlmsg_type == RTM_NEWADDR) {
@@ -331,6 +328,35 @@ NetworkView view_of(const NetworkState& state) {
   view.host_routes = state.host_routes;
   view.gateways = state.gateways;
   return view;
+}
+
+std::map<IpAddress, IpAddress> further_addresses(const NetworkView& view, const std::set<IpAddress>& named) {
+  const auto namespace_of = [&](const HostRoute& route) {
+    const auto found = view.interfaces.find(route.ifindex);
+    return found == view.interfaces.end() ? -1 : found->second.peer_namespace;
+  };
+  std::map<int, IpAddress> named_in;
+  for (const HostRoute& route : view.host_routes) {
+    if (named.contains(route.address)) {
+      named_in.try_emplace(namespace_of(route), route.address);
+    }
+  }
+  named_in.erase(-1);
+  std::map<IpAddress, std::set<IpAddress>> found;
+  for (const HostRoute& route : view.host_routes) {
+    const auto same = named_in.find(namespace_of(route));
+    if (same != named_in.end() && !named.contains(route.address)) {
+      found[route.address].insert(same->second);
+    }
+  }
+  std::map<IpAddress, IpAddress> further;
+  for (const auto& [address, others] : found) {
+    // Routed to two pods it is neither's for sure.
+    if (others.size() == 1) {
+      further.emplace(address, *others.begin());
+    }
+  }
+  return further;
 }
 
 }  // namespace hairpind

@@ -22,6 +22,8 @@ struct IpAddress {
   [[nodiscard]] bool is_v4() const;
   /// True for the all-zero value.
   [[nodiscard]] bool empty() const;
+  /// Of one link alone: 169.254.0.0/16 (RFC 3927), fe80::/10.
+  [[nodiscard]] bool is_link_local() const;
   /// Dotted quad for IPv4, RFC 5952 for IPv6.
   [[nodiscard]] std::string to_string() const;
 

@@ -56,10 +56,15 @@ class Cluster {
   /// The addresses of one host name, as DNS has them now; kept while a Service publishes the name.
   void set_resolution(const std::string& hostname, const std::set<IpAddress>& addresses);
 
+  /// Addresses that the API server does not have, each with one of the same pod's that it has: of two devices whose
+  /// other ends are in one network namespace.
+  void set_further_addresses(std::map<IpAddress, IpAddress> addresses) { further_ = std::move(addresses); }
+
   /// The pod that had this address when the SYN was sent; on the node's own address, the host-network pod that
   /// declares the port.
   [[nodiscard]] std::optional<PodRef> pod_at(const Endpoint& endpoint, SinceBoot time) const;
-  /// Those of this node's pods, as they are now; of host-network pods none.
+  /// Those of this node's pods, as they are now; of host-network pods none. What a pod only claims counts where nobody
+  /// else has it or claims it.
   [[nodiscard]] std::set<IpAddress> pod_addresses() const;
   /// The Service that publishes this address and port; of several the oldest, which nobody can become afterwards.
   [[nodiscard]] std::optional<LoadBalancerRef> load_balancer_at(const Endpoint& endpoint) const;
@@ -97,6 +102,11 @@ class Cluster {
     [[nodiscard]] bool older_than(const Claim& other) const;
   };
 
+  using PodKey = std::pair<std::string, std::string>;  ///< namespace and name
+
+  void change_claims(const Pod& pod, bool add);
+  [[nodiscard]] std::optional<PodRef> claimant_of(const IpAddress& address) const;
+  [[nodiscard]] bool is_load_balancer(const IpAddress& address) const;
   void upsert_pod(const Pod& pod, SinceBoot now);
   void remove_pod(const PodRef& ref, SinceBoot now);
   void leave(const IpAddress& address, const PodRef& ref, SinceBoot now);
@@ -107,8 +117,10 @@ class Cluster {
   void add_frontends(const Claim& claim, const IpAddress& address);
   void remove_frontends(const Claim& claim, const IpAddress& address);
 
-  std::map<std::pair<std::string, std::string>, Pod> pods_;  ///< by namespace and name
-  std::map<IpAddress, std::vector<Tenancy>> tenancies_;      ///< newest last
+  std::map<PodKey, Pod> pods_;
+  std::map<IpAddress, std::vector<Tenancy>> tenancies_;  ///< newest last
+  std::map<IpAddress, std::set<PodKey>> claims_;         ///< of pods_
+  std::map<IpAddress, IpAddress> further_;
   std::set<IpAddress> node_addresses_;
   std::map<std::string, Service> services_;                         ///< by full name
   std::map<std::string, SinceBoot> service_changed_;                ///< of each of services_

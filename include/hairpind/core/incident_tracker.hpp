@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -26,8 +27,9 @@ struct IncidentKey {
 
   auto operator<=>(const IncidentKey&) const = default;
 
-  /// 16 lowercase hex digits, the same on every node and after every restart (FNV-1a over the fields).
-  [[nodiscard]] std::string id() const;
+  /// 16 lowercase hex digits, the same on every node and after every restart (FNV-1a over the fields). Of a client with
+  /// a link-local address the same on `node` alone: other nodes have others by that address.
+  [[nodiscard]] std::string id(std::string_view node = {}) const;
 
   static IncidentKey of(const Attempt& attempt);
   [[nodiscard]] hp_incident_key to_abi() const;

@@ -32,6 +32,7 @@ struct Pod {
   bool ready = false;     ///< condition Ready
   std::map<std::string, std::string> labels;
   std::vector<IpAddress> addresses;      ///< status.podIPs
+  std::vector<IpAddress> claimed;        ///< on other networks, by an annotation: whoever may change the pod says so
   std::vector<std::uint16_t> tcp_ports;  ///< declared container ports, TCP
   std::string node_name;
 

@@ -27,6 +27,7 @@ struct NetworkInterface {
   bool default_route_first = false;      ///< it has one in the main table, which none there comes before
   bool up = false;                       ///< administratively
   bool on_subnet = false;                ///< the node has an address of a subnet on it, not by router advertisement
+  int peer_namespace = -1;               ///< where its other end is: a number that this namespace has given; -1: here
 
   bool operator==(const NetworkInterface&) const = default;
 };
@@ -77,5 +78,10 @@ void take_listed(const nlmsghdr& message, NetworkState& state);
 /// Takes in a message that came by itself: what has changed since the lists. Pure.
 void take_notification(const nlmsghdr& message, NetworkState& state);
 NetworkView view_of(const NetworkState& state);
+
+/// Addresses that are routed to pods' devices and are none of `named`, each with one of these that is routed into the
+/// same network namespace: a pod with two devices (EKS gives IPv6 pods a second one for IPv4, with an address that each
+/// node uses anew). Pure.
+std::map<IpAddress, IpAddress> further_addresses(const NetworkView& view, const std::set<IpAddress>& named);
 
 }  // namespace hairpind

@@ -69,6 +69,45 @@ TEST(Cluster, TheAddressesOfItsPodsAreThoseThatAreTheirsNow) {
   EXPECT_THAT(cluster.pod_addresses(), ElementsAre(*IpAddress::parse("10.0.1.20"))) << "without the grace";
 }
 
+TEST(Cluster, AnAddressOfAnotherDeviceOfAPodIsThePods) {
+  Cluster cluster;
+  cluster.apply({.pods = {pod("web", "fd00:1::10")}}, kStart);
+  EXPECT_EQ(name_at(cluster, "169.254.172.5", kStart), "");
+  cluster.set_further_addresses({{*IpAddress::parse("169.254.172.5"), *IpAddress::parse("fd00:1::10")},
+                                 {*IpAddress::parse("169.254.172.6"), *IpAddress::parse("169.254.172.5")}});
+  EXPECT_EQ(name_at(cluster, "169.254.172.5", kStart), "web");
+  EXPECT_EQ(name_at(cluster, "169.254.172.6", kStart), "") << "not named by the API, nor is what it goes by";
+}
+
+TEST(Cluster, WhatAPodClaimsIsItsOwnWhereNobodyElseHasOrClaimsIt) {
+  Cluster cluster;
+  const auto claims = [](Pod result, const char* address) {
+    result.claimed = {*IpAddress::parse(address)};
+    return result;
+  };
+  const auto addresses = [&] { return cluster.pod_addresses().size(); };
+  cluster.apply({.pods = {claims(pod("web", "10.0.1.10"), "192.168.7.10"), pod("api", "10.0.1.20")},
+                 .services = {service("web", "", "10.0.5.5")},
+                 .node_addresses = std::set{*IpAddress::parse("10.0.0.4")}},
+                kStart);
+  EXPECT_EQ(name_at(cluster, "192.168.7.10", kStart), "web");
+  EXPECT_EQ(addresses(), 3);
+  for (const char* const others : {"10.0.1.20", "10.0.0.4", "10.0.5.5", "192.168.7.10"}) {
+    cluster.apply({.pods = {claims(pod("thief", "10.0.1.66"), others)}}, kStart);
+    EXPECT_NE(name_at(cluster, others, kStart), "thief") << others;
+    EXPECT_EQ(cluster.pod_addresses().contains(*IpAddress::parse("10.0.0.4")), false);
+  }
+  EXPECT_EQ(name_at(cluster, "192.168.7.10", kStart), "") << "of two who claim it, nobody's";
+  cluster.apply({.removed_pods = {pod("thief", "10.0.1.66").ref}}, kStart);
+  EXPECT_EQ(name_at(cluster, "192.168.7.10", kStart), "web");
+  cluster.apply({.pods = {pod("web", "10.0.1.10")}}, kStart);
+  EXPECT_EQ(name_at(cluster, "192.168.7.10", kStart), "") << "given up";
+  Pod done = claims(pod("job", "10.0.1.30"), "192.168.7.30");
+  done.finished = true;
+  cluster.apply({.pods = {done}}, kStart);
+  EXPECT_EQ(name_at(cluster, "192.168.7.30", kStart), "");
+}
+
 TEST(Cluster, PodsOfTheFirstListWereThereAllAlong) {
   Cluster cluster;
   cluster.apply({.pods = {pod("web", "10.0.1.10")}}, kStart);

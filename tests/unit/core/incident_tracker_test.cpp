@@ -302,5 +302,15 @@ TEST_F(IncidentTrackerTest, AnotherLoadBalancersIncidentsStayOpen) {
   EXPECT_EQ(tracker.next_deadline(), kStart + 200ms + 60s);
 }
 
+TEST(IncidentKey, ALinkLocalClientIsAnotherOnEachNode) {
+  IncidentKey key = IncidentKey::of(ip_target_attempt());
+  EXPECT_EQ(key.id("node-a"), key.id()) << "an address of the cluster's is the same pod's wherever it is seen";
+  for (const char* const address : {"169.254.172.5", "fe80::5"}) {
+    key.client = *IpAddress::parse(address);
+    EXPECT_NE(key.id("node-a"), key.id("node-b")) << address;
+    EXPECT_EQ(key.id("node-a"), key.id("node-a"));
+  }
+}
+
 }  // namespace
 }  // namespace hairpind

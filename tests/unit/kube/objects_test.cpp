@@ -33,6 +33,27 @@ TEST(ParsePod, TakesWhatIsUsed) {
   EXPECT_FALSE(pod->finished);
 }
 
+TEST(ParsePod, AddressesOnOtherNetworks) {
+  const auto claimed = [](const Json& status) {
+    Json object = Json::parse(R"({"metadata": {"name": "p", "namespace": "n"}, "status": {"podIP": "10.0.1.10"}})");
+    object["metadata"]["annotations"]["k8s.v1.cni.cncf.io/network-status"] = status;
+    return parse_pod(object)->claimed;
+  };
+  EXPECT_THAT(claimed(R"([{"name": "cni", "interface": "eth0", "ips": ["10.0.1.10"], "default": true},
+                          {"name": "n/mv", "interface": "net1", "ips": ["192.168.7.10", "fd00:7::10", "fe80::1", 7]}])"),
+              ElementsAre(*IpAddress::parse("192.168.7.10"), *IpAddress::parse("fd00:7::10")));
+  for (const char* const nothing : {"", "{}", "[7, null, {\"ips\": 7}]", "[{\"ips\": [\"1.2.3\"]}", "not json"}) {
+    EXPECT_THAT(claimed(nothing), IsEmpty()) << nothing;
+  }
+  EXPECT_THAT(claimed(7), IsEmpty());
+  EXPECT_THAT(claimed(std::string(20000, ' ') + R"([{"ips": ["192.168.7.10"]}])"), IsEmpty()) << "too long";
+  Json many = Json::array({{{"ips", Json::array()}}});
+  for (int i = 1; i < 200; i++) {
+    many[0]["ips"].push_back("192.168.7." + std::to_string(i));
+  }
+  EXPECT_EQ(claimed(many.dump()).size(), 8);
+}
+
 TEST(ParsePod, WorkloadFollowsTheOwner) {
   const auto workload = [](const char* metadata) {
     Json object = {{"metadata", Json::parse(metadata)}};

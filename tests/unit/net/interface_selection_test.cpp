@@ -126,6 +126,7 @@ NetworkInterface of_kind(const char* kind, std::uint32_t ifindex, const std::str
 NetworkInterface elsewhere(std::uint32_t ifindex, const std::string& name, std::uint32_t master = 0) {
   NetworkInterface result = of_kind("veth", ifindex, name, master);
   result.peer_in_other_namespace = true;
+  result.peer_namespace = static_cast<int>(ifindex);
   return result;
 }
 

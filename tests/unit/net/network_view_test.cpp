@@ -109,7 +109,8 @@ TEST(NetworkView, LinksAsTheyAreDescribed) {
                                                      .kind = "veth",
                                                      .master_ifindex = 3,
                                                      .peer_in_other_namespace = true,
-                                                     .up = true}));
+                                                     .up = true,
+                                                     .peer_namespace = 0}));
   EXPECT_TRUE(view.interfaces.at(1).loopback);
   EXPECT_FALSE(view.interfaces.at(1).peer_in_other_namespace);
 }
@@ -281,6 +282,23 @@ TEST(NetworkView, RoutesToOneAddress) {
   EXPECT_EQ(view_of(state).host_routes, (Routes{{ip("10.0.1.10"), 7}}));
   take_notification(link(RTM_DELLINK, 7), state);
   EXPECT_EQ(view_of(state).host_routes, Routes{});
+}
+
+TEST(NetworkView, FurtherAddressesAreOfOneNetworkNamespace) {
+  NetworkView view;
+  for (const auto& [ifindex, peer] : {std::pair<std::uint32_t, int>{7, 0}, {8, 0}, {9, 1}, {10, -1}, {11, 1}}) {
+    view.interfaces[ifindex].ifindex = ifindex;
+    view.interfaces[ifindex].peer_namespace = peer;
+  }
+  view.host_routes = {{ip("fd00::7"), 7},        {ip("169.254.172.5"), 8}, {ip("fd00::9"), 9},
+                      {ip("169.254.172.6"), 11}, {ip("10.0.0.10"), 10},    {ip("fd00::a"), 10}};
+  const std::set<IpAddress> named{ip("fd00::7"), ip("fd00::9"), ip("fd00::a")};
+  using Further = std::map<IpAddress, IpAddress>;
+  EXPECT_EQ(further_addresses(view, named),
+            (Further{{ip("169.254.172.5"), ip("fd00::7")}, {ip("169.254.172.6"), ip("fd00::9")}}));
+  EXPECT_EQ(further_addresses(view, {}), Further{});
+  view.host_routes.insert({ip("169.254.172.5"), 9});
+  EXPECT_FALSE(further_addresses(view, named).contains(ip("169.254.172.5"))) << "routed to two pods";
 }
 
 TEST(NetworkView, SubnetsOfTheNodesOwn) {
