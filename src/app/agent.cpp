@@ -70,6 +70,10 @@ void Agent::on_records() {
   bool learned = false;
   const auto polled = kernel_->ring.poll(
       [&](const Event& event) {
+        // A question is of what may be as it should.
+        if (cluster_ && event.kind != EventKind::kConntrack) {
+          cluster_->look_up(event.attempt);
+        }
         if (event.kind == EventKind::kLearned) {
           watch_list_->on_learned(learned_.on_learned(event.attempt, EventLoop::now()));
           learned = true;

@@ -35,7 +35,7 @@ void Agent::look_at_problems(const std::vector<IncidentCount>& incidents,
 
 void Agent::tell_due() {
   if (cluster_) {
-    cluster_->take_identities();
+    cluster_->take_answers();
   }
   std::vector<Alert> alerts = reporter_->take_due(EventLoop::now(), alert_sources());
   problems_.mark_reopening(alerts, alert_sources());

@@ -37,6 +37,7 @@ bool Agent::stop() {
   if (cluster_) {
     end(std::move(cluster_->watch));
     end(std::move(cluster_->identity_reader));
+    end(std::move(cluster_->search));
   }
   end(std::move(resolver_));
   end(std::move(http_));

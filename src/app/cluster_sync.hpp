@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -32,6 +33,10 @@ class ClusterSync {
   /// As Cluster::set_further_addresses().
   void set_further_addresses(std::map<IpAddress, IpAddress> addresses) {
     cluster_.set_further_addresses(std::move(addresses));
+  }
+  /// As Cluster::set_found().
+  void set_found(const Endpoint& load_balancer, const std::optional<LoadBalancerRef>& ref) {
+    cluster_.set_found(load_balancer, ref);
   }
   void on_resolution(const Resolution& resolution) { cluster_.set_resolution(resolution.name, resolution.addresses); }
 

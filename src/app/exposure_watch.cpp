@@ -15,13 +15,14 @@ std::set<std::string> seen_preserving(const std::vector<IncidentCount>& incident
                                       SinceBoot now) {
   std::set<std::string> services;
   for (const IncidentCount& incident : incidents) {
-    const auto ref = cluster.load_balancer_at(incident.key.load_balancer);
+    const Service* const service = cluster.publisher_at(incident.key.load_balancer);
     // Who turns it off at the cloud's console changes no Service: then silence has to tell.
-    if (!ref || incident.example.returned.empty() || now - incident.last_event >= kIdle) {
+    if (service == nullptr || incident.example.returned.empty() || now - incident.last_event >= kIdle) {
       continue;
     }
-    if (const auto changed = cluster.service_changed(ref->full_name()); changed && incident.last_event > *changed) {
-      services.insert(ref->full_name());
+    const std::string name = service->full_name();
+    if (const auto changed = cluster.service_changed(name); changed && incident.last_event > *changed) {
+      services.insert(name);
     }
   }
   return services;

@@ -54,6 +54,11 @@ Result<std::unique_ptr<InCluster>> InCluster::follow(const Configuration& config
     return std::unexpected(reader.error());
   }
   cluster->identity_reader = *std::move(reader);
+  auto search = LoadBalancerSearch::start(*access);
+  if (!search) {
+    return std::unexpected(search.error());
+  }
+  cluster->search = *std::move(search);
   spdlog::info("Kubernetes: following {} as node {}", access->url(), configuration.node_name);
   return cluster;
 }
@@ -71,12 +76,30 @@ void InCluster::ask(const std::set<std::uint32_t>& cilium_identities, SinceBoot 
   }
 }
 
-void InCluster::take_identities() {
-  if (!identity_reader) {
+void InCluster::look_up(const Attempt& attempt) {
+  // The node port or pod that the load balancer chose.
+  const Endpoint& target = attempt.returned.empty() ? attempt.synack_sent : attempt.returned;
+  const Cluster& known = sync.cluster();
+  if (!search || target.empty() || known.is_published(attempt.load_balancer) ||
+      !search->is_to_be_asked(attempt.load_balancer)) {
     return;
   }
-  for (auto& [identity, labels] : identity_reader->take()) {
-    identities.set(identity, std::move(labels));
+  const auto ref = known.pod_at(target, attempt.first_syn);
+  const Pod* const pod = ref ? known.pod(*ref) : nullptr;
+  search->ask({.load_balancer = attempt.load_balancer,
+               .target = {.endpoint = target, .pod = pod == nullptr ? std::nullopt : std::optional(*pod)}});
+}
+
+void InCluster::take_answers() {
+  if (identity_reader) {
+    for (auto& [identity, labels] : identity_reader->take()) {
+      identities.set(identity, std::move(labels));
+    }
+  }
+  if (search) {
+    for (const auto& [load_balancer, ref] : search->take()) {
+      sync.set_found(load_balancer, ref);
+    }
   }
 }
 

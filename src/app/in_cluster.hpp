@@ -11,6 +11,7 @@
 #include "hairpind/core/cilium_identities.hpp"
 #include "hairpind/kube/cilium_identity_reader.hpp"
 #include "hairpind/kube/cluster_watch.hpp"
+#include "hairpind/kube/load_balancer_search.hpp"
 #include "mismatch_books.hpp"
 
 namespace hairpind {
@@ -28,15 +29,18 @@ struct InCluster {
   void take(SinceBoot now);
   /// Has the API server asked about those that are not known.
   void ask(const std::set<std::uint32_t>& cilium_identities, SinceBoot now);
-  /// Brings `identities` up to now.
-  void take_identities();
+  /// Has the API server asked what else names the attempt's load balancer, if no Service and no Gateway does.
+  void look_up(const Attempt& attempt);
+  /// Brings `identities`, and what was found out about load balancers, up to now.
+  void take_answers();
 
   ClusterSync sync;
   MismatchBooks books;
   ExposureWatch exposure;
   CiliumIdentities identities;
-  std::unique_ptr<CiliumIdentityReader> identity_reader;  ///< null when the agent leaves
-  std::unique_ptr<ClusterWatch> watch;                    ///< last: its threads call the others
+  std::unique_ptr<CiliumIdentityReader> identity_reader;  ///< null when the agent leaves, as are the next two
+  std::unique_ptr<LoadBalancerSearch> search;
+  std::unique_ptr<ClusterWatch> watch;  ///< last: its threads call the others
 };
 
 }  // namespace hairpind

@@ -10,6 +10,9 @@
 namespace hairpind {
 namespace {
 
+// Of those who ask there are far fewer: load balancers with failures.
+constexpr std::size_t kMostFound = 512;
+
 template <typename Map, typename Key, typename Value>
 void erase_from(Map& map, const Key& key, const Value& value) {
   if (const auto found = map.find(key); found != map.end()) {
@@ -38,7 +41,8 @@ bool is_indexed_alike(const Service& a, const Service& b) {
 
 bool Cluster::Claim::older_than(const Claim& other) const {
   const auto age = [](const Claim& claim) {
-    return std::tuple(claim.service->created, std::tie(claim.service->namespace_name, claim.service->name),
+    return std::tuple(!claim.service->kind.empty(), claim.service->created,
+                      std::tie(claim.service->namespace_name, claim.service->name),
                       claim.hostname == nullptr ? std::string_view() : *claim.hostname);
   };
   return age(*this) < age(other);
@@ -316,15 +320,36 @@ void Cluster::set_resolution(const std::string& hostname, const std::set<IpAddre
   }
 }
 
-std::optional<LoadBalancerRef> Cluster::load_balancer_at(const Endpoint& endpoint) const {
-  const auto found = load_balancers_.find(endpoint);
-  if (found == load_balancers_.end()) {
-    return std::nullopt;
+void Cluster::set_found(const Endpoint& load_balancer, const std::optional<LoadBalancerRef>& ref) {
+  if (!ref) {
+    found_.erase(load_balancer);
+  } else if (found_.size() < kMostFound || found_.contains(load_balancer)) {
+    found_.insert_or_assign(load_balancer, *ref);
   }
-  const Claim& oldest = found->second.front();
+}
+
+const Pod* Cluster::pod(const PodRef& ref) const {
+  const auto found = pods_.find({ref.namespace_name, ref.name});
+  return found == pods_.end() ? nullptr : &found->second;
+}
+
+std::optional<LoadBalancerRef> Cluster::load_balancer_at(const Endpoint& endpoint) const {
+  const auto published = load_balancers_.find(endpoint);
+  if (published == load_balancers_.end()) {
+    const auto found = found_.find(endpoint);
+    return found == found_.end() ? std::nullopt : std::optional(found->second);
+  }
+  const Claim& oldest = published->second.front();
   return LoadBalancerRef{.namespace_name = oldest.service->namespace_name,
                          .service = oldest.service->name,
-                         .hostname = oldest.hostname == nullptr ? "" : *oldest.hostname};
+                         .hostname = oldest.hostname == nullptr ? "" : *oldest.hostname,
+                         .kind = oldest.service->kind};
+}
+
+const Service* Cluster::publisher_at(const Endpoint& endpoint) const {
+  const auto found = load_balancers_.find(endpoint);
+  return found == load_balancers_.end() || !found->second.front().service->kind.empty() ? nullptr
+                                                                                        : found->second.front().service;
 }
 
 std::vector<std::string> Cluster::rivals_at(const Endpoint& endpoint) const {
@@ -335,7 +360,8 @@ std::vector<std::string> Cluster::rivals_at(const Endpoint& endpoint) const {
   }
   for (const Claim& claim : found->second) {
     std::string name = claim.service->full_name();
-    if (claim.service != found->second.front().service && std::ranges::find(rivals, name) == rivals.end()) {
+    if (claim.service != found->second.front().service && claim.service->kind.empty() &&
+        std::ranges::find(rivals, name) == rivals.end()) {
       rivals.push_back(std::move(name));
     }
   }

@@ -70,6 +70,21 @@ constexpr std::string_view kPolicyHint =
     "The policy drop is a symptom: the answer belongs to no connection that the client has opened. Relaxing the policy "
     "only hides it, and the connection still fails. ";
 
+// Where that is set, if by no Service's annotation.
+std::string setting_of(const LoadBalancerRef& ref) {
+  if (!ref.binding.empty()) {
+    return " The target group is no Service's: TargetGroupBinding " + ref.namespace_name + "/" + ref.binding +
+           " names it" + (ref.target_group.empty() ? "" : " (" + ref.target_group + ")") +
+           ", and it is set where it was made: aws elbv2 modify-target-group-attributes, Terraform's "
+           "preserve_client_ip.";
+  }
+  if (ref.kind == "Gateway") {
+    return " For a Gateway of the AWS Load Balancer Controller that is targetGroupAttributes in the "
+           "TargetGroupConfiguration of each Service behind it.";
+  }
+  return {};
+}
+
 std::string dropped_by(const Alert& alert) {
   std::string text;
   if (alert.drop_reason) {
@@ -137,6 +152,7 @@ std::string named_load_balancer(const Alert& alert) {
   }
   std::string named = service->full_name() + " (";
   named += (service->hostname.empty() ? "" : service->hostname + ", ") + alert.load_balancer.to_string();
+  named += service->binding.empty() ? "" : ", by TargetGroupBinding " + service->binding;
   for (const std::string& rival : alert.load_balancer_rivals) {
     named += ", also published by the younger Service " + rival;
   }
@@ -186,8 +202,10 @@ void add_names(Alert& alert, const Attempt& example, const AlertSources& sources
     alert.load_balancer_service = *ref;
     alert.load_balancer_rivals = cluster.rivals_at(alert.load_balancer);
     alert.load_balancer_rivals.resize(std::min(alert.load_balancer_rivals.size(), kRivalsNamed));
-    if (const Service* const service = cluster.service(ref->full_name())) {
+    if (const Service* const service = cluster.publisher_at(alert.load_balancer)) {
       alert.hint = hint_for(*service);
+    } else {
+      alert.hint += setting_of(*ref);
     }
   }
 }

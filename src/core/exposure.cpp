@@ -13,8 +13,7 @@ std::map<std::string, Exposure> find_exposures(const Cluster& cluster, const std
   // Once a Service, not once a call: of thousands of calls most are to a few.
   std::map<std::string, std::vector<PodRef>> backends;
   for (const Call& call : calls) {
-    const auto ref = cluster.load_balancer_at(call.load_balancer);
-    const Service* const service = ref ? cluster.service(ref->full_name()) : nullptr;
+    const Service* const service = cluster.publisher_at(call.load_balancer);
     if (service == nullptr) {
       continue;
     }

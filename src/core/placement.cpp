@@ -87,8 +87,7 @@ Presence Placement::look_for_target(const Endpoint& load_balancer, const NodeVie
   if (remote_target_ || (node.cluster != nullptr && !node.synced)) {
     return Presence::kUnknown;
   }
-  const auto ref = node.cluster == nullptr ? std::nullopt : node.cluster->load_balancer_at(load_balancer);
-  const Service* const service = ref ? node.cluster->service(ref->full_name()) : nullptr;
+  const Service* const service = node.cluster == nullptr ? nullptr : node.cluster->publisher_at(load_balancer);
   if (service == nullptr) {
     target_names_ = names(targets_);
     return where(targets_, node);

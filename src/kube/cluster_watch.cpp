@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -14,6 +15,7 @@
 
 #include "hairpind/kube/api_client.hpp"
 #include "hairpind/kube/collection.hpp"
+#include "hairpind/kube/load_balancer_objects.hpp"
 #include "hairpind/kube/objects.hpp"
 #include "hairpind/kube/resource_watch.hpp"
 #include "json_reading.hpp"
@@ -24,8 +26,12 @@ namespace {
 
 using Json = nlohmann::json;
 
-enum Resource : std::uint8_t { kPods, kServices, kNodes };
-constexpr std::array kResources{"pods", "services", "nodes"};
+enum Resource : std::uint8_t { kPods, kServices, kNodes, kGateways };
+constexpr std::array kResources{"pods", "services", "nodes", "gateways"};
+constexpr const char* kCore = "/api/v1/";
+constexpr const char* kGatewayApi = "/apis/gateway.networking.k8s.io/v1/";
+// A cluster without the Gateway API is asked that seldom whether it has it now.
+constexpr std::chrono::minutes kAbsentPause{10};
 
 /// The keys of a collection as the server last had them, to find out what a new list no longer holds.
 class KnownKeys {
@@ -69,9 +75,11 @@ struct ClusterWatch::State {
   // Each belongs to its watch's thread.
   KnownKeys known_pods;
   KnownKeys known_services;
+  KnownKeys known_gateways;
   bool node_known = false;
   bool in_step_but_for_the_node = false;
   std::array<bool, kResources.size()> passed_over{};  ///< said
+  bool gateways_refused = false;                      ///< likewise
 
   // Last: their threads use all of the above.
   std::vector<std::unique_ptr<ResourceWatch>> watches;
@@ -109,6 +117,27 @@ struct ClusterWatch::State {
   void remove_service(const std::string& key) {
     if (known_services.remove(key)) {
       changes.remove_service(key);
+    }
+  }
+
+  void upsert_gateway(const Json& object) {
+    if (auto gateway = parse_gateway(object)) {
+      known_gateways.add(key_of(object));
+      changes.upsert(*std::move(gateway));
+    }
+  }
+
+  void remove_gateway(const std::string& key) {
+    if (known_gateways.remove(key)) {
+      changes.remove_service("Gateway " + key);
+    }
+  }
+
+  /// Who may not read them does without.
+  void set_gateway_state(bool synced, const std::string& why) {
+    set_state(kGateways, synced, why);
+    if (synced && !why.empty() && !std::exchange(gateways_refused, true)) {
+      on_trouble(kResources.at(kGateways), why);
     }
   }
 
@@ -184,6 +213,12 @@ struct ClusterWatch::State {
             .list_ended = [] {},
             .state = [this](bool synced, const std::string& why) { set_node_state(synced, why); }};
   }
+
+  ResourceWatch::Handlers gateway_handlers() {
+    auto all = handlers(kGateways, known_gateways, &State::upsert_gateway, &State::remove_gateway);
+    all.state = [this](bool synced, const std::string& why) { set_gateway_state(synced, why); };
+    return all;
+  }
 };
 
 ClusterWatch::ClusterWatch(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -209,20 +244,22 @@ Result<std::unique_ptr<ClusterWatch>> ClusterWatch::start(const ClusterAccess& a
     }
     clients.push_back(*std::move(client));
   }
-  const auto watch = [&](Resource resource, const std::string& selector, bool may_be_refused,
-                         ResourceWatch::Handlers handlers) {
+  const auto watch = [&](Resource resource, const std::string& selector, ResourceWatch::Handlers handlers) {
     ResourceWatch::Options options;
-    options.collection = {.path = std::string("/api/v1/") + kResources.at(resource), .field_selector = selector};
-    options.selector_may_be_refused = may_be_refused;
+    options.collection = {.path = std::string(resource == kGateways ? kGatewayApi : kCore) + kResources.at(resource),
+                          .field_selector = selector};
+    // By their type: Kubernetes 1.31 and later; older ones refuse it.
+    options.selector_may_be_refused = resource == kServices;
+    options.absent_pause = resource == kGateways ? kAbsentPause : std::chrono::minutes(0);
     state->watches.push_back(
         std::make_unique<ResourceWatch>(options, std::move(clients.at(resource)), std::move(handlers)));
   };
-  watch(kPods, "spec.nodeName=" + node_name, false,
+  watch(kPods, "spec.nodeName=" + node_name,
         state->handlers(kPods, state->known_pods, &State::upsert_pod, &State::remove_pod));
-  // Kubernetes 1.31 and later; older ones refuse it.
-  watch(kServices, "spec.type=LoadBalancer", true,
+  watch(kServices, "spec.type=LoadBalancer",
         state->handlers(kServices, state->known_services, &State::upsert_service, &State::remove_service));
-  watch(kNodes, "metadata.name=" + node_name, false, state->node_handlers());
+  watch(kNodes, "metadata.name=" + node_name, state->node_handlers());
+  watch(kGateways, "", state->gateway_handlers());
   return std::unique_ptr<ClusterWatch>(new ClusterWatch(std::move(state)));
 }
 

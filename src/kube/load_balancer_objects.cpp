@@ -5,6 +5,8 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "hairpind/core/printable.hpp"
+#include "hairpind/kube/objects.hpp"
 #include "json_reading.hpp"
 
 namespace hairpind {
@@ -69,7 +71,88 @@ std::string provider_of(const Json& object) {
   return type.empty() ? provider : provider + " " + type;
 }
 
+constexpr std::size_t kMostListeners = 64;  // the API's own limit
+constexpr std::size_t kMostAddresses = 16;  // likewise
+constexpr std::size_t kLongestName = 253;
+constexpr std::size_t kLongestTargetGroup = 256;  // an ARN has 2048 at most, a target group's about 130
+
+/// Visits the entries of the list at a JSON pointer.
+template <typename Visit>
+void for_each_at(const Json& object, const char* pointer, Visit visit) {
+  const Json::json_pointer at(pointer);
+  if (object.is_object() && object.contains(at) && object[at].is_array()) {
+    std::ranges::for_each(object[at], visit);
+  }
+}
+
+std::uint16_t port_at(const Json& object, const char* pointer) {
+  const Json::json_pointer at(pointer);
+  if (!object.is_object() || !object.contains(at) || !object[at].is_number_integer()) {
+    return 0;
+  }
+  const auto number = object[at].get<std::int64_t>();
+  return number > 0 && number <= 65535 ? static_cast<std::uint16_t>(number) : std::uint16_t{0};
+}
+
 }  // namespace
+
+std::optional<Service> parse_gateway(const Json& object) {
+  Service gateway;
+  gateway.kind = "Gateway";
+  gateway.namespace_name = text_at(object, "/metadata/namespace");
+  gateway.name = text_at(object, "/metadata/name");
+  if (gateway.name.empty()) {
+    return std::nullopt;
+  }
+  gateway.created = creation_time(object);
+  for_each_at(object, "/spec/listeners", [&](const Json& listener) {
+    ServicePort port;
+    port.port = port_at(listener, "/port");
+    // HTTP, HTTPS, TLS and TCP alike.
+    port.protocol = text_at(listener, "/protocol") == "UDP" ? "UDP" : "TCP";
+    if (port.port != 0 && gateway.ports.size() < kMostListeners &&
+        std::ranges::find(gateway.ports, port) == gateway.ports.end()) {
+      gateway.ports.push_back(std::move(port));
+    }
+  });
+  for_each_at(object, "/status/addresses", [&](const Json& address) {
+    const std::string value = text_at(address, "/value");
+    if (value.size() > kLongestName || gateway.ingress.size() == kMostAddresses) {
+      return;
+    }
+    const bool is_name = text_at(address, "/type") == "Hostname";
+    gateway.ingress.push_back({.ip = is_name ? "" : value, .hostname = is_name ? value : "", .ip_mode = "Proxy"});
+  });
+  return gateway;
+}
+
+std::optional<TargetGroupBinding> parse_target_group_binding(const Json& object) {
+  TargetGroupBinding binding{.namespace_name = text_at(object, "/metadata/namespace"),
+                             .name = text_at(object, "/metadata/name"),
+                             .service = text_at(object, "/spec/serviceRef/name"),
+                             .port = text_at(object, "/spec/serviceRef/port"),
+                             .target_group = text_at(object, "/spec/targetGroupARN")};
+  if (binding.name.empty() || binding.namespace_name.empty() || binding.service.empty()) {
+    return std::nullopt;
+  }
+  if (binding.port.empty()) {
+    binding.port = std::to_string(port_at(object, "/spec/serviceRef/port"));
+  }
+  if (binding.target_group.empty()) {
+    binding.target_group = text_at(object, "/spec/targetGroupName");
+  }
+  binding.target_group = printable(binding.target_group, kLongestTargetGroup);
+  binding.instances = text_at(object, "/spec/targetType") == "instance";
+  return binding;
+}
+
+bool is_published_by_ingress(const Json& object, const IpAddress& address) {
+  bool is_published = false;
+  for_each_at(object, "/status/loadBalancer/ingress", [&](const Json& entry) {
+    is_published = is_published || IpAddress::parse(text_at(entry, "/ip")) == address;
+  });
+  return is_published;
+}
 
 std::string_view group_of(std::string_view api_version) {
   const std::size_t slash = api_version.find('/');

@@ -177,6 +177,10 @@ std::optional<Pod> parse_pod(const Json& object) {
   return pod;
 }
 
+std::chrono::sys_seconds creation_time(const Json& object) {
+  return parse_time(text(member(object, "metadata"), "creationTimestamp")).value_or(std::chrono::sys_seconds());
+}
+
 std::optional<Service> parse_service(const Json& object) {
   const Json& metadata = member(object, "metadata");
   const Json& spec = member(object, "spec");
@@ -186,7 +190,7 @@ std::optional<Service> parse_service(const Json& object) {
   if (service.name.empty()) {
     return std::nullopt;
   }
-  service.created = parse_time(text(metadata, "creationTimestamp")).value_or(std::chrono::sys_seconds());
+  service.created = creation_time(object);
   service.proxy_name = text(member(metadata, "labels"), "service.kubernetes.io/service-proxy-name");
   service.annotations = string_map(metadata, "annotations", std::numeric_limits<std::size_t>::max());
   // The whole manifest once more, as kubectl apply leaves it: large, and nothing to us.
@@ -203,6 +207,7 @@ std::optional<Service> parse_service(const Json& object) {
     }
     port.port = port_number(entry, "port");
     port.node_port = port_number(entry, "nodePort");
+    port.target_port = port_number(entry, "targetPort");
     if (port.port != 0 && service.ports.size() < kMostPorts) {
       service.ports.push_back(std::move(port));
     }

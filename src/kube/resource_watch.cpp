@@ -59,6 +59,11 @@ class ResourceWatch::Worker {
 
   void run();
   bool list();
+  /// A list was refused because there is no such kind, or no right to it; and that is no trouble.
+  bool is_absent(const ApiRefusal& refusal);
+  [[nodiscard]] bool is_absence(int status) const {
+    return options_.absent_pause > std::chrono::milliseconds(0) && (status == 404 || status == 403);
+  }
   Ended watch();
   /// A piece of a watch: some lines, and the beginning of another.
   std::optional<Ended> take_piece(std::string_view piece);
@@ -83,6 +88,7 @@ class ResourceWatch::Worker {
   std::size_t line_bytes_ = 0;  ///< all of it
   Backoff backoff_;
   std::optional<std::chrono::seconds> asked_to_wait_;
+  bool absent_ = false;  ///< the kind, at the last list
   std::mt19937 random_{std::random_device{}()};
 
   std::mutex mutex_;
@@ -128,7 +134,7 @@ void ResourceWatch::Worker::failed(const std::string& why) {
 }
 
 void ResourceWatch::Worker::wait_before_retry() {
-  std::chrono::milliseconds wait = backoff_.next(random_);
+  std::chrono::milliseconds wait = absent_ ? options_.absent_pause : backoff_.next(random_);
   if (const auto asked = std::exchange(asked_to_wait_, std::nullopt)) {
     wait = std::clamp<std::chrono::milliseconds>(*asked, wait, std::max(wait, options_.longest_backoff));
   }
@@ -146,6 +152,10 @@ bool ResourceWatch::Worker::list() {
     handlers_.list_begun();
     version = list_collection(*client_, collection_, how, handlers_.upserted);
   }
+  absent_ = !version && is_absent(version.error());
+  if (absent_) {
+    return false;
+  }
   if (!version) {
     // The version may be gone, or unheard of at this server: then the newest state, whatever it costs.
     if (version.error().status == 410 || version.error().status == 504) {
@@ -158,6 +168,18 @@ bool ResourceWatch::Worker::list() {
   resource_version_ = *std::move(version);
   // Never again something older than what has been told.
   list_from_ = resource_version_;
+  backoff_.started();
+  return true;
+}
+
+bool ResourceWatch::Worker::is_absent(const ApiRefusal& refusal) {
+  if (!is_absence(refusal.status)) {
+    return false;
+  }
+  // What was told of before is gone with its kind.
+  handlers_.list_ended();
+  handlers_.state(true, refusal.status == 404 ? "" : refusal.why);
+  list_from_ = "0";
   backoff_.started();
   return true;
 }
@@ -181,6 +203,10 @@ ResourceWatch::Worker::Ended ResourceWatch::Worker::watch() {
   }
   if (response->status == 410) {
     list_from_.clear();
+    return Ended::kListAnew;
+  }
+  // Taken out while it was watched.
+  if (response->status == 404 && is_absence(response->status)) {
     return Ended::kListAnew;
   }
   if (response->status != 200) {

@@ -36,11 +36,17 @@ Json load_balancer(const Alert& alert) {
     json["origin"] = to_string(*alert.load_balancer_origin);
   }
   if (const auto& ref = alert.load_balancer_service) {
-    json["service"] = ref->service;
+    // "service", "gateway", "ingress"
+    json[ref->kind.empty() ? "service" : ref->kind == "Gateway" ? "gateway" : "ingress"] = ref->service;
     json["namespace"] = ref->namespace_name;
-    if (!ref->hostname.empty()) {
-      json["hostname"] = ref->hostname;
-    }
+    const auto add = [&](const char* key, const std::string& value) {
+      if (!value.empty()) {
+        json[key] = value;
+      }
+    };
+    add("hostname", ref->hostname);
+    add("target_group_binding", ref->binding);
+    add("target_group", ref->target_group);
     if (!alert.load_balancer_rivals.empty()) {
       json["also_published_by"] = alert.load_balancer_rivals;
     }

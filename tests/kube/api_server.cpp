@@ -19,11 +19,8 @@ using nlohmann::json;
 namespace {
 
 const Resource& resource_named(const std::string& name) {
-  const Resource* known = find_resource(name);
-  if (known == nullptr) {
-    known = find_resource(name, "cilium.io");
-  }
-  if (known == nullptr) {
+  const auto known = std::ranges::find_if(resources(), [&](const Resource& each) { return name == each.name; });
+  if (known == resources().end()) {
     throw std::invalid_argument("API server: no resource " + name);
   }
   return *known;

@@ -27,8 +27,9 @@ struct ApiServerOptions {
 /// The part of a Kubernetes API server that a client sees which reads pods, services, nodes and namespaces; kubectl
 /// works with it (kubectl_fidelity_test.sh). One step stricter than the real one: there is no anonymous user.
 ///
-/// All members are thread safe. Resources are named "pods", "services", "nodes", "namespaces",
-/// "ciliumidentities" (of which single ones can be got), requests "list pods", "get ciliumidentities.cilium.io".
+/// All members are thread safe. Resources are named "pods", "services", "nodes", "namespaces", "gateways",
+/// "targetgroupbindings", "ingresses", "ciliumidentities"; requests "list pods", "list
+/// gateways.gateway.networking.k8s.io".
 class ApiServer {
  public:
   /// Binds in the calling thread, and so in its network namespace; serves in threads of its own. Throws if it cannot.

@@ -16,6 +16,7 @@ struct Faults {
   bool cut_watch_lines = false;   ///< watches are sent in small pieces, cut anywhere, each in a TLS record of its own
   int endless_status = 0;         ///< requests get this status and a body that is one string without end
   bool without_cilium = false;    ///< there is no resource of Cilium's: 404, as from a cluster without it
+  bool without_gateways = false;  ///< likewise of the Gateway API and of the AWS Load Balancer Controller
   bool old_selectors = false;     ///< Services cannot be selected by their type, as before Kubernetes 1.31
   std::size_t page_size = 0;      ///< lists come in pages of so many, or fewer if asked for; 0: only if asked for
 };

@@ -86,7 +86,8 @@ void ApiServer::State::handle(const httplib::Request& request, httplib::Response
     return;
   }
   Scope scope{.resource = find_resource(target.resource, target.group), .name_space = target.name_space, .terms = {}};
-  if (scope.resource == nullptr || (faults.without_cilium && target.group == "cilium.io")) {
+  if (scope.resource == nullptr || (faults.without_cilium && target.group == "cilium.io") ||
+      (faults.without_gateways && (target.group == "gateway.networking.k8s.io" || target.group == "elbv2.k8s.aws"))) {
     respond(request, response, no_such_resource());
     return;
   }
@@ -217,8 +218,9 @@ void ApiServer::State::list(const httplib::Request& request, httplib::Response& 
       metadata["remainingItemCount"] = matching.size() - count;
     }
   }
-  std::string body = R"({"kind":")" + std::string(scope.resource->kind) + R"(List","apiVersion":"v1","metadata":)" +
-                     metadata.dump() + R"(,"items":[)";
+  const std::string group = *scope.resource->group == '\0' ? "" : std::string(scope.resource->group) + "/";
+  std::string body = R"({"kind":")" + std::string(scope.resource->kind) + R"(List","apiVersion":")" + group +
+                     scope.resource->version + R"(","metadata":)" + metadata.dump() + R"(,"items":[)";
   for (std::size_t i = 0; i < count; ++i) {
     body += (i == 0 ? "" : ",") + matching[i].second->text;
   }

@@ -53,6 +53,9 @@ const std::vector<Resource>& resources() {
       {"", "v1", "services", "service", "Service", "svc", true, {"spec.clusterIP", "spec.type"}},
       {"", "v1", "nodes", "node", "Node", "no", false, {"spec.unschedulable"}},
       {"", "v1", "namespaces", "namespace", "Namespace", "ns", false, {"status.phase"}},
+      {"gateway.networking.k8s.io", "v1", "gateways", "gateway", "Gateway", "gtw", true, {}},
+      {"elbv2.k8s.aws", "v1beta1", "targetgroupbindings", "targetgroupbinding", "TargetGroupBinding", "tgb", true, {}},
+      {"networking.k8s.io", "v1", "ingresses", "ingress", "Ingress", "ing", true, {}},
       {"cilium.io", "v2", "ciliumidentities", "ciliumidentity", "CiliumIdentity", "ciliumid", false, {}},
   };
   return all;

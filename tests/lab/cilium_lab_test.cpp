@@ -167,7 +167,7 @@ class CiliumIdentityTest : public ::testing::Test {
                                    filesystem.root(), "--repeat-interval", "1"});
     EXPECT_TRUE(agent.wait_until_ready());
     std::filesystem::remove(config);
-    EXPECT_TRUE(eventually([&] { return server->open_watches() == 3; })) << agent.standard_error();
+    EXPECT_TRUE(eventually([&] { return server->open_watches() == 4; })) << agent.standard_error();
     Json cilium;
     EXPECT_TRUE(eventually([&] {
       lab.inside("p1", [] { const PendingConnections client("10.0.5.5", 443, 1); });

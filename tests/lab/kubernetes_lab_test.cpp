@@ -10,6 +10,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "agent_process.hpp"
 #include "api_server.hpp"
@@ -64,6 +65,26 @@ IpAddress ip(const char* text) {
   return *IpAddress::parse(text);
 }
 
+/// "list pods", "get ciliumidentities.cilium.io" for each verb and resource that deploy/daemonset.yaml's ClusterRole
+/// grants.
+std::set<std::string> granted_rights() {
+  std::set<std::string> rights;
+  for (const YAML::Node& object : YAML::LoadAllFromFile(HAIRPIND_SOURCE_DIR "/deploy/daemonset.yaml")) {
+    if (object["kind"].as<std::string>() != "ClusterRole") {
+      continue;
+    }
+    for (const YAML::Node& rule : object["rules"]) {
+      const auto group = rule["apiGroups"][0].as<std::string>();
+      for (const YAML::Node& resource : rule["resources"]) {
+        for (const YAML::Node& verb : rule["verbs"]) {
+          rights.insert(verb.as<std::string>() + " " + resource.as<std::string>() + (group.empty() ? "" : "." + group));
+        }
+      }
+    }
+  }
+  return rights;
+}
+
 class KubernetesTest : public LabTest {
  protected:
   void SetUp() override {
@@ -90,9 +111,9 @@ class KubernetesTest : public LabTest {
   void start_agent(const std::string& config = "") {
     const std::string path = "/tmp/hairpind-kubeconfig-" + std::to_string(getpid());
     std::ofstream(path) << (config.empty() ? kubeconfig(*server) : config);
-    agent = std::make_unique<AgentProcess>(
-        lab(), std::vector<std::string>{"--kubeconfig", path, "--node-name", "n1", "--handshake-timeout", "1"},
-        resolv_conf);
+    std::vector<std::string> options{"--kubeconfig", path, "--node-name", "n1", "--handshake-timeout", "1"};
+    options.insert(options.end(), more_options.begin(), more_options.end());
+    agent = std::make_unique<AgentProcess>(lab(), options, resolv_conf);
     ASSERT_TRUE(agent->wait_until_ready());
     std::filesystem::remove(path);
   }
@@ -133,6 +154,7 @@ class KubernetesTest : public LabTest {
   std::unique_ptr<ApiServer> server;
   std::unique_ptr<AgentProcess> agent;
   std::string resolv_conf;  ///< the agent's; "": the machine's
+  std::vector<std::string> more_options;
 };
 
 TEST_F(KubernetesTest, FindsTheLoadBalancerAndNamesEveryone) {
@@ -157,6 +179,51 @@ TEST_F(KubernetesTest, FindsTheLoadBalancerAndNamesEveryone) {
     return agent->metric(
                "hairpind_mismatches_total{lb=\"10.0.5.5:443\",lb_service=\"shop/api\",cause=\"hairpin_ip_"
                "target\",client_namespace=\"shop\"}") == 3;
+  })) << agent->get("/metrics").second;
+}
+
+TEST_F(KubernetesTest, ALoadBalancerThatTerraformMadeIsFoundAndNamedByItsTargetGroupBinding) {
+  server->remove("services", "shop", "api");
+  server->upsert("services", {{"metadata", {{"namespace", "shop"}, {"name", "backend"}}},
+                              {"spec",
+                               {{"type", "ClusterIP"},
+                                {"selector", {{"app", "api"}}},
+                                {"ports", Json::array({{{"name", "https"}, {"port", 443}, {"targetPort", 8443}}})}}}});
+  server->upsert("targetgroupbindings",
+                 {{"metadata", {{"namespace", "shop"}, {"name", "terraform"}}},
+                  {"spec",
+                   {{"targetGroupARN", "arn:aws:elasticloadbalancing:eu-west-1:1:targetgroup/t/1"},
+                    {"targetType", "ip"},
+                    {"serviceRef", {{"name", "backend"}, {"port", "https"}}}}}});
+  server->set_permissions(granted_rights());
+  more_options = {"--repeat-interval", "1"};
+  start_agent();
+  ASSERT_TRUE(becomes_synced()) << agent->standard_error();
+  EXPECT_EQ(server->count_of("list targetgroupbindings.elbv2.k8s.aws"), 0) << "nothing is asked before it fails";
+  Json named;
+  // Where the API server answers after the first alert, the next has the name.
+  EXPECT_TRUE(eventually([&] {
+    fail_connections(1);
+    for (const Json& alert : agent->alerts()) {
+      if (alert["load_balancer"].contains("service")) {
+        named = alert;
+      }
+    }
+    return !named.is_null();
+  })) << agent->standard_error();
+  EXPECT_EQ(named["load_balancer"]["origin"], "learned");
+  EXPECT_EQ(named["load_balancer"]["service"], "backend");
+  EXPECT_EQ(named["load_balancer"]["namespace"], "shop");
+  EXPECT_EQ(named["load_balancer"]["target_group_binding"], "terraform");
+  EXPECT_THAT(named["message"], HasSubstr("shop/backend (10.0.5.5:443, by TargetGroupBinding terraform)"));
+  EXPECT_THAT(named["hint"], HasSubstr("arn:aws:elasticloadbalancing:eu-west-1:1:targetgroup/t/1"));
+  EXPECT_EQ(server->count_of("list targetgroupbindings.elbv2.k8s.aws"), 1) << "and once";
+  EXPECT_TRUE(eventually([&] {
+    fail_connections(1);
+    return agent->metric_sum("hairpind_mismatches_total") > 0 &&
+           agent->get("/metrics")
+                   .second.find(R"(hairpind_mismatches_total{lb="10.0.5.5:443",lb_service="shop/backend")") !=
+               std::string::npos;
   })) << agent->get("/metrics").second;
 }
 
@@ -548,34 +615,19 @@ TEST_F(KubernetesTest, AClientCertificateIsAsGoodAsAToken) {
   EXPECT_TRUE(becomes_synced()) << agent->standard_error();
 }
 
-/// "list pods", "get ciliumidentities.cilium.io" for each verb and resource that deploy/daemonset.yaml's ClusterRole
-/// grants.
-std::set<std::string> granted_rights() {
-  std::set<std::string> rights;
-  for (const YAML::Node& object : YAML::LoadAllFromFile(HAIRPIND_SOURCE_DIR "/deploy/daemonset.yaml")) {
-    if (object["kind"].as<std::string>() != "ClusterRole") {
-      continue;
-    }
-    for (const YAML::Node& rule : object["rules"]) {
-      const auto group = rule["apiGroups"][0].as<std::string>();
-      for (const YAML::Node& resource : rule["resources"]) {
-        for (const YAML::Node& verb : rule["verbs"]) {
-          rights.insert(verb.as<std::string>() + " " + resource.as<std::string>() + (group.empty() ? "" : "." + group));
-        }
-      }
-    }
-  }
-  return rights;
-}
-
 TEST_F(KubernetesTest, TheManifestGrantsWhatTheAgentAsksForAndNoMore) {
   // The server grants the manifest's rights only: what is missing there, the agent is refused here.
   server->set_permissions(granted_rights());
   start_agent();
   ASSERT_TRUE(becomes_synced()) << agent->standard_error();
-  EXPECT_TRUE(eventually([&] { return server->open_watches() == 3; }));
-  // Asked for beside Cilium only, when a packet was dropped (lab_cilium).
+  EXPECT_TRUE(eventually([&] { return server->open_watches() == 4; }));
+  // Asked for beside Cilium only, when a packet was dropped (lab_cilium); and when a load balancer that nobody
+  // publishes has failed.
   std::set<std::string> wanted{"get ciliumidentities.cilium.io"};
+  for (const char* const kind : {"targetgroupbindings.elbv2.k8s.aws", "ingresses.networking.k8s.io"}) {
+    wanted.insert(std::string("get ") + kind);
+    wanted.insert(std::string("list ") + kind);
+  }
   for (const std::string& request : server->requests()) {
     wanted.insert(request);
     // A list says all that get would, and no role grants the one without the other.

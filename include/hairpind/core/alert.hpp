@@ -19,16 +19,23 @@ namespace hairpind {
 
 using WallTime = std::chrono::sys_time<std::chrono::nanoseconds>;
 
-/// Which Service a load balancer's address belongs to.
+/// Which Service a load balancer's address belongs to, or which other object has it.
 struct LoadBalancerRef {
   std::string namespace_name;
-  std::string service;
-  std::string hostname;  ///< empty where the address is published itself
+  std::string service;  ///< its name, or that of the other object
+  // NOLINTBEGIN(readability-redundant-member-init): g++ warns of designated initializers that leave them out
+  std::string hostname{};      ///< empty where the address is published itself
+  std::string kind{};          ///< "Gateway", "Ingress"; empty for a Service
+  std::string binding{};       ///< the TargetGroupBinding, of this namespace, by which the Service is behind it
+  std::string target_group{};  ///< that it names: an ARN, most often
+  // NOLINTEND(readability-redundant-member-init)
 
   auto operator<=>(const LoadBalancerRef&) const = default;
 
   /// "namespace/name", as Service::full_name().
-  [[nodiscard]] std::string full_name() const { return namespace_name + "/" + service; }
+  [[nodiscard]] std::string full_name() const {
+    return (kind.empty() ? "" : kind + " ") + namespace_name + "/" + service;
+  }
 };
 
 enum class AlertEvent : std::uint8_t {

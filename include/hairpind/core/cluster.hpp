@@ -22,7 +22,7 @@ struct ClusterChanges {
   // NOLINTBEGIN(readability-redundant-member-init): g++ warns of designated initializers that leave them out
   std::vector<Pod> pods{};                      ///< new or changed, of this node
   std::vector<PodRef> removed_pods{};           ///< by namespace and name
-  std::vector<Service> services{};              ///< new or changed, of type LoadBalancer
+  std::vector<Service> services{};              ///< new or changed, of type LoadBalancer; Gateways
   std::vector<std::string> removed_services{};  ///< Service::full_name()
   std::optional<std::set<IpAddress>> node_addresses{};
   // NOLINTEND(readability-redundant-member-init)
@@ -60,15 +60,25 @@ class Cluster {
   /// other ends are in one network namespace.
   void set_further_addresses(std::map<IpAddress, IpAddress> addresses) { further_ = std::move(addresses); }
 
+  /// What was found out about a load balancer that nothing publishes here; nothing if nothing was.
+  void set_found(const Endpoint& load_balancer, const std::optional<LoadBalancerRef>& ref);
+
   /// The pod that had this address when the SYN was sent; on the node's own address, the host-network pod that
   /// declares the port.
   [[nodiscard]] std::optional<PodRef> pod_at(const Endpoint& endpoint, SinceBoot time) const;
   /// Those of this node's pods, as they are now; of host-network pods none. What a pod only claims counts where nobody
   /// else has it or claims it.
   [[nodiscard]] std::set<IpAddress> pod_addresses() const;
-  /// The Service that publishes this address and port; of several the oldest, which nobody can become afterwards.
+  /// The pod by this name, as it is now.
+  [[nodiscard]] const Pod* pod(const PodRef& ref) const;
+  /// The Service that publishes this address and port, else the Gateway; of several the oldest, which nobody can become
+  /// afterwards. Else what was found.
   [[nodiscard]] std::optional<LoadBalancerRef> load_balancer_at(const Endpoint& endpoint) const;
-  /// The others that publish it too, oldest first: whose it is in truth the API does not say.
+  /// Does a Service or a Gateway publish it?
+  [[nodiscard]] bool is_published(const Endpoint& endpoint) const { return load_balancers_.contains(endpoint); }
+  /// That Service, if one publishes it itself.
+  [[nodiscard]] const Service* publisher_at(const Endpoint& endpoint) const;
+  /// The other Services that publish it too, oldest first: whose it is in truth the API does not say.
   [[nodiscard]] std::vector<std::string> rivals_at(const Endpoint& endpoint) const;
   /// The Service with this node port.
   [[nodiscard]] const Service* service_with_node_port(std::uint16_t node_port) const;
@@ -128,6 +138,7 @@ class Cluster {
   std::map<std::uint16_t, std::set<std::string>> node_ports_;       ///< -> full names
   std::map<std::string, std::set<std::string>> hostname_services_;  ///< -> full names
   std::map<std::string, std::set<IpAddress>> resolutions_;
+  std::map<Endpoint, LoadBalancerRef> found_;
   std::set<Endpoint> touched_;               ///< of load_balancers_, since take_watch_changes()
   std::set<std::string> touched_hostnames_;  ///< of hostname_services_, likewise
 };

@@ -44,7 +44,8 @@ struct ServicePort {
   std::string name;
   std::string protocol = "TCP";  ///< TCP, UDP, SCTP
   std::uint16_t port = 0;
-  std::uint16_t node_port = 0;  ///< 0 = none allocated
+  std::uint16_t node_port = 0;    ///< 0 = none allocated
+  std::uint16_t target_port = 0;  ///< of the pods; 0 = known by name only
 
   bool operator==(const ServicePort&) const = default;
 };
@@ -58,8 +59,10 @@ struct ServiceIngress {
   bool operator==(const ServiceIngress&) const = default;
 };
 
-/// The part of a v1 Service that hairpind uses.
+/// The part of a v1 Service that hairpind uses. A Gateway publishes load balancers in the same way, and is kept as one
+/// with its `kind`.
 struct Service {
+  std::string kind;  ///< empty for a Service; "Gateway"
   std::string namespace_name;
   std::string name;
   std::chrono::sys_seconds created;  ///< by the API server's clock; its epoch where not known
@@ -74,8 +77,8 @@ struct Service {
 
   bool operator==(const Service&) const = default;
 
-  /// "namespace/name"
-  [[nodiscard]] std::string full_name() const { return namespace_name + "/" + name; }
+  /// "namespace/name"; of another kind "Gateway namespace/name"
+  [[nodiscard]] std::string full_name() const { return (kind.empty() ? "" : kind + " ") + namespace_name + "/" + name; }
   /// Is the pod one of this Service's backends? A Service without a selector selects none.
   [[nodiscard]] bool selects(const Pod& pod) const;
 };

@@ -11,8 +11,8 @@
 
 namespace hairpind {
 
-/// Follows this node's pods, all Services of type LoadBalancer and the node itself, each by a watch in a thread of
-/// its own, and gathers what changed until somebody takes it.
+/// Follows this node's pods, all Services of type LoadBalancer, the node itself and, where the cluster has them, all
+/// Gateways, each by a watch in a thread of its own, and gathers what changed until somebody takes it.
 class ClusterWatch {
  public:
   /// Both are called from the watches' threads. OnChange: take_changes() has something, or synced() changed.
@@ -28,7 +28,7 @@ class ClusterWatch {
 
   /// Everything since the last call. Thread safe.
   ClusterChanges take_changes();
-  /// All three watches are in step with the API server. Thread safe.
+  /// All watches are in step with the API server. Thread safe.
   [[nodiscard]] bool synced() const;
 
  private:

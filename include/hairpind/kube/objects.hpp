@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <set>
@@ -17,6 +18,8 @@ namespace hairpind {
 /// published addresses, 4 KiB of labels.
 std::optional<Pod> parse_pod(const nlohmann::json& object);
 std::optional<Service> parse_service(const nlohmann::json& object);
+/// metadata.creationTimestamp; the epoch where there is none.
+std::chrono::sys_seconds creation_time(const nlohmann::json& object);
 /// Leaves of a Service's annotations those that some rule reads (core/preservation), cut to a length: whoever may
 /// create Services must not be able to fill the memory of all agents, nor their alerts.
 void keep_what_is_judged(Service& service);

@@ -24,13 +24,17 @@ class ResourceWatch {
     std::function<void(const nlohmann::json& object)> upserted;
     std::function<void(const nlohmann::json& object)> deleted;
     std::function<void()> list_ended;
-    /// In step with the server, or not any more and why.
+    /// In step with the server, or not any more and why. Of what it does not grant, though it need not: in step, and
+    /// why nothing comes.
     std::function<void(bool synced, const std::string& why)> state;
   };
   struct Options {
     Collection collection;
     /// The server may be too old to know the field selector: then all is asked for.
     bool selector_may_be_refused = false;
+    /// The server may not have the kind, or not grant it: then there is nothing to be in step with, and it is asked
+    /// again after so long. Zero: it must have it.
+    std::chrono::milliseconds absent_pause{0};
     int page_size = 500;
     std::chrono::milliseconds first_backoff{500};
     std::chrono::milliseconds longest_backoff{30000};

@@ -324,6 +324,50 @@ TEST(Cluster, OfTwoServicesWithOneAddressTheOlderIsNamedAndTheOtherToo) {
   EXPECT_EQ(cluster.load_balancer_at(shared)->service, "api");
 }
 
+TEST(Cluster, AGatewayPublishesAsAServiceDoesButComesAfterOne) {
+  Cluster cluster;
+  Service gateway = created(service("web", "lb.example.com", "10.0.5.5"), 1);
+  gateway.kind = "Gateway";
+  gateway.selector = {};
+  const Endpoint shared = endpoint("10.0.5.5", 443);
+  cluster.apply({.services = {gateway}}, kStart);
+  WatchChanges changes = cluster.take_watch_changes();
+  EXPECT_THAT(changes.added, ElementsAre(Frontend{.address = shared.address, .port = 443}));
+  EXPECT_THAT(changes.new_hostnames, ElementsAre("lb.example.com"));
+  EXPECT_EQ(cluster.load_balancer_at(shared)->full_name(), "Gateway shop/web");
+  EXPECT_EQ(cluster.publisher_at(shared), nullptr);
+  // Younger, and of the same name: what a Gateway's controller makes for it.
+  cluster.apply({.services = {created(service("web", "", "10.0.5.5"), 100)}}, kStart);
+  EXPECT_EQ(cluster.load_balancer_at(shared)->full_name(), "shop/web");
+  EXPECT_EQ(cluster.publisher_at(shared), cluster.service("shop/web"));
+  EXPECT_THAT(cluster.rivals_at(shared), IsEmpty()) << "no rival is who made it";
+  cluster.apply({.removed_services = {"shop/web"}}, kStart);
+  EXPECT_EQ(cluster.load_balancer_at(shared)->full_name(), "Gateway shop/web");
+  cluster.apply({.removed_services = {"Gateway shop/web"}}, kStart);
+  EXPECT_FALSE(cluster.load_balancer_at(shared));
+}
+
+TEST(Cluster, WhatWasFoundCountsWhereNothingPublishes) {
+  Cluster cluster;
+  const Endpoint unknown = endpoint("10.0.5.5", 443);
+  cluster.set_found(unknown, LoadBalancerRef{.namespace_name = "shop", .service = "api", .binding = "terraform"});
+  EXPECT_EQ(cluster.load_balancer_at(unknown)->binding, "terraform");
+  EXPECT_EQ(cluster.load_balancer_at(endpoint("10.0.5.5", 80)), std::nullopt);
+  EXPECT_FALSE(cluster.is_published(unknown));
+  EXPECT_EQ(cluster.publisher_at(unknown), nullptr) << "its own settings say nothing of this load balancer";
+  cluster.apply({.services = {service("web", "", "10.0.5.5")}}, kStart);
+  EXPECT_EQ(cluster.load_balancer_at(unknown)->full_name(), "shop/web");
+  EXPECT_TRUE(cluster.is_published(unknown));
+  cluster.apply({.removed_services = {"shop/web"}}, kStart);
+  EXPECT_EQ(cluster.load_balancer_at(unknown)->full_name(), "shop/api");
+  cluster.set_found(unknown, std::nullopt);
+  EXPECT_EQ(cluster.load_balancer_at(unknown), std::nullopt);
+  for (std::uint16_t port = 1; port < 2000; port++) {
+    cluster.set_found(endpoint("10.0.5.6", port), LoadBalancerRef{.namespace_name = "shop", .service = "api"});
+  }
+  EXPECT_EQ(cluster.load_balancer_at(endpoint("10.0.5.6", 1999)), std::nullopt) << "bounded";
+}
+
 TEST(Cluster, LocalBackendsAreReadyPodsOfTheService) {
   Cluster cluster;
   const Service api = service("api", "", "10.0.5.5");

@@ -198,6 +198,31 @@ TEST(ComposeAlert, UnsolicitedSynAckSaysWhatIsGuessed) {
             "that the client called last is 10.0.5.5:443");
 }
 
+TEST(ComposeAlert, NamesWhatElseThanAServiceHasTheLoadBalancer) {
+  const Attempt attempt = ip_target_attempt();
+  Cluster cluster;
+  const auto alert_by = [&](const LoadBalancerRef& ref) {
+    cluster.set_found(attempt.load_balancer, ref);
+    return compose_alert({.event = AlertEvent::kAsymmetricHandshake,
+                          .key = IncidentKey::of(attempt),
+                          .count = 1,
+                          .time = attempt.first_syn,
+                          .example = attempt,
+                          .drop_symbol = ""},
+                         {.node = "n1",
+                          .interface_name = [](std::uint32_t) { return std::nullopt; },
+                          .drop_reason_name = [](std::uint32_t) { return std::nullopt; },
+                          .cluster = &cluster});
+  };
+  const Alert bound = alert_by({.namespace_name = "shop", .service = "api", .binding = "tgb", .target_group = "arn:1"});
+  EXPECT_THAT(bound.message, HasSubstr("load balancer shop/api (10.0.5.5:443, by TargetGroupBinding tgb) was"));
+  EXPECT_THAT(bound.hint, HasSubstr("TargetGroupBinding shop/tgb names it (arn:1)"));
+  EXPECT_THAT(bound.hint, HasSubstr("preserve_client_ip.enabled=false"));
+  const Alert gateway = alert_by({.namespace_name = "shop", .service = "api", .kind = "Gateway"});
+  EXPECT_THAT(gateway.message, HasSubstr("load balancer Gateway shop/api (10.0.5.5:443) was"));
+  EXPECT_THAT(gateway.hint, HasSubstr("TargetGroupConfiguration"));
+}
+
 // Clauses are put together from what is known; none may bring its neighbour's comma.
 TEST(ComposeAlert, SentencesAreWellFormedWhateverIsKnown) {
   for (std::uint8_t cause = HP_CAUSE_NONE + 1; cause < HP_CAUSE_COUNT; cause++) {

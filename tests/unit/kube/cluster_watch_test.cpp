@@ -151,6 +151,35 @@ TEST_F(ClusterWatchTest, AServiceThatIsNoLoadBalancerAnyMoreIsGone) {
   }
 }
 
+TEST_F(ClusterWatchTest, GatewaysAreFollowedWhereThereAreAny) {
+  server.upsert("gateways", {{"metadata", {{"namespace", "shop"}, {"name", "edge"}}},
+                             {"spec", {{"listeners", Json::array({{{"port", 443}, {"protocol", "TLS"}}})}}}});
+  start();
+  ASSERT_TRUE(eventually([&] {
+    take();
+    return std::ranges::any_of(seen.services, [](const Service& each) { return each.name == "edge"; });
+  }));
+  EXPECT_EQ(seen.services.back().full_name(), "Gateway shop/edge");
+  server.remove("gateways", "shop", "edge");
+  EXPECT_TRUE(eventually([&] {
+    take();
+    return std::ranges::find(seen.removed_services, "Gateway shop/edge") != seen.removed_services.end();
+  }));
+}
+
+TEST_F(ClusterWatchTest, AClusterWithoutGatewaysOrTheRightToThemIsInStep) {
+  server.set_faults({.without_gateways = true});
+  start();
+  EXPECT_TRUE(eventually([&] { return watch->synced(); }));
+  EXPECT_THAT(troubles(), ::testing::IsEmpty());
+  server.set_faults({});
+  server.set_permissions({"list pods", "watch pods", "list services", "watch services", "list nodes", "watch nodes"});
+  watch.reset();
+  start();
+  EXPECT_TRUE(eventually([&] { return watch->synced(); }));
+  EXPECT_THAT(troubles(), Contains(HasSubstr("gateways.gateway.networking.k8s.io is forbidden")));
+}
+
 TEST_F(ClusterWatchTest, OnlyThisNodesPodsAreFollowed) {
   Json elsewhere = pod("elsewhere");
   elsewhere["spec"]["nodeName"] = "n2";

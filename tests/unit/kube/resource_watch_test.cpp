@@ -127,6 +127,27 @@ TEST_F(ResourceWatchTest, ListsFromTheCacheAndFollowsWhatChanges) {
   EXPECT_EQ(server.count_of("watch pods"), 1);
 }
 
+TEST_F(ResourceWatchTest, AKindThatNeedNotBeThereIsAskedForSeldomWhileItIsNot) {
+  ApiServer server;
+  server.set_faults({.without_gateways = true});
+  options.collection.path = "/apis/gateway.networking.k8s.io/v1/gateways";
+  options.absent_pause = 300ms;
+  start(server);
+  ASSERT_TRUE(wait_for_names({})) << "in step with nothing";
+  std::this_thread::sleep_for(100ms);
+  EXPECT_EQ(server.count_of("list gateways.gateway.networking.k8s.io"), 1);
+  server.upsert("gateways", {{"metadata", {{"name", "a"}}}});
+  server.set_faults({});
+  ASSERT_TRUE(wait_for_names({"a"}));
+  // What went with its kind is gone.
+  server.set_faults({.without_gateways = true});
+  server.close_watches();
+  EXPECT_TRUE(wait_for_names({}));
+  server.set_faults({});
+  ASSERT_TRUE(wait_for_names({"a"}));
+  EXPECT_THAT(told_troubles(), ::testing::Not(::testing::Contains(HasSubstr("404"))));
+}
+
 TEST_F(ResourceWatchTest, AVersionThatIsGoneIsAnsweredByANewListOfTheNewest) {
   ApiServer server;
   put(server, "a");

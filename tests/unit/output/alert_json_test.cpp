@@ -58,6 +58,25 @@ TEST(AlertJson, IsOneLineOfTheContract) {
       R"("outcome":{"state":"dropped","drop_reason":"NETFILTER_DROP","drop_location":"nf_hook_slow"}})");
 }
 
+TEST(AlertJson, WhatElseThanAServiceHasTheLoadBalancerIsCalledWhatItIs) {
+  Alert alert = full_alert();
+  const auto load_balancer = [&](const LoadBalancerRef& ref) {
+    alert.load_balancer_service = ref;
+    const std::string line = to_json(alert);
+    EXPECT_EQ(schema_violations(line), "");
+    Json json = Json::parse(line)["load_balancer"];
+    json.erase("ip");
+    json.erase("port");
+    return json;
+  };
+  EXPECT_EQ(load_balancer({.namespace_name = "shop", .service = "api", .binding = "tgb", .target_group = "arn:1"}),
+            Json::parse(R"({"service":"api","namespace":"shop","target_group_binding":"tgb","target_group":"arn:1"})"));
+  EXPECT_EQ(load_balancer({.namespace_name = "shop", .service = "api", .kind = "Gateway"}),
+            Json::parse(R"({"gateway":"api","namespace":"shop"})"));
+  EXPECT_EQ(load_balancer({.namespace_name = "shop", .service = "api", .kind = "Ingress"}),
+            Json::parse(R"({"ingress":"api","namespace":"shop"})"));
+}
+
 TEST(AlertJson, CiliumsIdentitiesComeWithTheLabelsThatAreKnown) {
   Alert alert = full_alert();
   alert.cilium_drop = CiliumDrop{.source_identity = 1001, .destination_identity = 2, .endpoint = 3, .reason = 133};

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hairpind/kube/load_balancer_search.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <csignal>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+
+#include "api_server.hpp"
+#include "hairpind/kube/load_balancer_objects.hpp"
+
+namespace hairpind {
+namespace {
+
+using namespace std::chrono_literals;
+using Json = nlohmann::json;
+using testing::ApiServer;
+using ::testing::IsEmpty;
+
+constexpr const char* kListBindings = "list targetgroupbindings.elbv2.k8s.aws";
+constexpr const char* kListIngresses = "list ingresses.networking.k8s.io";
+
+Endpoint endpoint(const char* address, std::uint16_t port) {
+  return {.address = *IpAddress::parse(address), .port = port};
+}
+
+Json binding(const std::string& name_space, const std::string& name, const std::string& service, const char* type) {
+  return {
+      {"metadata", {{"namespace", name_space}, {"name", name}}},
+      {"spec",
+       {{"targetGroupARN", "arn:" + name}, {"targetType", type}, {"serviceRef", {{"name", service}, {"port", 443}}}}}};
+}
+
+Json service(const std::string& name_space, const std::string& name, const std::string& app, int node_port) {
+  return {{"metadata", {{"namespace", name_space}, {"name", name}}},
+          {"spec",
+           {{"type", "NodePort"},
+            {"selector", {{"app", app}}},
+            {"ports", Json::array({{{"port", 443}, {"nodePort", node_port}, {"targetPort", 8443}}})}}}};
+}
+
+Json ingress(const std::string& name, const std::string& created, const std::string& address) {
+  return {{"metadata", {{"namespace", "shop"}, {"name", name}, {"creationTimestamp", created}}},
+          {"status", {{"loadBalancer", {{"ingress", Json::array({{{"ip", address}}})}}}}}};
+}
+
+LoadBalancerTarget pod_target(const char* app = "api") {
+  Pod pod;
+  pod.ref = {.namespace_name = "shop", .name = "p", .workload = ""};
+  pod.labels = {{"app", app}};
+  return {.endpoint = endpoint("10.0.1.20", 8443), .pod = pod};
+}
+
+class LoadBalancerSearchTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::signal(SIGPIPE, SIG_IGN);
+    server.upsert("services", service("shop", "other", "other", 30444));
+    server.upsert("services", service("shop", "backend", "api", 30443));
+    server.upsert("services", service("elsewhere", "backend", "api", 30445));
+    ClusterAccess access;
+    access.host = "127.0.0.1";
+    access.port = server.port();
+    access.ca.text = server.certificates().ca;
+    access.token = server.token();
+    search = *LoadBalancerSearch::start(access);
+  }
+
+  std::optional<LoadBalancerRef> answer(const Endpoint& load_balancer, const LoadBalancerTarget& target) {
+    search->ask({.load_balancer = load_balancer, .target = target});
+    LoadBalancerSearch::Answers answers;
+    for (int i = 0; i < 3000 && answers.empty(); i++) {
+      std::this_thread::sleep_for(10ms);
+      answers = search->take();
+    }
+    EXPECT_TRUE(answers.contains(load_balancer));
+    return answers[load_balancer];
+  }
+
+  ApiServer server;
+  std::unique_ptr<LoadBalancerSearch> search;
+};
+
+TEST_F(LoadBalancerSearchTest, ATargetGroupBindingOfThePodsNamespaceNamesTheService) {
+  server.upsert("targetgroupbindings", binding("elsewhere", "a", "backend", "ip"));
+  server.upsert("targetgroupbindings", binding("shop", "a", "other", "ip"));
+  server.upsert("targetgroupbindings", binding("shop", "b", "gone", "ip"));
+  server.upsert("targetgroupbindings", binding("shop", "c", "backend", "instance"));
+  server.upsert("targetgroupbindings", binding("shop", "d", "backend", "ip"));
+  const auto found = answer(endpoint("10.0.5.5", 443), pod_target());
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->full_name(), "shop/backend");
+  EXPECT_EQ(found->binding, "d");
+  EXPECT_EQ(found->target_group, "arn:d");
+  EXPECT_EQ(server.count_of("get services"), 3) << "one by one, of this namespace, and never the whole collection";
+  EXPECT_EQ(server.count_of(kListIngresses), 0);
+}
+
+TEST_F(LoadBalancerSearchTest, ANodePortIsLookedForInAllNamespaces) {
+  server.upsert("targetgroupbindings", binding("elsewhere", "a", "backend", "instance"));
+  server.upsert("targetgroupbindings", binding("shop", "c", "backend", "instance"));
+  server.upsert("targetgroupbindings", binding("shop", "d", "backend", "ip"));
+  const auto found = answer(endpoint("10.0.5.5", 443), {.endpoint = endpoint("10.0.0.4", 30443), .pod = std::nullopt});
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->full_name(), "shop/backend");
+  EXPECT_EQ(found->binding, "c");
+}
+
+TEST_F(LoadBalancerSearchTest, ElseTheOldestIngressWithTheAddress) {
+  server.upsert("ingresses", ingress("a", "2026-02-01T00:00:00Z", "10.0.5.5"));
+  server.upsert("ingresses", ingress("b", "2026-01-01T00:00:00Z", "10.0.5.5"));
+  server.upsert("ingresses", ingress("c", "2025-01-01T00:00:00Z", "10.0.5.6"));
+  const auto found = answer(endpoint("10.0.5.5", 443), pod_target());
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->full_name(), "Ingress shop/b");
+  EXPECT_EQ(answer(endpoint("10.0.5.7", 443), pod_target()), std::nullopt);
+}
+
+TEST_F(LoadBalancerSearchTest, AboutOneLoadBalancerAndOfAKindThatIsNotServedNobodyIsAskedTwice) {
+  server.set_faults({.without_gateways = true});
+  EXPECT_EQ(answer(endpoint("10.0.5.5", 443), pod_target()), std::nullopt);
+  EXPECT_FALSE(search->is_to_be_asked(endpoint("10.0.5.5", 443)));
+  search->ask({.load_balancer = endpoint("10.0.5.5", 443), .target = pod_target()});
+  EXPECT_EQ(answer(endpoint("10.0.5.6", 443), pod_target()), std::nullopt);
+  EXPECT_EQ(server.count_of(kListBindings), 1);
+  EXPECT_EQ(server.count_of(kListIngresses), 2);
+}
+
+TEST_F(LoadBalancerSearchTest, AServerThatFailsIsLeftAloneAndHasSaidNothing) {
+  server.fail_next(1, 500, 0, kListBindings);
+  search->ask({.load_balancer = endpoint("10.0.5.5", 443), .target = pod_target()});
+  for (int i = 0; i < 3000 && server.count_of(kListBindings) == 0; i++) {
+    std::this_thread::sleep_for(10ms);
+  }
+  for (int i = 0; i < 50; i++) {
+    std::this_thread::sleep_for(2ms);
+    search->ask({.load_balancer = endpoint("10.0.5.6", 443), .target = pod_target()});
+  }
+  EXPECT_THAT(search->take(), IsEmpty());
+  EXPECT_EQ(server.count_of(kListIngresses), 0);
+  EXPECT_LE(server.count_of(kListBindings), 2);
+  EXPECT_FALSE(search->is_to_be_asked(endpoint("10.0.5.7", 443)));
+}
+
+TEST_F(LoadBalancerSearchTest, ATenantsBindingsMakeNobodyAskForEver) {
+  for (int i = 0; i < 200; i++) {
+    server.upsert("targetgroupbindings", binding("shop", "b" + std::to_string(i), "s" + std::to_string(i), "ip"));
+  }
+  EXPECT_EQ(answer(endpoint("10.0.5.5", 443), pod_target()), std::nullopt);
+  EXPECT_EQ(server.count_of("get services"), LoadBalancerSearch::kMostServices);
+}
+
+TEST(ParseGateway, TakesAddressesNamesAndPorts) {
+  const auto gateway = parse_gateway(Json::parse(R"({
+    "metadata": {"namespace": "n", "name": "g", "creationTimestamp": "2026-01-01T00:00:00Z"},
+    "spec": {"listeners": [{"name": "a", "port": 443, "protocol": "TLS"}, {"name": "b", "port": 443, "protocol": "HTTPS"},
+                           {"name": "c", "port": 53, "protocol": "UDP"}, {"port": "x"}, 7]},
+    "status": {"addresses": [{"type": "IPAddress", "value": "10.0.5.5"}, {"value": "10.0.5.6"},
+                             {"type": "Hostname", "value": "lb.example.com"}, 7]}})"));
+  ASSERT_TRUE(gateway);
+  EXPECT_EQ(gateway->full_name(), "Gateway n/g");
+  EXPECT_NE(gateway->created, std::chrono::sys_seconds());
+  ASSERT_EQ(gateway->ports.size(), 2);
+  EXPECT_EQ(gateway->ports[0].port, 443);
+  EXPECT_EQ(gateway->ports[0].protocol, "TCP");
+  EXPECT_EQ(gateway->ports[1].protocol, "UDP");
+  ASSERT_EQ(gateway->ingress.size(), 4);
+  EXPECT_EQ(gateway->ingress[1].ip, "10.0.5.6");
+  EXPECT_EQ(gateway->ingress[2].hostname, "lb.example.com");
+  Json many = {{"metadata", {{"name", "g"}}}};
+  for (int i = 1; i < 500; i++) {
+    many["spec"]["listeners"].push_back({{"port", i}});
+    many["status"]["addresses"].push_back({{"value", "10.0.5.5"}});
+  }
+  EXPECT_EQ(parse_gateway(many)->ports.size(), 64);
+  EXPECT_EQ(parse_gateway(many)->ingress.size(), 16);
+  for (const Json& wrong : {Json(), Json(7), Json::object(), Json{{"metadata", 7}}}) {
+    EXPECT_FALSE(parse_gateway(wrong)) << wrong;
+    EXPECT_FALSE(parse_target_group_binding(wrong)) << wrong;
+    EXPECT_FALSE(is_published_by_ingress(wrong, *IpAddress::parse("10.0.5.5"))) << wrong;
+  }
+}
+
+TEST(ParseTargetGroupBinding, ItsPortIsANumberOrAName) {
+  Json object = binding("n", "b", "s", "instance");
+  EXPECT_EQ(parse_target_group_binding(object)->port, "443");
+  EXPECT_TRUE(parse_target_group_binding(object)->instances);
+  object["spec"]["serviceRef"]["port"] = "https";
+  object["spec"]["targetType"] = "ip";
+  object["spec"]["targetGroupARN"] = "\x1b[31m" + std::string(1000, 'a');
+  EXPECT_EQ(parse_target_group_binding(object)->port, "https");
+  EXPECT_FALSE(parse_target_group_binding(object)->instances);
+  EXPECT_LT(parse_target_group_binding(object)->target_group.size(), 270);
+  EXPECT_FALSE(parse_target_group_binding(object)->target_group.contains('\x1b'));
+  object["spec"]["serviceRef"]["name"] = 7;
+  EXPECT_FALSE(parse_target_group_binding(object));
+}
+
+}  // namespace
+}  // namespace hairpind
