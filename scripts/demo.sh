@@ -70,32 +70,6 @@ connect() { # one try of the client
   fi
 }
 
-# Draws an alert's packets: client, target and load balancer as three columns 32 characters apart.
-ladder() { # ladder ALERT
-  local client_at target_at lb_at isn returned delay state
-  IFS=$'\t' read -r client_at target_at lb_at isn returned delay state < <(jq -r '
-    def at: "\(.ip):\(.port)";
-    [(.client | at), (.responder | at), (.load_balancer | at), .evidence.syn_isn, .evidence.returned_syn,
-     .evidence.syn_to_synack_us, .outcome.state] | @tsv' <<<"$1")
-  local bars='          |                               |                               |'
-  arrow() { # arrow LABEL WIDTH: "-- LABEL ----"
-    local line="-- $1 ------------------------------------------------------------------"
-    printf '%s' "${line:0:$2}"
-  }
-  printf '  %-32s%-32s%s\n%s\n' "client $client_at" "target $target_at" "LB $lb_at" "$bars"
-  printf '          |%s>|  out through the uplink\n' "$(arrow "SYN isn=$isn" 62)"
-  [ "$returned" != true ] ||
-    printf '          |                               |<%s|  back in: the LB kept its source\n' \
-      "$(arrow "SYN isn=$isn" 30)"
-  printf '          |<%s|                               |  %s us later, past the LB\n' \
-    "$(arrow 'SYN-ACK ack=isn+1' 30)" "$delay"
-  if [ "$state" = reset_by_client ]; then
-    printf '          |%s>|                               |  the client knows no such connection\n' "$(arrow RST 30)"
-  else
-    printf '          outcome: %s\n' "$state"
-  fi
-}
-
 title "Building"
 ./scripts/install-dependencies.sh
 cmake --preset release >"$work/build.log" && cmake --build --preset release >>"$work/build.log" || {
@@ -131,11 +105,7 @@ note "  (a timeout, no error anywhere: this is what the application's log shows)
 title "What hairpind says"
 wait_for "an alert" test -s "$work/alerts.jsonl"
 alert=$(head -1 "$work/alerts.jsonl")
-jq -r --arg red "$red" --arg plain "$plain" '
-  "  \($red)\(.severity | ascii_upcase) \(.cause)\($plain)  incident \(.incident), node \(.node), \(.time)", "",
-  "  \(.message)", "", "  what to do: \(.hint)"' <<<"$alert" | fold -s -w 108 | sed 's/^\([^ ]\)/  \1/'
-echo
-ladder "$alert"
+build/release/hairpind explain "$work/alerts.jsonl" --incident "$(jq -r .incident <<<"$alert")"
 echo
 note "  the line itself, schema docs/alert-v1.schema.json:"
 echo "$alert"
@@ -156,6 +126,8 @@ metrics >"$work/after"
 title "The metrics that moved since: mismatches are not among them"
 diff "$work/before" "$work/after" | sed -n 's/^> /  /p' || true
 echo "  alerts: $lines, as before"
+title "What is left in the logs, as 'hairpind explain' sums it up"
+build/release/hairpind explain "$work/alerts.jsonl"
 
 if [ -n "$keep" ]; then
   disown "$agent"
@@ -165,6 +137,7 @@ if [ -n "$keep" ]; then
   the client      ip netns exec $prefix-p1 curl -m 2 http://10.0.5.5:443/
   break it again  tests/lab/lab.sh mode $prefix ip-target       (tests/lab/lab.sh lists the modes)
   alerts          tail -f $work/alerts.jsonl | jq .
+  as a page       build/release/hairpind explain $work/alerts.jsonl -o html > page.html
   metrics         ip netns exec $prefix-node curl -s http://127.0.0.1:9477/metrics
   remove all      kill $agent; tests/lab/lab.sh down $prefix; rm -r $work
 KEPT

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 seconds=${1:-60}
 cmake --preset asan-ubsan >/dev/null
-cmake --build --preset asan-ubsan --target fuzz_api_answers fuzz_attributes fuzz_objects fuzz_manifests fuzz_events fuzz_requests
+cmake --build --preset asan-ubsan --target fuzz_alert_log fuzz_api_answers fuzz_attributes fuzz_objects fuzz_manifests fuzz_events fuzz_requests
 found=$(mktemp -d /tmp/hairpind-fuzz-XXXXXX)
 trap 'rm -rf "$found"' EXIT
 fuzz() { # fuzz TARGET
@@ -18,7 +18,7 @@ fuzz() { # fuzz TARGET
 }
 
 declare -A running
-for target in api_answers attributes objects manifests events requests; do
+for target in alert_log api_answers attributes objects manifests events requests; do
   fuzz "$target" &
   running[$target]=$!
 done

@@ -17,6 +17,7 @@
 #include "check.hpp"
 #include "configuration.hpp"
 #include "event_loop.hpp"
+#include "explain.hpp"
 #include "least_rights.hpp"
 #include "logging.hpp"
 #include "status_command.hpp"
@@ -34,6 +35,8 @@ constexpr const char* kUsage =
     "  hairpind status [OPTIONS] what the agent on this node knows: how each load balancer answers, what is over\n"
     "  hairpind verify LB[:PORT] [OPTIONS]\n"
     "                           opens connections to a load balancer and says how many were answered\n"
+    "  hairpind explain [FILE...|-] [OPTIONS]\n"
+    "                           what alert lines come to, from logs of a whole cluster: table, ladder, page, packets\n"
     "  hairpind version\n";
 
 // Distinct for the caller's scripts: asked wrongly, or could not do it.
@@ -134,6 +137,9 @@ int main(int argc, char** argv) {
     if (command == "verify") {
       return hairpind::run_verify(arguments);
     }
+    if (command == "explain") {
+      return hairpind::run_explain(arguments);
+    }
     if ((command == "version" || command == "--version") && arguments.empty()) {
       std::puts("hairpind " HAIRPIND_VERSION);
       return 0;
@@ -146,7 +152,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "hairpind: internal error: %s\n", error.what());
     return kExitFailure;
   }
-  std::fprintf(stderr, "hairpind: %s; expected run, check, audit, status, verify or version\n",
+  std::fprintf(stderr, "hairpind: %s; expected run, check, audit, status, verify, explain or version\n",
                command.empty() ? "no command given" : ("unknown command or argument after '" + command + "'").c_str());
   return kExitUsage;
 }

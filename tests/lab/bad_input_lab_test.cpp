@@ -44,8 +44,11 @@ struct BadInputCase {
 
 TEST_F(BadInputTest, EndsWithOneLineThatSaysWhatAndWhatToDo) {
   const std::vector<BadInputCase> cases{
-      {"no command", "$HAIRPIND", 2, {"expected run, check, audit, status, verify or version"}},
-      {"unknown command", "$HAIRPIND fly", 2, {"'fly'", "expected run, check, audit, status, verify or version"}},
+      {"no command", "$HAIRPIND", 2, {"expected run, check, audit, status, verify, explain or version"}},
+      {"unknown command",
+       "$HAIRPIND fly",
+       2,
+       {"'fly'", "expected run, check, audit, status, verify, explain or version"}},
       {"unparsable --lb", "$HAIRPIND run --lb 10.0.5", 2, {"'10.0.5'", "expected"}},
       {"port out of range", "$HAIRPIND run --lb 10.0.5.5:70000", 2, {"'10.0.5.5:70000'", "from 1 to 65535"}},
       {"port zero", "$HAIRPIND run --lb 10.0.5.5:0", 2, {"'10.0.5.5:0'", "from 1 to 65535"}},
