@@ -343,7 +343,7 @@ std::optional<LoadBalancerRef> Cluster::load_balancer_at(const Endpoint& endpoin
   return LoadBalancerRef{.namespace_name = oldest.service->namespace_name,
                          .service = oldest.service->name,
                          .hostname = oldest.hostname == nullptr ? "" : *oldest.hostname,
-                         .kind = oldest.service->kind};
+                         .kind = std::string(oldest.service->kind)};
 }
 
 const Service* Cluster::publisher_at(const Endpoint& endpoint) const {

@@ -62,7 +62,7 @@ struct ServiceIngress {
 /// The part of a v1 Service that hairpind uses. A Gateway publishes load balancers in the same way, and is kept as one
 /// with its `kind`.
 struct Service {
-  std::string kind;  ///< empty for a Service; "Gateway"
+  std::string_view kind;  ///< a literal: "" for a Service, "Gateway"
   std::string namespace_name;
   std::string name;
   std::chrono::sys_seconds created;  ///< by the API server's clock; its epoch where not known
@@ -78,7 +78,9 @@ struct Service {
   bool operator==(const Service&) const = default;
 
   /// "namespace/name"; of another kind "Gateway namespace/name"
-  [[nodiscard]] std::string full_name() const { return (kind.empty() ? "" : kind + " ") + namespace_name + "/" + name; }
+  [[nodiscard]] std::string full_name() const {
+    return (kind.empty() ? "" : std::string(kind) + " ") + namespace_name + "/" + name;
+  }
   /// Is the pod one of this Service's backends? A Service without a selector selects none.
   [[nodiscard]] bool selects(const Pod& pod) const;
 };

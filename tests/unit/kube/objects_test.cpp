@@ -99,7 +99,8 @@ TEST(ParseService, TakesWhatIsUsed) {
   EXPECT_EQ(service->external_traffic_policy, "Local");
   EXPECT_EQ(service->annotations, (std::map<std::string, std::string>{{"a", "b"}}));
   ASSERT_EQ(service->ports.size(), 2);
-  EXPECT_EQ(service->ports[0], (ServicePort{.name = "https", .protocol = "TCP", .port = 443, .node_port = 30443}));
+  EXPECT_EQ(service->ports[0],
+            (ServicePort{.name = "https", .protocol = "TCP", .port = 443, .node_port = 30443, .target_port = 8443}));
   EXPECT_EQ(service->ports[1].protocol, "UDP");
   ASSERT_EQ(service->ingress.size(), 2);
   EXPECT_EQ(service->ingress[0].hostname, "lb.example.com");
