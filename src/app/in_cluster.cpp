@@ -76,7 +76,7 @@ void InCluster::ask(const std::set<std::uint32_t>& cilium_identities, SinceBoot 
   }
 }
 
-void InCluster::look_up(const Attempt& attempt) {
+void InCluster::look_up(const Attempt& attempt) const {
   // The node port or pod that the load balancer chose.
   const Endpoint& target = attempt.returned.empty() ? attempt.synack_sent : attempt.returned;
   const Cluster& known = sync.cluster();

@@ -30,7 +30,7 @@ struct InCluster {
   /// Has the API server asked about those that are not known.
   void ask(const std::set<std::uint32_t>& cilium_identities, SinceBoot now);
   /// Has the API server asked what else names the attempt's load balancer, if no Service and no Gateway does.
-  void look_up(const Attempt& attempt);
+  void look_up(const Attempt& attempt) const;
   /// Brings `identities`, and what was found out about load balancers, up to now.
   void take_answers();
 

@@ -12,6 +12,13 @@ namespace {
 // An example is stamped before it can be read.
 constexpr std::chrono::seconds kReadLater{2};
 
+// What it was told to be, whatever it has become without a word since: what the next failure opens again.
+ProblemReport report_as_told(const Problem& problem, const Placement& placement, WallTime::duration boot_to_wall) {
+  ProblemReport report = report_of(problem, placement, boot_to_wall);
+  report.state = problem.told().value_or(report.state);
+  return report;
+}
+
 }  // namespace
 
 std::vector<Alert> ProblemWatch::look(const std::vector<IncidentCount>& incidents,
@@ -39,7 +46,7 @@ std::vector<Alert> ProblemWatch::look(const std::vector<IncidentCount>& incident
     if (row.mismatched != 0) {
       followed.placement.look(load_balancer, node);
     }
-    const ProblemReport before = report_of(followed.problem, followed.placement, sources.boot_to_wall);
+    const ProblemReport before = report_as_told(followed.problem, followed.placement, sources.boot_to_wall);
     const auto change = followed.problem.update({.answered = row.answered,
                                                  .mismatched = row.mismatched,
                                                  .same_node_answers = row.same_node_answered,
@@ -95,7 +102,7 @@ void ProblemWatch::mark_reopening(std::vector<Alert>& alerts, const AlertSources
     if (followed.reopened) {
       add_reopening(alert, *std::exchange(followed.reopened, std::nullopt));
     } else if (followed.problem.told() && !std::exchange(followed.reopening_told, true)) {
-      add_reopening(alert, report_of(followed.problem, followed.placement, sources.boot_to_wall));
+      add_reopening(alert, report_as_told(followed.problem, followed.placement, sources.boot_to_wall));
     }
   }
 }

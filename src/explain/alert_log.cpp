@@ -223,6 +223,7 @@ void AlertLog::take(const AlertText& text, const std::string& file, std::uint64_
 
 std::optional<std::string> AlertLog::twins() const {
   std::vector<const NodeLog*> sorted;
+  sorted.reserve(logs_.size());
   for (const NodeLog& log : logs_) {
     sorted.push_back(&log);
   }
@@ -253,6 +254,7 @@ std::optional<std::string> AlertLog::twins() const {
 
 std::vector<std::string> AlertLog::notes() const {
   std::vector<std::string> notes;
+  notes.reserve(other_schemas_.size() + other_events_.size());
   const auto lines = [](std::uint64_t number, const char* what) {
     return std::to_string(number) + (number == 1 ? " line " : " lines ") + what;
   };

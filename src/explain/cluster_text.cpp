@@ -67,6 +67,7 @@ std::string colour_of(ToldState state, const TextStyle& style) {
 
 void add_table(std::string& text, const ClusterState& state, const TextStyle& style) {
   std::vector<Row> rows;
+  rows.reserve(state.problems.size());
   for (const ToldProblem& problem : state.problems) {
     rows.push_back(row_of(problem, rows.size() + 1));
   }
@@ -131,6 +132,7 @@ void add_problem(std::string& text, const ClusterState& state, std::size_t index
   }
   if (problem.nodes.size() > 1) {
     std::vector<std::string> nodes;
+    nodes.reserve(problem.nodes.size());
     for (const ToldNode& node : problem.nodes) {
       nodes.push_back(node.name + " " + std::string(to_string(node.state)) + " (" + std::to_string(node.attempts) +
                       ")");

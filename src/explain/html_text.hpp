@@ -24,6 +24,6 @@ std::string offset_text(const Step& step);
 
 /// The sections of the page.
 std::string summary_section(const ClusterState& state, const std::vector<std::size_t>& problems);
-std::string problem_section(const ClusterState& state, std::size_t problem, std::string_view incident);
+std::string problem_section(const ClusterState& state, std::size_t index, std::string_view incident);
 
 }  // namespace hairpind

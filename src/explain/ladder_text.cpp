@@ -104,7 +104,7 @@ void add_step(std::string& text, const Layout& layout, const Step& step, std::si
     } else if (!step.instead.empty()) {
       before = red;
     }
-    text += line + "   " + before + words[i] + (before.empty() ? "" : plain) + "\n";
+    text.append(line).append("   ").append(before).append(words[i]).append(before.empty() ? "" : plain).append("\n");
   }
 }
 

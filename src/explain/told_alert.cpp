@@ -21,9 +21,9 @@ constexpr std::size_t kMostPackets = 64;
 constexpr std::size_t kLongestData = std::size_t{64} << 10U;
 
 const Json& member(const Json& object, const char* key) {
-  static const Json kNull;
+  static const Json null;
   const auto found = object.is_object() ? object.find(key) : object.end();
-  return object.is_object() && found != object.end() ? *found : kNull;
+  return object.is_object() && found != object.end() ? *found : null;
 }
 
 std::string text(const Json& object, const char* key, std::size_t most = kLongestName) {

@@ -115,11 +115,11 @@ void add_address(const std::string& address, std::vector<IpAddress>& addresses) 
 }
 
 // Multus (k8snetworkplumbingwg, "Network Attachment Definition" 1.3, 5.1): what the pod has on each network.
-constexpr std::string_view kNetworkStatus = "k8s.v1.cni.cncf.io/network-status";
+constexpr const char* kNetworkStatus = "k8s.v1.cni.cncf.io/network-status";
 
 std::vector<IpAddress> parse_network_status(const Json& metadata, const std::vector<IpAddress>& known) {
   std::vector<IpAddress> claimed;
-  const std::string annotation = text(member(metadata, "annotations"), kNetworkStatus.data());
+  const std::string annotation = text(member(metadata, "annotations"), kNetworkStatus);
   if (annotation.empty() || annotation.size() > kLongestNetworkStatus) {
     return claimed;
   }

@@ -30,14 +30,20 @@ Json peer(const Endpoint& at, const std::optional<PodRef>& pod) {
   return json;
 }
 
+const char* key_of_kind(const std::string& kind) {
+  if (kind.empty()) {
+    return "service";
+  }
+  return kind == "Gateway" ? "gateway" : "ingress";
+}
+
 Json load_balancer(const Alert& alert) {
   Json json = endpoint(alert.load_balancer);
   if (alert.load_balancer_origin) {
     json["origin"] = to_string(*alert.load_balancer_origin);
   }
   if (const auto& ref = alert.load_balancer_service) {
-    // "service", "gateway", "ingress"
-    json[ref->kind.empty() ? "service" : ref->kind == "Gateway" ? "gateway" : "ingress"] = ref->service;
+    json[key_of_kind(ref->kind)] = ref->service;
     json["namespace"] = ref->namespace_name;
     const auto add = [&](const char* key, const std::string& value) {
       if (!value.empty()) {

@@ -208,7 +208,8 @@ TEST_F(CiliumIdentityTest, AreNamedByTheirLabels) {
 }
 
 TEST_F(CiliumIdentityTest, WithoutTheRightAlertsHaveTheNumbers) {
-  server->set_permissions({"list pods", "watch pods", "list services", "watch services", "list nodes", "watch nodes"});
+  server->set_permissions({"list pods", "watch pods", "list services", "watch services", "list nodes", "watch nodes",
+                           "list gateways", "watch gateways"});
   expect_numbers_only();
 }
 

@@ -69,7 +69,8 @@ Bytes decode(const std::string& text) {
   const int length =
       EVP_DecodeBlock(bytes.data(), reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
   EXPECT_GE(length, 0) << text;
-  bytes.resize(static_cast<std::size_t>(std::max(length, 0)) - std::min<std::size_t>(std::ranges::count(text, '='), 2));
+  bytes.resize(static_cast<std::size_t>(std::max(length, 0)) -
+               static_cast<std::size_t>(std::min<std::ptrdiff_t>(std::ranges::count(text, '='), 2)));
   return bytes;
 }
 

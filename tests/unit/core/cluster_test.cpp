@@ -331,7 +331,7 @@ TEST(Cluster, AGatewayPublishesAsAServiceDoesButComesAfterOne) {
   gateway.selector = {};
   const Endpoint shared = endpoint("10.0.5.5", 443);
   cluster.apply({.services = {gateway}}, kStart);
-  WatchChanges changes = cluster.take_watch_changes();
+  const WatchChanges changes = cluster.take_watch_changes();
   EXPECT_THAT(changes.added, ElementsAre(Frontend{.address = shared.address, .port = 443}));
   EXPECT_THAT(changes.new_hostnames, ElementsAre("lb.example.com"));
   EXPECT_EQ(cluster.load_balancer_at(shared)->full_name(), "Gateway shop/web");
