@@ -209,7 +209,7 @@ TEST_F(CiliumIdentityTest, AreNamedByTheirLabels) {
 
 TEST_F(CiliumIdentityTest, WithoutTheRightAlertsHaveTheNumbers) {
   server->set_permissions({"list pods", "watch pods", "list services", "watch services", "list nodes", "watch nodes",
-                           "list gateways", "watch gateways"});
+                           "list gateways.gateway.networking.k8s.io", "watch gateways.gateway.networking.k8s.io"});
   expect_numbers_only();
 }
 
