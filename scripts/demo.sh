@@ -126,6 +126,11 @@ metrics >"$work/after"
 title "The metrics that moved since: mismatches are not among them"
 diff "$work/before" "$work/after" | sed -n 's/^> /  /p' || true
 echo "  alerts: $lines, as before"
+title "Is it over? The very path that failed works now"
+resolved() { grep -q '"event":"asymmetric_handshake_resolved"' "$work/alerts.jsonl"; }
+wait_for "the proof" resolved
+jq -r 'select(.event == "asymmetric_handshake_resolved") | "  " + .severity + ", proof " + .proof + ": " + .message' \
+  "$work/alerts.jsonl"
 title "What is left in the logs, as 'hairpind explain' sums it up"
 build/release/hairpind explain "$work/alerts.jsonl"
 
