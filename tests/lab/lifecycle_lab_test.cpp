@@ -259,7 +259,8 @@ TEST_F(LifecycleTest, AlertsGoToStdoutAndTheLogDoesNot) {
   const auto agent = start_agent({"--alerts", "-", "--log-format", "json"});
   fail_connections(1);
   ASSERT_TRUE(eventually([&] { return agent->standard_output().ends_with("\n"); }));
-  EXPECT_THAT(agent->standard_output(), ::testing::StartsWith("{\"schema\":\"hairpind.alert/v1\""));
+  EXPECT_THAT(agent->standard_output(), ::testing::StartsWith("{\"time\":"));
+  EXPECT_THAT(agent->standard_output(), ::testing::HasSubstr("\"schema\":\"hairpind.alert/v1\""));
   EXPECT_THAT(agent->standard_error(), ::testing::Not(::testing::HasSubstr("hairpind.alert")));
   std::istringstream log(agent->standard_error());
   for (std::string line; std::getline(log, line);) {
