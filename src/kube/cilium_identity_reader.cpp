@@ -2,18 +2,15 @@
 #include "hairpind/kube/cilium_identity_reader.hpp"
 
 #include <chrono>
-#include <condition_variable>
-#include <deque>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
-#include <thread>
 #include <utility>
 
 #include "hairpind/kube/api_client.hpp"
 #include "hairpind/kube/objects.hpp"
 #include "json_reading.hpp"
+#include "question_thread.hpp"
 
 namespace hairpind {
 namespace {
@@ -27,90 +24,43 @@ constexpr std::chrono::seconds kSilence{5};
 
 class CiliumIdentityReader::Worker {
  public:
-  explicit Worker(std::unique_ptr<ApiClient> client) : client_(std::move(client)), thread_([this] { run(); }) {}
-  ~Worker() {
-    {
-      const std::scoped_lock lock(mutex_);
-      stopping_ = true;
-    }
-    asked_.notify_all();
-    client_->stop();
-    thread_.join();
-  }
-  Worker(const Worker&) = delete;
-  Worker& operator=(const Worker&) = delete;
+  using Thread = QuestionThread<std::uint32_t, std::uint32_t, std::vector<std::string>>;
 
-  void ask(std::uint32_t identity) {
-    {
-      const std::scoped_lock lock(mutex_);
-      if (waiting_.size() >= kMostWaiting || std::chrono::steady_clock::now() < paused_until_) {
-        return;
-      }
-      waiting_.push_back(identity);
-    }
-    asked_.notify_all();
-  }
+  explicit Worker(std::unique_ptr<ApiClient> client)
+      : client_(std::move(client)),
+        thread_(*client_, {.waiting = kMostWaiting, .pause = kPause},
+                [this](std::uint32_t identity) { return read(identity); }) {}
 
-  std::map<std::uint32_t, std::vector<std::string>> take() {
-    const std::scoped_lock lock(mutex_);
-    return std::exchange(answers_, {});
-  }
+  void ask(std::uint32_t identity) { thread_.put(identity); }
+  Thread::Answers take() { return thread_.take(); }
 
  private:
-  void run();
-  /// Nothing at the end.
-  std::optional<std::uint32_t> next();
+  std::optional<Thread::Answers> read(std::uint32_t identity);
 
   const std::unique_ptr<ApiClient> client_;
-
-  std::mutex mutex_;  ///< for the rest
-  std::condition_variable asked_;
-  std::deque<std::uint32_t> waiting_;
-  std::map<std::uint32_t, std::vector<std::string>> answers_;
-  std::chrono::steady_clock::time_point paused_until_;
-  bool stopping_ = false;
-  std::thread thread_;
+  Thread thread_;
 };
 
-std::optional<std::uint32_t> CiliumIdentityReader::Worker::next() {
-  std::unique_lock lock(mutex_);
-  asked_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
-  if (stopping_) {
+std::optional<CiliumIdentityReader::Worker::Thread::Answers> CiliumIdentityReader::Worker::read(
+    std::uint32_t identity) {
+  std::string text;
+  const auto response = client_->stream(
+      kPath + std::to_string(identity), kSilence, [] {},
+      [&text](std::string_view piece) {
+        text += piece.substr(0, kLongestObject + 1 - text.size());
+        return text.size() <= kLongestObject;
+      });
+  // 404: this one is gone, or there is no Cilium in the API at all.
+  if (!response || (response->status != 200 && response->status != 404)) {
     return std::nullopt;
   }
-  const std::uint32_t identity = waiting_.front();
-  waiting_.pop_front();
-  return identity;
-}
-
-void CiliumIdentityReader::Worker::run() {
-  while (const auto identity = next()) {
-    std::string text;
-    const auto response = client_->stream(
-        kPath + std::to_string(*identity), kSilence, [] {},
-        [&text](std::string_view piece) {
-          text += piece.substr(0, kLongestObject + 1 - text.size());
-          return text.size() <= kLongestObject;
-        });
-    // 404: this one is gone, or there is no Cilium in the API at all.
-    if (!response || (response->status != 200 && response->status != 404)) {
-      const std::scoped_lock lock(mutex_);
-      paused_until_ = std::chrono::steady_clock::now() + kPause;
-      waiting_.clear();
-      continue;
-    }
-    const auto object = parse_object(text);
-    std::vector<std::string> labels = parse_cilium_identity(object.value_or(nlohmann::json()));
-    if (labels.empty()) {
-      continue;
-    }
-    const std::scoped_lock lock(mutex_);
-    // Whoever asks takes them before long: there are more only of a loop that stands still.
-    if (answers_.size() >= kMostWaiting) {
-      answers_.clear();
-    }
-    answers_[*identity] = std::move(labels);
+  const auto object = parse_object(text);
+  std::vector<std::string> labels = parse_cilium_identity(object.value_or(nlohmann::json()));
+  Thread::Answers answers;
+  if (!labels.empty()) {
+    answers.emplace(identity, std::move(labels));
   }
+  return answers;
 }
 
 CiliumIdentityReader::CiliumIdentityReader(std::unique_ptr<Worker> worker) : worker_(std::move(worker)) {}

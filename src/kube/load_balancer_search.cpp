@@ -2,13 +2,10 @@
 #include "hairpind/kube/load_balancer_search.hpp"
 
 #include <algorithm>
-#include <condition_variable>
-#include <deque>
 #include <functional>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <thread>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -18,6 +15,7 @@
 #include "hairpind/kube/load_balancer_objects.hpp"
 #include "hairpind/kube/objects.hpp"
 #include "json_reading.hpp"
+#include "question_thread.hpp"
 
 namespace hairpind {
 namespace {
@@ -36,18 +34,10 @@ constexpr std::size_t kMostAsked = 512;
 
 class LoadBalancerSearch::Worker {
  public:
-  explicit Worker(std::unique_ptr<ApiClient> client) : client_(std::move(client)), thread_([this] { run(); }) {}
-  ~Worker() {
-    {
-      const std::scoped_lock lock(mutex_);
-      stopping_ = true;
-    }
-    asked_.notify_all();
-    client_->stop();
-    thread_.join();
-  }
-  Worker(const Worker&) = delete;
-  Worker& operator=(const Worker&) = delete;
+  explicit Worker(std::unique_ptr<ApiClient> client)
+      : client_(std::move(client)),
+        thread_(*client_, {.waiting = kMostWaiting, .pause = kPause},
+                [this](const Question& question) { return answer(question); }) {}
 
   bool is_to_be_asked(const Endpoint& load_balancer) {
     const std::scoped_lock lock(mutex_);
@@ -55,25 +45,19 @@ class LoadBalancerSearch::Worker {
   }
 
   void ask(Question question) {
-    {
-      const std::scoped_lock lock(mutex_);
-      const auto now = Clock::now();
-      if (!is_due(question.load_balancer, now)) {
-        return;
-      }
-      if (!again_.contains(question.load_balancer) && again_.size() >= kMostAsked) {
-        again_.erase(std::ranges::min_element(again_, {}, [](const auto& entry) { return entry.second; }));
-      }
-      again_[question.load_balancer] = now + kAskAgain;
-      waiting_.push_back(std::move(question));
+    const std::scoped_lock lock(mutex_);
+    const auto now = Clock::now();
+    if (!is_due(question.load_balancer, now)) {
+      return;
     }
-    asked_.notify_all();
+    if (!again_.contains(question.load_balancer) && again_.size() >= kMostAsked) {
+      again_.erase(std::ranges::min_element(again_, {}, [](const auto& entry) { return entry.second; }));
+    }
+    again_[question.load_balancer] = now + kAskAgain;
+    thread_.put(std::move(question));
   }
 
-  Answers take() {
-    const std::scoped_lock lock(mutex_);
-    return std::exchange(answers_, {});
-  }
+  Answers take() { return thread_.take(); }
 
  private:
   /// A kind that the server may not have.
@@ -83,11 +67,9 @@ class LoadBalancerSearch::Worker {
 
   [[nodiscard]] bool is_due(const Endpoint& load_balancer, Clock::time_point now) const {
     const auto asked = again_.find(load_balancer);
-    return waiting_.size() < kMostWaiting && now >= paused_until_ && (asked == again_.end() || now >= asked->second);
+    return thread_.has_room() && (asked == again_.end() || now >= asked->second);
   }
-  void run();
-  /// Nothing at the end.
-  std::optional<Question> next();
+  std::optional<Answers> answer(const Question& question);
   std::optional<LoadBalancerRef> search(const Question& question);
   std::optional<LoadBalancerRef> by_binding(const LoadBalancerTarget& target);
   std::optional<LoadBalancerRef> by_ingress(const IpAddress& address);
@@ -101,45 +83,23 @@ class LoadBalancerSearch::Worker {
   Kind ingresses_;
   bool failed_ = false;  ///< in the present question
 
-  std::mutex mutex_;  ///< for the rest
-  std::condition_variable asked_;
-  std::deque<Question> waiting_;
+  std::mutex mutex_;                             ///< for the next
   std::map<Endpoint, Clock::time_point> again_;  ///< not to be asked about before
-  Answers answers_;
-  Clock::time_point paused_until_;
-  bool stopping_ = false;
-  std::thread thread_;
+  QuestionThread<Question, Endpoint, std::optional<LoadBalancerRef>> thread_;
 };
 
-std::optional<LoadBalancerSearch::Question> LoadBalancerSearch::Worker::next() {
-  std::unique_lock lock(mutex_);
-  asked_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
-  if (stopping_) {
+std::optional<LoadBalancerSearch::Answers> LoadBalancerSearch::Worker::answer(const Question& question) {
+  failed_ = false;
+  auto found = search(question);
+  if (!found && failed_) {
+    // Who could not be asked has said nothing.
+    const std::scoped_lock lock(mutex_);
+    if (const auto asked = again_.find(question.load_balancer); asked != again_.end()) {
+      asked->second = Clock::now() + kPause;
+    }
     return std::nullopt;
   }
-  Question question = std::move(waiting_.front());
-  waiting_.pop_front();
-  return question;
-}
-
-void LoadBalancerSearch::Worker::run() {
-  while (const auto question = next()) {
-    failed_ = false;
-    auto found = search(*question);
-    const std::scoped_lock lock(mutex_);
-    if (!found && failed_) {
-      // Who could not be asked has said nothing.
-      paused_until_ = Clock::now() + kPause;
-      again_.erase(question->load_balancer);
-      waiting_.clear();
-      continue;
-    }
-    // Whoever asks takes them before long: there are more only of a loop that stands still.
-    if (answers_.size() >= kMostWaiting) {
-      answers_.clear();
-    }
-    answers_[question->load_balancer] = std::move(found);
-  }
+  return Answers{{question.load_balancer, std::move(found)}};
 }
 
 std::optional<LoadBalancerRef> LoadBalancerSearch::Worker::search(const Question& question) {
