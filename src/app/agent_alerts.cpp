@@ -37,9 +37,10 @@ void Agent::tell_due() {
   if (cluster_) {
     cluster_->take_answers();
   }
-  std::vector<Alert> alerts = reporter_->take_due(EventLoop::now(), alert_sources());
-  problems_.mark_reopening(alerts, alert_sources());
-  std::ranges::move(evidence_->take_due(EventLoop::now(), alert_sources()), std::back_inserter(alerts));
+  const AlertSources sources = alert_sources();
+  std::vector<Alert> alerts = reporter_->take_due(EventLoop::now(), sources);
+  problems_.mark_reopening(alerts, sources);
+  std::ranges::move(evidence_->take_due(EventLoop::now(), sources), std::back_inserter(alerts));
   write(alerts);
   auto next = reporter_->next_deadline();
   if (const auto evidence = evidence_->next_deadline(); evidence && (!next || *evidence < *next)) {

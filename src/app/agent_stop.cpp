@@ -56,8 +56,9 @@ bool Agent::stop() {
 void Agent::tell_the_rest() {
   on_records();
   count();
-  std::vector<Alert> untold = reporter_->take_untold(EventLoop::now(), alert_sources());
-  problems_.mark_reopening(untold, alert_sources());
+  const AlertSources sources = alert_sources();
+  std::vector<Alert> untold = reporter_->take_untold(EventLoop::now(), sources);
+  problems_.mark_reopening(untold, sources);
   write(untold);
   alerts_.finish();
   const SinceBoot until = EventLoop::now() + kLastAlerts;

@@ -46,7 +46,10 @@ std::vector<Alert> ProblemWatch::look(const std::vector<IncidentCount>& incident
     if (row.mismatched != 0) {
       followed.placement.look(load_balancer, node);
     }
-    const ProblemReport before = report_as_told(followed.problem, followed.placement, sources.boot_to_wall);
+    std::optional<ProblemReport> before;
+    if (followed.problem.told()) {
+      before = report_as_told(followed.problem, followed.placement, sources.boot_to_wall);
+    }
     const auto change = followed.problem.update({.answered = row.answered,
                                                  .mismatched = row.mismatched,
                                                  .same_node_answers = row.same_node_answered,
