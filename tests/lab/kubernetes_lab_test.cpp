@@ -15,6 +15,7 @@
 #include "agent_process.hpp"
 #include "api_server.hpp"
 #include "cluster_churn.hpp"
+#include "cluster_objects.hpp"
 #include "dns_server.hpp"
 #include "lab_test.hpp"
 #include "tcp_clients.hpp"
@@ -25,21 +26,13 @@ namespace {
 using Json = nlohmann::json;
 using ::testing::HasSubstr;
 
+/// One of a Deployment's.
 Json pod(const std::string& name, const std::string& app, const char* v4, const char* v6) {
-  return {
-      {"apiVersion", "v1"},
-      {"kind", "Pod"},
-      {"metadata",
-       {{"namespace", "shop"},
-        {"name", name},
-        {"labels", {{"app", app}, {"pod-template-hash", "7d9f"}}},
-        {"ownerReferences", Json::array({{{"kind", "ReplicaSet"}, {"name", app + "-7d9f"}, {"controller", true}}})}}},
-      {"spec", {{"nodeName", "n1"}, {"containers", Json::array({{{"name", "c"}}})}}},
-      {"status",
-       {{"phase", "Running"},
-        {"podIP", v4},
-        {"podIPs", Json::array({{{"ip", v4}}, {{"ip", v6}}})},
-        {"conditions", Json::array({{{"type", "Ready"}, {"status", "True"}}})}}}};
+  Json pod = ready_pod(name, app, {v4, v6});
+  pod["metadata"]["labels"]["pod-template-hash"] = "7d9f";
+  pod["metadata"]["ownerReferences"] =
+      Json::array({{{"kind", "ReplicaSet"}, {"name", app + "-7d9f"}, {"controller", true}}});
+  return pod;
 }
 
 Json service(const std::string& name, const std::string& ip) {
@@ -94,11 +87,7 @@ class KubernetesTest : public LabTest {
     }
     lab().set_mode("ip-target");
     lab().inside("node", [this] { server = std::make_unique<ApiServer>(); });
-    server->upsert("nodes",
-                   {{"apiVersion", "v1"},
-                    {"kind", "Node"},
-                    {"metadata", {{"name", "n1"}}},
-                    {"status", {{"addresses", Json::array({{{"type", "InternalIP"}, {"address", "10.0.0.4"}}})}}}});
+    server->upsert("nodes", lab_node());
     server->upsert("pods", pod("web-7d9f-abcde", "web", "10.0.1.10", "fd00:1::10"));
     server->upsert("pods", pod("api-7d9f-fghij", "api", "10.0.1.20", "fd00:1::20"));
     server->upsert("services", service("api", "10.0.5.5"));

@@ -3,12 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <sys/wait.h>
-
 #include <algorithm>
-#include <array>
 #include <csignal>
-#include <cstdio>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
@@ -16,11 +12,12 @@
 #include <memory>
 #include <string>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "agent_process.hpp"
 #include "api_server.hpp"
+#include "cluster_objects.hpp"
+#include "command_output.hpp"
 #include "lab_test.hpp"
 #include "tcp_clients.hpp"
 
@@ -29,18 +26,6 @@ namespace {
 
 using Json = nlohmann::json;
 using ::testing::ElementsAre;
-
-Json pod(const std::string& name, const std::string& app, const char* address) {
-  return {{"apiVersion", "v1"},
-          {"kind", "Pod"},
-          {"metadata", {{"namespace", "shop"}, {"name", name}, {"labels", {{"app", app}}}}},
-          {"spec", {{"nodeName", "n1"}, {"containers", Json::array({{{"name", "c"}}})}}},
-          {"status",
-           {{"phase", "Running"},
-            {"podIP", address},
-            {"podIPs", Json::array({{{"ip", address}}})},
-            {"conditions", Json::array({{{"type", "Ready"}, {"status", "True"}}})}}}};
-}
 
 const Json kService = {
     {"apiVersion", "v1"},
@@ -108,20 +93,18 @@ class LifeTest : public LabTest {
     });
   }
 
-  // hairpind status on the node: its exit status, and what it prints.
-  std::pair<int, std::string> ask_status() const {
-    std::string text;
-    int status = -1;
-    lab().inside("node", [&] {
-      FILE* const output = popen(HAIRPIND_BINARY " status", "r");
-      ASSERT_NE(output, nullptr);
-      std::array<char, 4096> piece{};
-      while (const std::size_t bytes = fread(piece.data(), 1, piece.size(), output)) {
-        text.append(piece.data(), bytes);
-      }
-      status = WEXITSTATUS(pclose(output));
-    });
-    return {status, text};
+  // hairpind status on the node.
+  CommandOutput ask_status() const {
+    CommandOutput output;
+    lab().inside("node", [&] { output = output_of(HAIRPIND_BINARY " status"); });
+    return output;
+  }
+  // What an alert of a new failure says of what had been told to be over.
+  static void expect_reopened(const Json& alert, const char* state) {
+    EXPECT_EQ(alert["event"], "asymmetric_handshake");
+    EXPECT_EQ(alert["reopened"], true);
+    EXPECT_EQ(alert["problem"]["state"], state);
+    EXPECT_EQ(alert["problem"]["mismatched"], 20);
   }
 
   std::unique_ptr<AgentProcess> agent;
@@ -130,8 +113,8 @@ class LifeTest : public LabTest {
 TEST_F(LifeTest, TheSamePathInTheLoadBalancersNameIsAFix) {
   start_agent();
   fail(1);
-  EXPECT_EQ(ask_status().first, 1);
-  EXPECT_THAT(ask_status().second, ::testing::HasSubstr("10.0.5.5:443   -        active  1         0         1 "));
+  EXPECT_EQ(ask_status().status, 1);
+  EXPECT_THAT(ask_status().text, ::testing::HasSubstr("10.0.5.5:443   -        active  1         0         1 "));
   lab().set_mode("lb-snat");
   succeed(3);
   EXPECT_EQ(agent->metric("hairpind_same_node_answered_total{lb=\"10.0.5.5:443\"}"), 3);
@@ -141,8 +124,8 @@ TEST_F(LifeTest, TheSamePathInTheLoadBalancersNameIsAFix) {
   EXPECT_EQ(alert["event"], "asymmetric_handshake_resolved");
   EXPECT_EQ(alert["proof"], "same_node_path");
   EXPECT_EQ(alert["problem"]["same_node_answers"], 3);
-  EXPECT_EQ(ask_status().first, 0);
-  EXPECT_THAT(ask_status().second, ::testing::HasSubstr(" fixed  4         3         1           3 "));
+  EXPECT_EQ(ask_status().status, 0);
+  EXPECT_THAT(ask_status().text, ::testing::HasSubstr(" fixed  4         3         1           3 "));
 }
 
 // It makes ISNs of its own: by no packet can it be told where a connection goes.
@@ -169,11 +152,7 @@ TEST_F(LifeTest, AProxyIsAFixOnceEnoughIsAnswered) {
   lab().set_mode("ip-target");
   fail(1);
   ASSERT_TRUE(eventually([&] { return alerts().size() == 3; }));
-  const Json again = alerts()[2];
-  EXPECT_EQ(again["event"], "asymmetric_handshake");
-  EXPECT_EQ(again["reopened"], true);
-  EXPECT_EQ(again["problem"]["state"], "fixed");
-  EXPECT_EQ(again["problem"]["mismatched"], 20);
+  expect_reopened(alerts()[2], "fixed");
   EXPECT_TRUE(becomes("active"));
 }
 
@@ -223,13 +202,9 @@ class LifeInClusterTest : public LifeTest {
       return;
     }
     lab().inside("node", [this] { server = std::make_unique<ApiServer>(); });
-    server->upsert("nodes",
-                   {{"apiVersion", "v1"},
-                    {"kind", "Node"},
-                    {"metadata", {{"name", "n1"}}},
-                    {"status", {{"addresses", Json::array({{{"type", "InternalIP"}, {"address", "10.0.0.4"}}})}}}});
-    server->upsert("pods", pod("web-1", "web", "10.0.1.10"));
-    server->upsert("pods", pod("api-1", "api", "10.0.1.20"));
+    server->upsert("nodes", lab_node());
+    server->upsert("pods", ready_pod("web-1", "web", {"10.0.1.10"}));
+    server->upsert("pods", ready_pod("api-1", "api", {"10.0.1.20"}));
     server->upsert("services", kService);
     const std::string path = "/tmp/hairpind-life-kubeconfig-" + std::to_string(getpid());
     std::ofstream(path) << kubeconfig(*server);
@@ -259,15 +234,11 @@ TEST_F(LifeInClusterTest, ATargetThatMovesAwayLeavesItDormantAndOneThatComesBack
   EXPECT_EQ(dormant["load_balancer"]["service"], "api");
   EXPECT_EQ(dormant["count"], 20);
 
-  server->upsert("pods", pod("api-2", "api", "10.0.1.20"));
+  server->upsert("pods", ready_pod("api-2", "api", {"10.0.1.20"}));
   lab().set_mode("ip-target");
   fail(1);
   ASSERT_TRUE(eventually([&] { return alerts().size() == 3; }));
-  const Json again = alerts()[2];
-  EXPECT_EQ(again["event"], "asymmetric_handshake");
-  EXPECT_EQ(again["reopened"], true);
-  EXPECT_EQ(again["problem"]["state"], "dormant");
-  EXPECT_EQ(again["problem"]["mismatched"], 20);
+  expect_reopened(alerts()[2], "dormant");
   EXPECT_TRUE(becomes("active"));
 }
 

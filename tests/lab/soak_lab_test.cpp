@@ -32,6 +32,7 @@
 #include "agent_process.hpp"
 #include "alert_schema.hpp"
 #include "api_server.hpp"
+#include "cluster_objects.hpp"
 #include "dns_server.hpp"
 #include "hostile_pod.hpp"
 #include "lab_test.hpp"
@@ -189,18 +190,6 @@ struct Hairpin {
   Clock::time_point called;
 };
 
-Json pod(const std::string& name, const std::string& app, const std::string& address) {
-  return {{"apiVersion", "v1"},
-          {"kind", "Pod"},
-          {"metadata", {{"namespace", "shop"}, {"name", name}, {"labels", {{"app", app}}}}},
-          {"spec", {{"nodeName", "n1"}, {"containers", Json::array({{{"name", "c"}}})}}},
-          {"status",
-           {{"phase", "Running"},
-            {"podIP", address},
-            {"podIPs", Json::array({{{"ip", address}}})},
-            {"conditions", Json::array({{{"type", "Ready"}, {"status", "True"}}})}}}};
-}
-
 Json service(const std::string& name, const std::string& created, const Json& ingress) {
   return {{"apiVersion", "v1"},
           {"kind", "Service"},
@@ -251,15 +240,11 @@ class SoakTest : public LabTest {
   }
 
   void fill_cluster() const {
-    api->upsert("nodes",
-                {{"apiVersion", "v1"},
-                 {"kind", "Node"},
-                 {"metadata", {{"name", "n1"}}},
-                 {"status", {{"addresses", Json::array({{{"type", "InternalIP"}, {"address", "10.0.0.4"}}})}}}});
-    api->upsert("pods", pod("api", "api", "10.0.1.20"));
-    api->upsert("pods", pod("hostile", "hostile", "10.0.1.30"));
+    api->upsert("nodes", lab_node());
+    api->upsert("pods", ready_pod("api", "api", {"10.0.1.20"}));
+    api->upsert("pods", ready_pod("hostile", "hostile", {"10.0.1.30"}));
     for (std::uint32_t i = 0; i < kNamed; i++) {
-      api->upsert("pods", pod("web-" + std::to_string(i), "web", v4(kFirstClient + i).to_string()));
+      api->upsert("pods", ready_pod("web-" + std::to_string(i), "web", {v4(kFirstClient + i).to_string()}));
     }
     api->upsert("services", service("api", "2020-01-01T00:00:00Z", {{"ip", "10.0.5.5"}, {"ipMode", "Proxy"}}));
     // Younger ones that publish its address, and one of a name that the hostile resolver answers for.
@@ -323,7 +308,7 @@ class SoakTest : public LabTest {
         break;
       case 1:
         for (int i = 0; i < 10; i++) {
-          Json huge = pod("huge-" + std::to_string(i), "huge", "10.0.7." + std::to_string(i));
+          Json huge = ready_pod("huge-" + std::to_string(i), "huge", {"10.0.7." + std::to_string(i)});
           for (int label = 0; label < 10; label++) {
             huge["metadata"]["labels"]["l" + std::to_string(label)] = std::string(100'000, 'b');
           }

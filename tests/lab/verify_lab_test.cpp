@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // hairpind verify as a pod would run it, against load balancers of each kind. Needs root, to make the lab.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <array>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "command_output.hpp"
 #include "lab_test.hpp"
 
 namespace hairpind::testing {
@@ -25,17 +23,9 @@ class VerifyLabTest : public LabTest {
   Ended verify(const std::string& load_balancer) {
     Ended ended;
     lab().inside("p1", [&] {
-      const std::string command =
-          HAIRPIND_BINARY " verify '" + load_balancer + "' --count 6 --timeout 1.5 --targets 2 -o json";
-      FILE* const output = popen(command.c_str(), "r");
-      ASSERT_NE(output, nullptr);
-      std::string text;
-      std::array<char, 4096> piece{};
-      while (const std::size_t bytes = fread(piece.data(), 1, piece.size(), output)) {
-        text.append(piece.data(), bytes);
-      }
-      ended.status = WEXITSTATUS(pclose(output));
-      ended.found = Json::parse(text);
+      const CommandOutput output =
+          output_of(HAIRPIND_BINARY " verify '" + load_balancer + "' --count 6 --timeout 1.5 --targets 2 -o json");
+      ended = {.status = output.status, .found = Json::parse(output.text)};
     });
     return ended;
   }
