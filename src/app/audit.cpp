@@ -8,6 +8,7 @@
 
 #include "audit_cluster.hpp"
 #include "audit_report.hpp"
+#include "command_line.hpp"
 #include "hairpind/core/printable.hpp"
 #include "hairpind/kube/manifests.hpp"
 
@@ -126,16 +127,8 @@ int run_audit(const std::vector<std::string>& arguments) {
       ->check(CLI::IsMember({"at_risk", "unknown"}))
       ->capture_default_str();
   app.add_flag("--allow-empty", options.allow_empty, "It is no error that nothing was read");
-  try {
-    // CLI11 takes the vector from its back.
-    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
-    app.parse(reversed);
-  } catch (const CLI::CallForHelp&) {
-    std::fputs(app.help().c_str(), stdout);
-    return kPassed;
-  } catch (const CLI::Error& error) {
-    complain(std::string(error.what()) + "; see 'hairpind audit --help'");
-    return kError;
+  if (const auto done = read_arguments(app, arguments)) {
+    return *done;
   }
   return run(options);
 }

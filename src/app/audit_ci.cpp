@@ -100,26 +100,7 @@ Json sarif_notification(const std::string& text, std::string_view level) {
 
 // No control character is left by printable(); XML 1.0 would not even take them escaped.
 std::string xml(const std::string& text) {
-  std::string escaped;
-  for (const char c : printable(text)) {
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      default:
-        escaped += c;
-    }
-  }
-  return escaped;
+  return markup(printable(text));
 }
 
 enum class CaseResult : std::uint8_t { kPassed, kFailed, kSkipped };

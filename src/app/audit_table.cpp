@@ -3,6 +3,7 @@
 
 #include "audit_report.hpp"
 #include "hairpind/core/printable.hpp"
+#include "hairpind/core/text_columns.hpp"
 
 namespace hairpind {
 namespace {
@@ -12,44 +13,8 @@ constexpr std::size_t kWidestName = 36;
 constexpr std::size_t kVerdictWidth = 8;
 constexpr std::string_view kGap = "  ";
 
-/// In characters, of which UTF-8 has one where a byte does not go on with another.
-std::size_t width_of(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80; }));
-}
-
-std::string padded(std::string text, std::size_t width) {
-  const std::size_t has = width_of(text);
-  return text.append(has < width ? width - has : 0, ' ');
-}
-
-/// The most of `text` that fits, at a blank if there is one.
-std::size_t piece_of(std::string_view text, std::size_t width) {
-  std::size_t end = 0;
-  std::size_t blank = 0;
-  for (std::size_t column = 0; end < text.size() && column < width; column++) {
-    blank = text[end] == ' ' ? end : blank;
-    end++;
-    while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xc0U) == 0x80) {
-      end++;
-    }
-  }
-  if (end == text.size() || text[end] == ' ') {
-    return end;
-  }
-  return blank == 0 ? end : blank;
-}
-
-std::vector<std::string_view> wrapped(std::string_view text, std::size_t width) {
-  std::vector<std::string_view> lines;
-  while (width != 0 && width_of(text) > width) {
-    const std::size_t end = piece_of(text, width);
-    lines.push_back(text.substr(0, end));
-    text.remove_prefix(end);
-    text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
-  }
-  lines.push_back(text);
-  return lines;
+std::vector<std::string> wrapped(std::string_view text, std::size_t width) {
+  return width == 0 ? std::vector<std::string>{std::string(text)} : folded_text(text, width);
 }
 
 /// The columns of a table, and the last of them folded.
@@ -60,7 +25,7 @@ struct Layout {
 
 void add_line(std::string& table, const Layout& layout, const std::string& name, std::string_view verdict,
               std::string_view text) {
-  std::string line = padded(name, layout.name_width).append(kGap).append(padded(std::string(verdict), kVerdictWidth));
+  std::string line = padded_text(name, layout.name_width).append(kGap).append(padded_text(verdict, kVerdictWidth));
   line.append(kGap).append(text);
   line.erase(line.find_last_not_of(' ') + 1);
   table.append(line).append("\n");
@@ -68,8 +33,8 @@ void add_line(std::string& table, const Layout& layout, const std::string& name,
 
 void add_text(std::string& table, const Layout& layout, const std::string& name, std::string_view verdict,
               const std::string& text) {
-  const std::vector<std::string_view> lines = wrapped(text, layout.text_width);
-  for (const std::string_view& line : lines) {
+  const std::vector<std::string> lines = wrapped(text, layout.text_width);
+  for (const std::string& line : lines) {
     const bool first = &line == lines.data();
     add_line(table, layout, first ? name : "", first ? verdict : "", line);
   }
@@ -77,8 +42,8 @@ void add_text(std::string& table, const Layout& layout, const std::string& name,
 
 void add_row(std::string& table, const Layout& layout, const AuditRow& row) {
   std::string name = printable(row.title());
-  if (width_of(name) > layout.name_width) {
-    for (const std::string_view line :
+  if (width_of_text(name) > layout.name_width) {
+    for (const std::string& line :
          wrapped(name, layout.text_width == 0 ? 0 : layout.name_width + kVerdictWidth + layout.text_width)) {
       table.append(line).append("\n");
     }
@@ -118,7 +83,7 @@ std::string summary(const AuditReport& report) {
 std::string to_table(const AuditReport& report, std::size_t columns) {
   std::size_t name_width = std::string_view("SERVICE").size();
   for (const AuditRow& row : report.rows) {
-    name_width = std::max(name_width, width_of(printable(row.title())));
+    name_width = std::max(name_width, width_of_text(printable(row.title())));
   }
   name_width = columns == 0 ? name_width : std::min(name_width, kWidestName);
   const Layout layout{.name_width = name_width,
@@ -130,7 +95,7 @@ std::string to_table(const AuditReport& report, std::size_t columns) {
   }
   table += "\n";
   const std::string counts = summary(report);
-  for (const std::string_view line : wrapped(counts, columns)) {
+  for (const std::string& line : wrapped(counts, columns)) {
     table.append(line).append("\n");
   }
   return table;

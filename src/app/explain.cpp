@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "command_line.hpp"
 #include "hairpind/core/file_descriptor.hpp"
 #include "hairpind/core/printable.hpp"
 #include "hairpind/explain/alert_log.hpp"
@@ -191,16 +192,8 @@ int run_explain(const std::vector<std::string>& arguments) {
   app.add_option("-o,--output", options.output, "text, json, html (one page) or pcapng (captured packets)")
       ->check(CLI::IsMember({"text", "json", "html", "pcapng"}))
       ->capture_default_str();
-  try {
-    // CLI11 takes the vector from its back.
-    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
-    app.parse(reversed);
-  } catch (const CLI::CallForHelp&) {
-    std::fputs(app.help().c_str(), stdout);
-    return kDone;
-  } catch (const CLI::Error& error) {
-    complain(std::string(error.what()) + "; see 'hairpind explain --help'");
-    return kError;
+  if (const auto done = read_arguments(app, arguments)) {
+    return *done;
   }
   return explain(options);
 }

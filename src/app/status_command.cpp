@@ -10,7 +10,9 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "command_line.hpp"
 #include "hairpind/core/printable.hpp"
+#include "hairpind/core/text_columns.hpp"
 #include "hairpind/net/local_http.hpp"
 #include "hairpind/output/http_server.hpp"
 
@@ -85,13 +87,13 @@ std::string describe(const Json& status) {
   std::vector<std::size_t> widths(table.front().size());
   for (const auto& row : table) {
     for (std::size_t i = 0; i < row.size(); i++) {
-      widths[i] = std::max(widths[i], row[i].size());
+      widths[i] = std::max(widths[i], width_of_text(row[i]));
     }
   }
   for (const auto& row : table) {
     std::string line;
     for (std::size_t i = 0; i < row.size(); i++) {
-      line += fmt::format("{:<{}}  ", row[i], widths[i]);
+      line += padded_text(row[i], widths[i]) + "  ";
     }
     text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
   }
@@ -144,15 +146,8 @@ int run_status(const std::vector<std::string>& arguments) {
   app.add_option("-o,--output", output, "table or json")
       ->check(CLI::IsMember({"table", "json"}))
       ->capture_default_str();
-  try {
-    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
-    app.parse(reversed);
-  } catch (const CLI::CallForHelp&) {
-    std::fputs(app.help().c_str(), stdout);
-    return kGood;
-  } catch (const CLI::Error& error) {
-    std::fprintf(stderr, "hairpind: %s; see 'hairpind status --help'\n", error.what());
-    return kError;
+  if (const auto done = read_arguments(app, arguments)) {
+    return *done;
   }
   try {
     return report(listen, output);

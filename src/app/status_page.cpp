@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "hairpind/output/rfc3339.hpp"
+#include "hairpind/core/rfc3339.hpp"
 
 namespace hairpind {
 namespace {

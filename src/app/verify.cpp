@@ -16,6 +16,7 @@
 #include <utility>
 #include <variant>
 
+#include "command_line.hpp"
 #include "hairpind/core/error.hpp"
 #include "hairpind/core/frontend.hpp"
 #include "hairpind/net/local_http.hpp"
@@ -302,15 +303,8 @@ int run_verify(const std::vector<std::string>& arguments) {
   app.add_option("-o,--output", options.output, "table or json")
       ->check(CLI::IsMember({"table", "json"}))
       ->capture_default_str();
-  try {
-    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
-    app.parse(reversed);
-  } catch (const CLI::CallForHelp&) {
-    std::fputs(app.help().c_str(), stdout);
-    return kAllAnswered;
-  } catch (const CLI::Error& error) {
-    std::fprintf(stderr, "hairpind: %s; see 'hairpind verify --help'\n", error.what());
-    return kError;
+  if (const auto done = read_arguments(app, arguments)) {
+    return *done;
   }
   return verify(options);
 }

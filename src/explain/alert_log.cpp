@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "hairpind/core/printable.hpp"
+#include "hairpind/core/rfc3339.hpp"
 #include "hairpind/explain/told_alert.hpp"
 
 namespace hairpind {

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <array>
 
+#include "hairpind/core/printable.hpp"
+#include "hairpind/core/rfc3339.hpp"
 #include "html_text.hpp"
 #include "segment.hpp"
 #include "words.hpp"
@@ -20,7 +22,7 @@ std::string cell(std::string_view text, std::string_view class_name = "") {
 }
 
 std::string card(std::size_t number, std::string_view what, std::string_view class_name = "") {
-  return "<div class=\"card\">" + element("b", std::to_string(number), class_name) + html(what) + "</div>\n";
+  return "<div class=\"card\">" + element("b", std::to_string(number), class_name) + markup(what) + "</div>\n";
 }
 
 void add_cards(std::string& page, const ClusterState& state, const std::vector<std::size_t>& problems) {
@@ -98,7 +100,7 @@ void add_steps(std::string& page, const Ladder& ladder) {
       "<th>packet</th><th>what happened</th><th>what should have</th></tr>\n";
   for (std::size_t i = 0; i < ladder.steps.size(); i++) {
     const Step& step = ladder.steps[i];
-    std::string time = step.time ? rfc3339(*step.time).substr(11) : "";
+    std::string time = step.time ? to_rfc3339(*step.time).substr(11) : "";
     const std::string offset = offset_text(step);
     time += time.empty() || offset.empty() ? offset : " (" + offset + ")";
     page += "<tr>" + cell(std::to_string(i + 1), "number") + cell(time, "nowrap mono") +
@@ -130,7 +132,7 @@ void add_packets(std::string& page, const ToldIncident& incident) {
       continue;
     }
     const auto segment = parse_segment(packet.data);
-    page += "<tr>" + cell(packet.time ? rfc3339(*packet.time) : "", "nowrap mono") + cell(packet.hook, "mono") +
+    page += "<tr>" + cell(packet.time ? to_rfc3339(*packet.time) : "", "nowrap mono") + cell(packet.hook, "mono") +
             cell(packet.interface, "mono") + cell(segment ? segment->source.to_string() : "", "mono") +
             cell(segment ? segment->destination.to_string() : "", "mono") +
             cell(std::to_string(packet.length), "number") +
@@ -142,7 +144,7 @@ void add_packets(std::string& page, const ToldIncident& incident) {
 void add_incident(std::string& page, const ToldIncident& incident) {
   const ToldAlert& alert = incident.alert;
   const Ladder ladder = ladder_of(incident);
-  page += "<article>\n<h3>Incident <code>" + html(alert.incident) + "</code> on " + html(alert.node) + "</h3>\n";
+  page += "<article>\n<h3>Incident <code>" + markup(alert.incident) + "</code> on " + markup(alert.node) + "</h3>\n";
   page += element("p", alert.message) + "\n<dl>\n";
   const std::string_view words = cause_words(alert.cause);
   add_fact(page, "cause", alert.cause + (words.empty() ? "" : ": " + std::string(words)));
@@ -153,7 +155,7 @@ void add_incident(std::string& page, const ToldIncident& incident) {
   add_fact(page, "target",
            alert.backend && ladder.participants.size() > 3 ? named(alert.backend->pod, alert.backend->address()) : "");
   add_fact(page, "attempts",
-           std::to_string(incident.attempts) + ", " + rfc3339(incident.since) + " to " + rfc3339(incident.last));
+           std::to_string(incident.attempts) + ", " + to_rfc3339(incident.since) + " to " + to_rfc3339(incident.last));
   add_fact(page, "outcome", outcome_words(alert));
   if (alert.evidence) {
     const ToldEvidence& evidence = *alert.evidence;
@@ -206,7 +208,7 @@ std::string summary_section(const ClusterState& state, const std::vector<std::si
 std::string problem_section(const ClusterState& state, std::size_t index, std::string_view incident) {
   const ToldProblem& problem = state.problems[index];
   std::string page = "<section>\n<h2>" +
-                     html(named(problem.load_balancer.service, problem.load_balancer.at.address())) + " " +
+                     markup(named(problem.load_balancer.service, problem.load_balancer.at.address())) + " " +
                      pill(problem.state) + "</h2>\n";
   page += element("p", state_words(problem.state), "soft") + "\n";
   add_nodes(page, problem);

@@ -3,8 +3,8 @@
 #include <array>
 #include <map>
 
+#include "hairpind/core/text_columns.hpp"
 #include "hairpind/explain/text.hpp"
-#include "text_columns.hpp"
 #include "words.hpp"
 
 namespace hairpind {

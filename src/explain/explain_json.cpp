@@ -5,6 +5,7 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "hairpind/core/rfc3339.hpp"
 #include "hairpind/explain/ladder.hpp"
 
 namespace hairpind {
@@ -37,9 +38,12 @@ Json load_balancer(const ToldLoadBalancer& told) {
 }
 
 Json node(const ToldNode& node) {
-  return {{"node", node.name},          {"state", to_string(node.state)},
-          {"attempts", node.attempts},  {"since", rfc3339(node.since)},
-          {"last", rfc3339(node.last)}, {"said", text_or_null(node.said)}};
+  return {{"node", node.name},
+          {"state", to_string(node.state)},
+          {"attempts", node.attempts},
+          {"since", to_rfc3339(node.since)},
+          {"last", to_rfc3339(node.last)},
+          {"said", text_or_null(node.said)}};
 }
 
 Json problem(const ToldProblem& problem, const ClusterState& state) {
@@ -47,8 +51,8 @@ Json problem(const ToldProblem& problem, const ClusterState& state) {
             {"state", to_string(problem.state)},
             {"causes", problem.causes},
             {"attempts", problem.attempts},
-            {"since", rfc3339(problem.since)},
-            {"last", rfc3339(problem.last)},
+            {"since", to_rfc3339(problem.since)},
+            {"last", to_rfc3339(problem.last)},
             {"clients", problem.clients},
             {"nodes", Json::array()},
             {"changes", Json::array()},
@@ -59,7 +63,7 @@ Json problem(const ToldProblem& problem, const ClusterState& state) {
     json["nodes"].push_back(node(told));
   }
   for (const ToldChange& change : problem.changes) {
-    json["changes"].push_back({{"time", rfc3339(change.time)}, {"node", change.node}, {"what", change.what}});
+    json["changes"].push_back({{"time", to_rfc3339(change.time)}, {"node", change.node}, {"what", change.what}});
   }
   for (const std::size_t incident : problem.incidents) {
     json["incidents"].push_back(state.incidents[incident].alert.incident);
@@ -68,7 +72,7 @@ Json problem(const ToldProblem& problem, const ClusterState& state) {
 }
 
 Json step(const Step& step) {
-  return {{"time", step.time ? Json(rfc3339(*step.time)) : Json(nullptr)},
+  return {{"time", step.time ? Json(to_rfc3339(*step.time)) : Json(nullptr)},
           {"offset_us", step.offset ? Json(std::chrono::duration_cast<std::chrono::microseconds>(*step.offset).count())
                                     : Json(nullptr)},
           {"from", step.from},
@@ -105,8 +109,8 @@ Json incident(const ToldIncident& told) {
           {"severity", text_or_null(alert.severity)},
           {"cause", text_or_null(alert.cause)},
           {"attempts", told.attempts},
-          {"since", rfc3339(told.since)},
-          {"last", rfc3339(told.last)},
+          {"since", to_rfc3339(told.since)},
+          {"last", to_rfc3339(told.last)},
           {"client", peer(alert.client)},
           {"load_balancer", load_balancer(alert.load_balancer)},
           {"responder", optional_peer(alert.responder)},
@@ -126,7 +130,7 @@ std::string explain_json(const ClusterState& state, std::string_view incident_id
   const auto wanted = [&](std::size_t number) {
     return incident_id.empty() || state.incidents[number].alert.incident == incident_id;
   };
-  Json json{{"schema", "hairpind.explain/v1"}, {"as_of", rfc3339(state.as_of)},    {"lines", state.lines},
+  Json json{{"schema", "hairpind.explain/v1"}, {"as_of", to_rfc3339(state.as_of)}, {"lines", state.lines},
             {"alerts", state.alerts},          {"passed_over", state.passed_over}, {"notes", state.notes},
             {"problems", Json::array()},       {"incidents", Json::array()}};
   for (const ToldProblem& told : state.problems) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hairpind/explain/html_page.hpp"
+#include "hairpind/core/printable.hpp"
 
 #include <algorithm>
 
@@ -71,36 +72,10 @@ std::vector<std::size_t> chosen(const ClusterState& state, std::string_view inci
 
 }  // namespace
 
-std::string html(std::string_view text) {
-  std::string escaped;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      case '\'':
-        escaped += "&#39;";
-        break;
-      default:
-        escaped += c;
-    }
-  }
-  return escaped;
-}
-
 std::string element(std::string_view tag, std::string_view text, std::string_view class_name) {
   std::string result = "<" + std::string(tag);
   result += class_name.empty() ? "" : " class=\"" + std::string(class_name) + "\"";
-  return result + ">" + html(text) + "</" + std::string(tag) + ">";
+  return result + ">" + markup(text) + "</" + std::string(tag) + ">";
 }
 
 std::string html_page(const ClusterState& state, std::string_view incident) {

@@ -9,8 +9,6 @@
 
 namespace hairpind {
 
-/// Text as it must stand in HTML and in an attribute's quotes.
-std::string html(std::string_view text);
 /// <tag class="class_name">text</tag>, the text escaped.
 std::string element(std::string_view tag, std::string_view text, std::string_view class_name = "");
 

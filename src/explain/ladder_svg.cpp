@@ -4,8 +4,9 @@
 #include <algorithm>
 #include <array>
 
+#include "hairpind/core/printable.hpp"
+#include "hairpind/core/text_columns.hpp"
 #include "html_text.hpp"
-#include "text_columns.hpp"
 #include "words.hpp"
 
 namespace hairpind {
@@ -30,7 +31,7 @@ int bar(std::size_t column) {
 }
 
 std::string svg_text(int x, int y, std::string_view anchor, std::string_view attributes, std::string_view text) {
-  return fmt::format(R"(<text x="{}" y="{}" text-anchor="{}" {}>{}</text>)", x, y, anchor, attributes, html(text));
+  return fmt::format(R"(<text x="{}" y="{}" text-anchor="{}" {}>{}</text>)", x, y, anchor, attributes, markup(text));
 }
 
 void draw_step(std::string& svg, const Step& step, std::size_t number, int y, bool numbered) {
@@ -64,7 +65,7 @@ std::string draw(const Ladder& ladder, const std::vector<Step>& steps, std::stri
   const int height = kHead + kRow * static_cast<int>(steps.size()) + 26;
   std::string svg =
       fmt::format("<figure>{}<svg class=\"ladder\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">\n",
-                  element("figcaption", title), width, height, html(title));
+                  element("figcaption", title), width, height, markup(title));
   for (std::size_t i = 0; i < ladder.participants.size(); i++) {
     const Participant& participant = ladder.participants[i];
     svg += fmt::format(R"(<path class="bar" d="M{} {}V{}"/>)", bar(i), kHead - 8, height - 4);
@@ -111,7 +112,7 @@ void draw_row(std::string& svg, const ToldProblem& problem, const Axis& axis, in
   for (const ToldChange& change : problem.changes) {
     svg += fmt::format(R"(<g class="{}"><circle class="mark" cx="{}" cy="{}" r="6"><title>{}</title></circle></g>)",
                        class_of(change.what), axis.at(change.time), y,
-                       html(change.what + " on " + change.node + ", " + short_time(change.time)));
+                       markup(change.what + " on " + change.node + ", " + short_time(change.time)));
   }
   svg += "\n";
 }

@@ -3,9 +3,10 @@
 #include <array>
 #include <cstdio>
 
+#include "hairpind/core/rfc3339.hpp"
+#include "hairpind/core/text_columns.hpp"
 #include "hairpind/explain/ladder.hpp"
 #include "hairpind/explain/text.hpp"
-#include "text_columns.hpp"
 #include "words.hpp"
 
 namespace hairpind {
@@ -159,10 +160,10 @@ void add_incident(std::string& text, const ToldIncident& incident, const TextSty
            alert.backend && ladder.participants.size() > 3 ? named(alert.backend->pod, alert.backend->address()) : "",
            style);
   add_line(text, "load balancer", balancer_words(alert.load_balancer), style);
-  add_line(
-      text, "attempts",
-      std::to_string(incident.attempts) + " misdirected, " + rfc3339(incident.since) + " to " + rfc3339(incident.last),
-      style);
+  add_line(text, "attempts",
+           std::to_string(incident.attempts) + " misdirected, " + to_rfc3339(incident.since) + " to " +
+               to_rfc3339(incident.last),
+           style);
   text += "\n";
   add_heads(text, layout, ladder);
   std::size_t attempt = 1;
@@ -177,7 +178,7 @@ void add_incident(std::string& text, const ToldIncident& incident, const TextSty
   if (!ladder.captured) {
     add_line(text, "times", "of the alert's own evidence; no packets were captured for it", style);
   } else if (first != ladder.steps.end()) {
-    add_line(text, "times", "since " + rfc3339(*first->time) + " (each attempt's first packet)", style);
+    add_line(text, "times", "since " + to_rfc3339(*first->time) + " (each attempt's first packet)", style);
   }
   add_line(text, "outcome", outcome_words(alert), style);
   if (alert.evidence && !alert.evidence->conntrack.empty()) {

@@ -6,8 +6,9 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "base64_text.hpp"
+#include "hairpind/core/base64.hpp"
 #include "hairpind/core/printable.hpp"
+#include "hairpind/core/rfc3339.hpp"
 
 namespace hairpind {
 namespace {
@@ -99,7 +100,7 @@ void read_packets(const Json& packets, ToldAlert& alert) {
       packet.note += (packet.note.empty() ? "" : ": ") + reason;
     }
     if (const Json& data = member(json, "data"); data.is_string()) {
-      auto bytes = bytes_of_base64(data.get_ref<const std::string&>());
+      auto bytes = decode_base64(data.get_ref<const std::string&>());
       if (bytes && bytes->size() <= kLongestData) {
         packet.data = *std::move(bytes);
       } else {
@@ -115,18 +116,6 @@ void read_packets(const Json& packets, ToldAlert& alert) {
 std::string event_name(const Json& line) {
   const Json& event = member(line, "event");
   return event.is_object() ? text(event, "action") : text(line, "event");
-}
-
-// -1 for what is no digit.
-int digits(std::string_view text, std::size_t at, std::size_t count) {
-  int value = 0;
-  for (const char c : text.substr(at, count)) {
-    if (c < '0' || c > '9') {
-      return -1;
-    }
-    value = value * 10 + (c - '0');
-  }
-  return value;
 }
 
 }  // namespace
@@ -174,60 +163,6 @@ std::optional<ToldAlert> parse_told_alert(std::string_view json) {
   }
   read_packets(member(line, "packets"), alert);
   return alert;
-}
-
-std::optional<WallTime> parse_rfc3339(std::string_view text) {
-  constexpr std::string_view kPattern = "dddd-dd-ddTdd:dd:dd";
-  if (text.size() <= kPattern.size() || text.back() != 'Z') {
-    return std::nullopt;
-  }
-  for (std::size_t i = 0; i < kPattern.size(); i++) {
-    if (kPattern[i] == 'd' ? text[i] < '0' || text[i] > '9' : text[i] != kPattern[i]) {
-      return std::nullopt;
-    }
-  }
-  const std::chrono::year_month_day date(std::chrono::year(digits(text, 0, 4)),
-                                         std::chrono::month(static_cast<unsigned>(digits(text, 5, 2))),
-                                         std::chrono::day(static_cast<unsigned>(digits(text, 8, 2))));
-  const int hours = digits(text, 11, 2);
-  const int minutes = digits(text, 14, 2);
-  const int seconds = digits(text, 17, 2);
-  std::string_view fraction = text.substr(kPattern.size());
-  fraction.remove_suffix(1);
-  // What nanoseconds since 1970 can hold.
-  if (!date.ok() || date.year() < std::chrono::year(1970) || date.year() > std::chrono::year(2200) || hours > 23 ||
-      minutes > 59 || seconds > 60 || fraction.size() == 1 || fraction.size() > 10 ||
-      (!fraction.empty() && fraction.front() != '.')) {
-    return std::nullopt;
-  }
-  std::int64_t nanoseconds = 0;
-  if (!fraction.empty()) {
-    fraction.remove_prefix(1);
-    const int value = digits(fraction, 0, fraction.size());
-    if (value < 0) {
-      return std::nullopt;
-    }
-    nanoseconds = value;
-    for (std::size_t i = fraction.size(); i < 9; i++) {
-      nanoseconds *= 10;
-    }
-  }
-  return WallTime(std::chrono::sys_days(date)) + std::chrono::hours(hours) + std::chrono::minutes(minutes) +
-         std::chrono::seconds(seconds) + std::chrono::nanoseconds(nanoseconds);
-}
-
-std::string rfc3339(WallTime time) {
-  const auto day = std::chrono::floor<std::chrono::days>(time);
-  const std::chrono::year_month_day date(day);
-  const std::chrono::hh_mm_ss clock(std::chrono::floor<std::chrono::microseconds>(time - day));
-  std::string text(48, '\0');
-  const int length =
-      std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%06dZ", static_cast<int>(date.year()),
-                    static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-                    static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
-                    static_cast<int>(clock.seconds().count()), static_cast<int>(clock.subseconds().count()));
-  text.resize(static_cast<std::size_t>(length));
-  return text;
 }
 
 }  // namespace hairpind

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "words.hpp"
+#include "hairpind/core/rfc3339.hpp"
 
 #include <algorithm>
 #include <array>
@@ -54,7 +55,7 @@ std::string_view state_words(ToldState state) {
 }
 
 std::string short_time(WallTime time) {
-  std::string text = rfc3339(time);
+  std::string text = to_rfc3339(time);
   text[10] = ' ';
   return text.substr(0, 19) + "Z";
 }

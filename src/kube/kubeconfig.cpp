@@ -5,10 +5,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <string_view>
 #include <utility>
 
-#include "base64.hpp"
+#include "hairpind/core/base64.hpp"
 #include "hairpind/kube/cluster_access.hpp"
 #include "read_file.hpp"
 #include "server_url.hpp"
@@ -53,10 +54,16 @@ std::optional<Entry> named(const std::vector<Kubeconfig>& configs, const char* l
   return std::nullopt;
 }
 
+/// YAML's block scalars have them in base64.
+std::string without_line_breaks(std::string text) {
+  std::erase_if(text, [](char c) { return c == '\n' || c == '\r' || c == ' '; });
+  return text;
+}
+
 /// A certificate or key, given inline as KEY-data or by file as KEY; empty if neither.
 Result<PemSource> pem_source(const Entry& entry, const std::string& key) {
   if (const auto data = text_of(entry.node, (key + "-data").c_str()); !data.empty()) {
-    auto text = decode_base64(data);
+    auto text = decode_base64(without_line_breaks(data));
     return text ? Result<PemSource>({.text = *std::move(text), .file = ""}) : fail("'" + key + "-data' is not base64");
   }
   if (const auto file = text_of(entry.node, key.c_str()); !file.empty()) {

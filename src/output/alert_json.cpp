@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hairpind/output/alert_json.hpp"
 
-#include <openssl/evp.h>
-
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "hairpind/output/rfc3339.hpp"
+#include "hairpind/core/base64.hpp"
+#include "hairpind/core/rfc3339.hpp"
 
 namespace hairpind {
 namespace {
@@ -126,14 +125,6 @@ std::string runbook(Cause cause) {
   return "https://hairpind.dev/docs/runbooks/" + std::string(to_string(cause)) + ".md";
 }
 
-std::string base64(const std::vector<std::uint8_t>& bytes) {
-  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');
-  const int length =
-      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), bytes.data(), static_cast<int>(bytes.size()));
-  text.resize(static_cast<std::size_t>(length));
-  return text;
-}
-
 Json packets(const Alert& alert) {
   Json packets = Json::array();
   for (const AlertPacket& packet : alert.packets) {
@@ -142,7 +133,7 @@ Json packets(const Alert& alert) {
               {"interface", nullable(packet.interface)}};
     if (packet.note.empty()) {
       json["length"] = packet.length;
-      json["data"] = base64(packet.data);
+      json["data"] = encode_base64({reinterpret_cast<const char*>(packet.data.data()), packet.data.size()});
     } else {
       json["note"] = packet.note;
     }

@@ -14,4 +14,7 @@ std::string printable(std::string_view text);
 /// The same, and no longer than `most` bytes, with "..." at the end where something is left out.
 std::string printable(std::string_view text, std::size_t most);
 
+/// Text as it must stand in HTML and XML, and in an attribute's quotes of either kind.
+std::string markup(std::string_view text);
+
 }  // namespace hairpind

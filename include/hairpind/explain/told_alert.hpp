@@ -81,9 +81,4 @@ struct ToldAlert {
 /// nullopt for what is no JSON object.
 std::optional<ToldAlert> parse_told_alert(std::string_view json);
 
-/// RFC 3339 in UTC ("...Z"), up to nanoseconds.
-std::optional<WallTime> parse_rfc3339(std::string_view text);
-/// "2026-11-24T02:43:12.790622Z".
-std::string rfc3339(WallTime time);
-
 }  // namespace hairpind

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <random>
 
+#include "hairpind/core/rfc3339.hpp"
 #include "lines.hpp"
 
 namespace hairpind {
@@ -97,7 +98,7 @@ TEST(AlertLog, SamplesOfALongLogAreThinned) {
   std::vector<nlohmann::json> lines;
   for (int i = 0; i < 1000; i++) {
     auto line = told_at("02:00:00", "asymmetric_handshake_repeated", static_cast<std::uint64_t>(i) + 1);
-    line["time"] = rfc3339(at("02:00:00") + std::chrono::seconds(i));
+    line["time"] = to_rfc3339(at("02:00:00") + std::chrono::seconds(i));
     lines.push_back(line);
   }
   const AlertLog log = log_of(lines);

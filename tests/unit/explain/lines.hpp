@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "hairpind/core/rfc3339.hpp"
 #include "hairpind/explain/alert_log.hpp"
 #include "hairpind/explain/cluster_state.hpp"
 
@@ -32,7 +33,7 @@ inline WallTime at(const std::string& clock) {
 inline nlohmann::json told_at(const std::string& clock, const std::string& event = "asymmetric_handshake",
                               std::uint64_t count = 1) {
   auto line = alert_line();
-  line["time"] = rfc3339(at(clock));
+  line["time"] = to_rfc3339(at(clock));
   line["event"] = event;
   line["count"] = count;
   return line;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "text_columns.hpp"
+#include "hairpind/core/text_columns.hpp"
 
 #include <algorithm>
 
