@@ -57,7 +57,8 @@ std::vector<Block> blocks(const std::string& file) {
 TEST(Pcapng, BlockByBlock) {
   auto elsewhere = evidence_line();
   elsewhere["node"] = "n2";
-  elsewhere["packets"] = {elsewhere["packets"][0]};
+  // Braces alone are a copy to clang, and an array to g++.
+  elsewhere["packets"] = nlohmann::json::array({elsewhere["packets"][0]});
   elsewhere["packets"][0]["length"] = 60;
   elsewhere["packets"][0]["time"] = "2026-11-24T02:43:14.000000123Z";
   const auto all = blocks(pcapng(state_of({alert_line(), evidence_line(), elsewhere}), ""));
