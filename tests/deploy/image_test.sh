@@ -234,7 +234,8 @@ named=$(jq -c '[.node, .cause, .client.pod, .client.namespace, .client.workload,
 grep -qF aws-load-balancer-target-group-attributes <<<"$alert" || fail "the hint is not the Service's: $alert"
 wait_for "the mismatch in the metrics" metric \
   'hairpind_mismatches_total{lb="10.0.5.5:443",lb_service="shop/api",cause="hairpin_ip_target",client_namespace="shop"} 1'
-# What the dashboard and the alerts ask for is there.
+# What the dashboard and the alerts ask for is there; pairs that can fail are counted every few seconds.
+wait_for "the pair that can fail" metric 'hairpind_exposed_pairs{lb_service="shop/api"'
 node curl -sf http://127.0.0.1:9477/metrics >"$work/metrics.log"
 tests/deploy/dashboard_test.py names "$work/metrics.log" || fail "the dashboard or the rules ask for what the agent has not"
 tests/deploy/dashboard_test.py recorded "$work/metrics.log" || fail "tests/deploy/metrics.txt is not what the agent says"
