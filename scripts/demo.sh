@@ -48,7 +48,7 @@ trap 'exit 130' INT TERM
 
 node() { ip netns exec "$prefix-node" "$@"; }
 client() { ip netns exec "$prefix-p1" "$@"; }
-metrics() { node curl -sf http://127.0.0.1:9477/metrics | grep -v '^#\|_bucket{' | grep '{lb="10.0.5.5:443"'; }
+metrics() { node curl -sf http://127.0.0.1:9477/metrics | sed -n '/_bucket{/d; /{lb="10.0.5.5:443"/p'; }
 wait_for() { # wait_for WHAT COMMAND...: up to 20 s
   local what=$1
   shift

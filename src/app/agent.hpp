@@ -18,6 +18,7 @@
 #include "incident_reporter.hpp"
 #include "learned_load_balancers.hpp"
 #include "node_devices.hpp"
+#include "problem_file.hpp"
 #include "problem_watch.hpp"
 #include "status_board.hpp"
 #include "watch_list.hpp"
@@ -63,6 +64,8 @@ class Agent {
   void settle();
   void count();
   void look_for_exposures();
+  Result<void> restore_problems();
+  void keep_problems(bool at_once);
   void look_at_problems(const std::vector<IncidentCount>& incidents, const std::vector<LoadBalancerCounters>& rows);
 
   void announce() const;
@@ -88,6 +91,7 @@ class Agent {
   std::unique_ptr<IncidentReporter> reporter_;
   std::unique_ptr<EvidenceWatch> evidence_;
   ProblemWatch problems_;
+  std::optional<ProblemFile> problem_file_;  ///< nothing: no --state-directory
   AlertWriter alerts_;
   Scheduled scheduled_;
   // Last, so that their threads end before what they post to is gone.

@@ -31,6 +31,32 @@ void Agent::look_at_problems(const std::vector<IncidentCount>& incidents,
   }
   board_.publish(problems_.status());
   write(alerts);
+  keep_problems(!alerts.empty());
+}
+
+Result<void> Agent::restore_problems() {
+  if (configuration_.state_directory.empty()) {
+    return {};
+  }
+  auto file = ProblemFile::open(configuration_.state_directory);
+  if (!file) {
+    return std::unexpected(file.error());
+  }
+  problem_file_ = *std::move(file);
+  std::vector<KeptProblem> kept = problem_file_->read(boot_to_wall());
+  for (const KeptProblem& problem : kept) {
+    if (problem.newest && problem.newest->example.learned) {
+      watch_list_->on_learned(learned_.on_learned(problem.newest->example, EventLoop::now()));
+    }
+  }
+  problems_.restore(std::move(kept));
+  return {};
+}
+
+void Agent::keep_problems(bool at_once) {
+  if (problem_file_ && (at_once || problem_file_->due(EventLoop::now()))) {
+    problem_file_->write(problems_.keep(), boot_to_wall(), EventLoop::now());
+  }
 }
 
 void Agent::tell_due() {

@@ -2,6 +2,8 @@
 // How the agent comes to be: each part is built, and whoever has a say is asked, before anything is attached.
 #include <spdlog/spdlog.h>
 
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "agent.hpp"
@@ -13,6 +15,16 @@
 
 namespace hairpind {
 namespace {
+
+// For a person who has found the port. Nothing of it comes from outside.
+constexpr std::string_view kLandingPage =
+    "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">"
+    "<title>hairpind</title><style>:root{color-scheme:light dark}body{font:1rem/1.5 sans-serif;margin:2rem}</style>"
+    "<h1>hairpind " HAIRPIND_VERSION
+    "</h1><p>Watches this node for asymmetric hairpin connections.<ul>"
+    "<li><a href=metrics>metrics</a>, for Prometheus"
+    "<li><a href=healthz>healthz</a>, <a href=readyz>readyz</a>: probes"
+    "<li><a href=v1/status>v1/status</a>: what it knows, for who asks from this node (hairpind status)</ul>";
 
 // Changes of the cluster are taken in together: a rollout is hundreds of them.
 constexpr std::chrono::milliseconds kClusterBurst{100};
@@ -51,7 +63,7 @@ Result<std::unique_ptr<Agent>> Agent::start(Configuration configuration) {
   }
   std::unique_ptr<Agent> agent(
       new Agent(std::move(configuration), *std::move(loop), *std::move(claim), *std::move(sink)));
-  for (const auto step : {&Agent::load, &Agent::settle_down, &Agent::start_sources}) {
+  for (const auto step : {&Agent::load, &Agent::settle_down, &Agent::restore_problems, &Agent::start_sources}) {
     if (auto done = (agent.get()->*step)(); !done) {
       return std::unexpected(done.error());
     }
@@ -130,7 +142,8 @@ Result<void> Agent::start_http(const KernelFeatures& features, AttachMode attach
                    attach_mode] { return render_metrics(read_metrics(board, features, attach_mode)); },
        .status = [&board = board_, node = configuration_.node_name] { return read_status(board, node); },
        .healthy = [&board = board_] { return is_healthy(board.read(), EventLoop::now()); },
-       .ready = [&board = board_] { return is_ready(board.read(), EventLoop::now()); }});
+       .ready = [&board = board_] { return is_ready(board.read(), EventLoop::now()); },
+       .landing = std::string(kLandingPage)});
   if (!server) {
     return std::unexpected(server.error());
   }

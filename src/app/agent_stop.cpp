@@ -56,6 +56,7 @@ bool Agent::stop() {
 void Agent::tell_the_rest() {
   on_records();
   count();
+  keep_problems(true);
   const AlertSources sources = alert_sources();
   std::vector<Alert> untold = reporter_->take_untold(EventLoop::now(), sources);
   problems_.mark_reopening(untold, sources);

@@ -112,6 +112,8 @@ Result<std::variant<Configuration, HelpText>> parse_run_options(const std::vecto
   CLI::Option* const listen =
       app.add_option("--listen", configuration.listen, "ADDR:PORT of /metrics, /healthz and /readyz; empty: off")
           ->capture_default_str();
+  app.add_option("--state-directory", configuration.state_directory,
+                 "Directory in which the state of problems outlives the agent; default: none, they end with it");
   app.add_option("--handshake-timeout", handshake_timeout,
                  "Seconds after which a handshake that the load balancer has not answered is settled")
       ->check(a_number)

@@ -53,7 +53,7 @@ void raise_descriptor_limit() {
 }
 
 int run(hairpind::Configuration configuration) {
-  hairpind::configure_logging(configuration.log_level, configuration.log_format);
+  hairpind::configure_logging(configuration.log_level, configuration.log_format, configuration.node_name);
   raise_descriptor_limit();
   auto agent = hairpind::Agent::start(std::move(configuration));
   if (!agent) {
@@ -83,7 +83,7 @@ void open_standard_streams() {
 
 int check(const hairpind::Configuration& configuration) {
   // What there is to say of Cilium's maps, and of a refusal, goes to the log.
-  hairpind::configure_logging(configuration.log_level, configuration.log_format);
+  hairpind::configure_logging(configuration.log_level, configuration.log_format, configuration.node_name);
   const auto features = hairpind::KernelFeatures::probe();
   const auto attach_mode = hairpind::choose_attach_mode(configuration.attach, features);
   const auto reset_sensor = hairpind::choose_reset_sensor(configuration.reset_sensor, features);

@@ -2,8 +2,11 @@
 #include "metrics_page.hpp"
 
 #include <algorithm>
-#include <set>
+#include <optional>
+#include <string>
 #include <utility>
+
+#include "process_usage.hpp"
 
 namespace hairpind {
 namespace {
@@ -20,51 +23,27 @@ void add_totals(MetricsSnapshot& snapshot, const std::array<std::uint64_t, HP_TO
   snapshot.events_lost["ack_unwatched"] = totals[HP_TOTAL_ACK_UNWATCHED];
 }
 
-// Prometheus cannot see the first step of a counter that was not there before: what is watched for has its series
-// before the first SYN.
-std::vector<LoadBalancerCounters> with_uncalled(const std::vector<LoadBalancerCounters>& counted,
-                                                const std::vector<Endpoint>& listed) {
-  std::vector<LoadBalancerCounters> rows = counted;
-  std::set<Endpoint> called;
-  for (const LoadBalancerCounters& row : counted) {
-    called.insert(row.load_balancer);
+// A series must not begin without the label of its Service: the next tick knows it.
+std::optional<std::string> service_of(const Status& status, const Endpoint& load_balancer) {
+  if (!status.kubernetes_synced) {
+    return "";
   }
-  for (const Endpoint& load_balancer : listed) {
-    if (!called.contains(load_balancer)) {
-      rows.push_back({.load_balancer = load_balancer});
-    }
-  }
-  std::ranges::sort(rows, {}, &LoadBalancerCounters::load_balancer);
-  return rows;
+  const auto found = status.named->services.find(load_balancer);
+  return found == status.named->services.end() ? std::nullopt : std::optional(found->second);
 }
 
 void add_load_balancers(MetricsSnapshot& snapshot, const Status& status, std::vector<LoadBalancerCounters> rows) {
-  const bool kubernetes = status.kubernetes_synced.has_value();
-  snapshot.mismatches = status.named->mismatches;
+  std::ranges::sort(rows, {}, &LoadBalancerCounters::load_balancer);
   for (LoadBalancerCounters& row : rows) {
-    const auto service = status.named->services.find(row.load_balancer);
-    // A series must not begin without the label of its Service: the next tick knows it.
-    if (kubernetes && service == status.named->services.end()) {
-      continue;
+    if (auto service = service_of(status, row.load_balancer)) {
+      row.service = *std::move(service);
+      snapshot.load_balancers.push_back(std::move(row));
     }
-    row.service = kubernetes ? service->second : "";
-    for (std::uint8_t cause = HP_CAUSE_NONE + 1; cause < HP_CAUSE_COUNT; cause++) {
-      const MismatchSeries series{.load_balancer = row.load_balancer,
-                                  .service = row.service,
-                                  .cause = static_cast<Cause>(cause),
-                                  .client_namespace = ""};
-      // In Kubernetes the ledger has counted them, by client.
-      snapshot.mismatches.try_emplace(series, kubernetes ? 0 : row.mismatches.at(cause));
-    }
-    snapshot.load_balancers.push_back(std::move(row));
   }
-}
-
-// By the names of their rows.
-void add_problems(MetricsSnapshot& snapshot, const ProblemStatus& problems) {
-  for (const LoadBalancerCounters& row : snapshot.load_balancers) {
-    if (const auto found = problems.find(row.load_balancer); found != problems.end()) {
-      snapshot.problems.insert(*found).first->second.service = row.service;
+  snapshot.client_mismatches = status.named->mismatches;
+  for (const auto& [load_balancer, standing] : *status.problems) {
+    if (auto service = service_of(status, load_balancer)) {
+      snapshot.problems.emplace(load_balancer, standing).first->second.service = *std::move(service);
     }
   }
 }
@@ -84,7 +63,11 @@ KernelCounts KernelCounts::read(const CounterReader& counters) {
 MetricsSnapshot metrics_of(const Status& status, const KernelCounts* counts, const KernelFeatures& features,
                            AttachMode attach_mode) {
   MetricsSnapshot snapshot;
-  snapshot.version = HAIRPIND_VERSION;
+  snapshot.build = {.version = HAIRPIND_VERSION,
+                    .revision = HAIRPIND_REVISION,
+                    .libbpf = libbpf_version(),
+                    .compiler = HAIRPIND_COMPILER};
+  snapshot.process = read_process_usage();
   for (const FeatureStatus& feature : features.all()) {
     snapshot.kernel_features[std::string(feature.name)] = feature.present;
   }
@@ -110,8 +93,7 @@ MetricsSnapshot metrics_of(const Status& status, const KernelCounts* counts, con
     }
     snapshot.kernel_features["conntrack_kfunc"] = status.loaded.conntrack_in_kernel;
     add_totals(snapshot, counts->totals);
-    add_load_balancers(snapshot, status, with_uncalled(counts->load_balancers, status.watched.listed));
-    add_problems(snapshot, *status.problems);
+    add_load_balancers(snapshot, status, counts->load_balancers);
   }
   return snapshot;
 }

@@ -11,6 +11,8 @@ namespace {
 
 // An example is stamped before it can be read.
 constexpr std::chrono::seconds kReadLater{2};
+// Nobody asks any more about what is older, if it has not been called since the agent began.
+constexpr std::chrono::days kRemembered{7};
 
 // What it was told to be, whatever it has become without a word since: what the next failure opens again.
 ProblemReport report_as_told(const Problem& problem, const Placement& placement, WallTime::duration boot_to_wall) {
@@ -21,51 +23,104 @@ ProblemReport report_as_told(const Problem& problem, const Placement& placement,
 
 }  // namespace
 
+ProblemWatch::Followed::Followed(Problem::Thresholds thresholds, KeptProblem kept)
+    : problem(thresholds, kept.problem),
+      placement(std::move(kept.placement)),
+      newest(std::move(kept.newest)),
+      last_mismatch(std::move(kept.last_mismatch)),
+      last_answered(kept.last_answered),
+      restored(true) {}
+
+void ProblemWatch::restore(std::vector<KeptProblem> kept) {
+  for (KeptProblem& problem : kept) {
+    const Endpoint load_balancer = problem.load_balancer;
+    followed_.try_emplace(load_balancer, thresholds_, std::move(problem));
+  }
+}
+
+std::vector<KeptProblem> ProblemWatch::keep() const {
+  std::vector<KeptProblem> kept;
+  for (const auto& [load_balancer, followed] : followed_) {
+    if (followed.problem.state()) {
+      kept.push_back({.load_balancer = load_balancer,
+                      .problem = followed.problem.record(),
+                      .placement = followed.placement.record(),
+                      .newest = followed.newest,
+                      .last_mismatch = followed.last_mismatch,
+                      .last_answered = followed.last_answered});
+    }
+  }
+  return kept;
+}
+
 std::vector<Alert> ProblemWatch::look(const std::vector<IncidentCount>& incidents,
                                       const std::vector<LoadBalancerCounters>& rows, const NodeView& node,
                                       const AlertSources& sources, SinceBoot now) {
   const WallTime wall(now + sources.boot_to_wall);
-  std::set<Endpoint> listed;
-  for (const LoadBalancerCounters& row : rows) {
-    // What has no row of its own is many load balancers.
-    if (!row.load_balancer.empty()) {
-      listed.insert(row.load_balancer);
-      take_times(followed_.try_emplace(row.load_balancer, thresholds_).first->second, row, wall);
-    }
-  }
-  std::erase_if(followed_, [&](const auto& entry) { return !listed.contains(entry.first); });
+  follow(rows, wall, now);
   take_incidents(incidents, node, now);
 
   std::vector<Alert> alerts;
+  const auto update_by = [&](Followed& followed, const LoadBalancerCounters& row) {
+    if (auto alert = update(followed, row, node, sources, now)) {
+      alerts.push_back(*std::move(alert));
+    }
+  };
   for (const LoadBalancerCounters& row : rows) {
-    const auto found = followed_.find(row.load_balancer);
-    if (found == followed_.end()) {
-      continue;
+    if (const auto found = followed_.find(row.load_balancer); found != followed_.end()) {
+      update_by(found->second, row);
     }
-    auto& [load_balancer, followed] = *found;
-    if (row.mismatched != 0) {
-      followed.placement.look(load_balancer, node);
-    }
-    std::optional<ProblemReport> before;
-    if (followed.problem.told()) {
-      before = report_as_told(followed.problem, followed.placement, sources.boot_to_wall);
-    }
-    const auto change = followed.problem.update({.answered = row.answered,
-                                                 .mismatched = row.mismatched,
-                                                 .same_node_answers = row.same_node_answered,
-                                                 .target = followed.placement.target(),
-                                                 .clients = followed.placement.clients()},
-                                                now);
-    if (change == ProblemChange::kReopened && !std::exchange(followed.reopening_told, false)) {
-      followed.reopened = before;
-    }
-    if ((change == ProblemChange::kFixed || change == ProblemChange::kDormant) && followed.newest) {
-      alerts.push_back(compose_problem_alert(report_of(followed.problem, followed.placement, sources.boot_to_wall),
-                                             *followed.newest, wall, sources));
+  }
+  for (auto& [load_balancer, followed] : followed_) {
+    if (followed.restored) {
+      update_by(followed, {.load_balancer = load_balancer});
     }
   }
   publish();
   return alerts;
+}
+
+std::optional<Alert> ProblemWatch::update(Followed& followed, const LoadBalancerCounters& row, const NodeView& node,
+                                          const AlertSources& sources, SinceBoot now) const {
+  if (row.mismatched != 0 || followed.problem.state()) {
+    followed.placement.look(row.load_balancer, node);
+  }
+  std::optional<ProblemReport> before;
+  if (followed.problem.told()) {
+    before = report_as_told(followed.problem, followed.placement, sources.boot_to_wall);
+  }
+  const auto change = followed.problem.update({.answered = row.answered,
+                                               .mismatched = row.mismatched,
+                                               .same_node_answers = row.same_node_answered,
+                                               .target = followed.placement.target(),
+                                               .clients = followed.placement.clients()},
+                                              now);
+  if (change == ProblemChange::kReopened && !std::exchange(followed.reopening_told, false)) {
+    followed.reopened = before;
+  }
+  if ((change != ProblemChange::kFixed && change != ProblemChange::kDormant) || !followed.newest) {
+    return std::nullopt;
+  }
+  return compose_problem_alert(report_of(followed.problem, followed.placement, sources.boot_to_wall), *followed.newest,
+                               WallTime(now + sources.boot_to_wall), sources);
+}
+
+void ProblemWatch::follow(const std::vector<LoadBalancerCounters>& rows, WallTime wall, SinceBoot now) {
+  std::set<Endpoint> listed;
+  for (const LoadBalancerCounters& row : rows) {
+    // What has no row of its own is many load balancers.
+    if (row.load_balancer.empty()) {
+      continue;
+    }
+    listed.insert(row.load_balancer);
+    Followed& followed = followed_.try_emplace(row.load_balancer, thresholds_).first->second;
+    followed.restored = false;
+    take_times(followed, row, wall);
+  }
+  std::erase_if(followed_, [&](const auto& entry) {
+    const Followed& followed = entry.second;
+    return followed.restored ? now - followed.problem.last_mismatch() > kRemembered : !listed.contains(entry.first);
+  });
 }
 
 void ProblemWatch::take_times(Followed& followed, const LoadBalancerCounters& row, WallTime now) {

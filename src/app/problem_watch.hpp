@@ -17,13 +17,28 @@
 
 namespace hairpind {
 
+/// A problem as it outlives the agent.
+struct KeptProblem {
+  Endpoint load_balancer;
+  ProblemRecord problem;
+  PlacementRecord placement;
+  std::optional<IncidentCount> newest;  ///< whose names its alerts carry
+  std::map<Cause, WallTime> last_mismatch;
+  std::optional<WallTime> last_answered;
+};
+
 /// Follows the life of each load balancer's problem (DESIGN 2a), by what the kernel counts and by who is on this node.
 ///
 /// Owns: the problems. Called by: the event loop. Never reads counts or names itself; its alerts are the caller's to
-/// write. Starts with no history: of what failed before the agent started nothing is claimed.
+/// write. Without restore() it starts with no history: of what failed before the agent started nothing is claimed.
 class ProblemWatch {
  public:
   explicit ProblemWatch(Problem::Thresholds thresholds) : thresholds_(thresholds) {}
+
+  /// Goes on with what another agent on this node has kept. Before the first look.
+  void restore(std::vector<KeptProblem> kept);
+  /// Every problem there is.
+  [[nodiscard]] std::vector<KeptProblem> keep() const;
 
   /// What there is to tell of problems that are over, or dormant; the caller closes their incidents. Incidents and rows
   /// as read in this order, at least once every few seconds.
@@ -38,6 +53,7 @@ class ProblemWatch {
  private:
   struct Followed {
     explicit Followed(Problem::Thresholds thresholds) : problem(thresholds) {}
+    Followed(Problem::Thresholds thresholds, KeptProblem kept);
 
     Problem problem;
     Placement placement;
@@ -48,14 +64,18 @@ class ProblemWatch {
     std::optional<WallTime> last_answered;
     std::optional<ProblemReport> reopened;  ///< what it was told to be, until an alert says that it is back
     bool reopening_told = false;            ///< an alert has said so before the count was seen
+    bool restored = false;                  ///< and not called since: the kernel's table has no row of it yet
   };
 
+  void follow(const std::vector<LoadBalancerCounters>& rows, WallTime wall, SinceBoot now);
+  std::optional<Alert> update(Followed& followed, const LoadBalancerCounters& row, const NodeView& node,
+                              const AlertSources& sources, SinceBoot now) const;
   void take_incidents(const std::vector<IncidentCount>& incidents, const NodeView& node, SinceBoot now);
   static void take_times(Followed& followed, const LoadBalancerCounters& row, WallTime now);
   void publish();
 
   Problem::Thresholds thresholds_;
-  std::map<Endpoint, Followed> followed_;  ///< those with a row of the kernel's table
+  std::map<Endpoint, Followed> followed_;  ///< those with a row of the kernel's table, and restored ones
   SinceBoot looked_{};
   std::shared_ptr<const ProblemStatus> status_ = std::make_shared<const ProblemStatus>();
 };

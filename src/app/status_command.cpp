@@ -74,8 +74,9 @@ std::string describe(const Json& status) {
     text += "  " + printable(line.get<std::string>()) + "\n";
   }
   const auto& rows = status.at("load_balancers");
+  const std::size_t uncalled = status.at("uncalled").size();
   if (rows.empty()) {
-    return text + "No load balancer has been called from this node.\n";
+    return text + fmt::format("No load balancer has been called from this node; {} are watched for.\n", uncalled);
   }
   std::vector<std::vector<std::string>> table{{"LOAD BALANCER", "SERVICE", "STATE", "ATTEMPTS", "ANSWERED",
                                                "MISMATCHED", "SAME-NODE", "LAST BAD", "LAST GOOD"}};
@@ -96,6 +97,9 @@ std::string describe(const Json& status) {
       line += padded_text(row[i], widths[i]) + "  ";
     }
     text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+  }
+  if (uncalled != 0) {
+    text += fmt::format("{} more are watched for and have not been called from here.\n", uncalled);
   }
   return text;
 }

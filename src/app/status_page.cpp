@@ -2,6 +2,7 @@
 #include "status_page.hpp"
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "hairpind/core/rfc3339.hpp"
 
@@ -63,16 +64,30 @@ std::string render_status(const Status& status, const KernelCounts* counts, cons
             {"pending", status.pending_syns},
             {"devices", *status.devices},
             {"load_balancers", Json::array()},
-            {"other_attempts", 0}};
+            {"other_attempts", 0},
+            {"uncalled", Json::array()}};
   if (status.kubernetes_synced) {
     json["kubernetes_synced"] = *status.kubernetes_synced;
   }
   if (counts != nullptr) {
+    std::set<Endpoint> told;
     for (const LoadBalancerCounters& row : counts->load_balancers) {
       if (row.load_balancer.empty()) {
         json["other_attempts"] = row.syns;
       } else {
+        told.insert(row.load_balancer);
         json["load_balancers"].push_back(load_balancer(row, status));
+      }
+    }
+    // What failed before the agent was restarted, and has not been called since.
+    for (const auto& [problem, standing] : *status.problems) {
+      if (told.insert(problem).second) {
+        json["load_balancers"].push_back(load_balancer({.load_balancer = problem}, status));
+      }
+    }
+    for (const Endpoint& listed : status.watched.listed) {
+      if (!told.contains(listed)) {
+        json["uncalled"].push_back(listed.to_string());
       }
     }
   }

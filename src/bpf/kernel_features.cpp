@@ -188,4 +188,9 @@ std::string KernelFeatures::drop_reason_name(std::uint32_t reason) const {
   return found == drop_reasons_.end() ? std::string() : found->second;
 }
 
+std::string libbpf_version() {
+  const std::string version = libbpf_version_string();
+  return version.substr(version.find_first_of("0123456789"));
+}
+
 }  // namespace hairpind

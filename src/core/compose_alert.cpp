@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "alert_message.hpp"
 #include "hairpind/core/cilium_drop.hpp"
 #include "hairpind/core/preservation.hpp"
 
@@ -61,6 +62,14 @@ std::string hint(Cause cause, const Attempt& example) {
   return {};
 }
 
+// For who has had the whole of it already, or finds it behind the runbook's link.
+std::string brief_hint(Cause cause) {
+  return cause == Cause::kAsymmetricRemote
+             ? "Route the target's replies through the load balancer, or turn off client IP preservation (runbook)."
+             : "Turn off client IP preservation on the load balancer's target group (runbook; in full in the first "
+               "alert of this incident).";
+}
+
 constexpr std::string_view kTranslatedHint =
     "This node itself translated the load balancer's address into the target, and the answer bypassed the translation "
     "back. Between pods on one Linux bridge netfilter must see bridged packets: load br_netfilter and set "
@@ -83,100 +92,6 @@ std::string setting_of(const LoadBalancerRef& ref) {
            "TargetGroupConfiguration of each Service behind it.";
   }
   return {};
-}
-
-std::string dropped_by(const Alert& alert) {
-  std::string text;
-  if (alert.drop_reason) {
-    text += " (" + *alert.drop_reason;
-    text += alert.drop_location ? " in " + *alert.drop_location + ")" : ")";
-  } else if (alert.drop_location) {
-    text += " (in " + *alert.drop_location + ")";
-  }
-  return text;
-}
-
-std::string ending(const Alert& alert, bool host_client) {
-  const std::string packet = alert.syn_dropped ? "the SYN" : "the answer";
-  switch (alert.outcome) {
-    case Outcome::kResetByClient:
-      return host_client ? "the node's own stack reset it, and the connection cannot complete"
-                         : "the client's kernel reset it, and the connection cannot complete";
-    case Outcome::kDropped:
-      return "the kernel dropped " + packet + dropped_by(alert) + ", and the connection cannot complete";
-    case Outcome::kCompleted:
-      return "a later SYN of the same attempt was answered by the load balancer, so the connection was only delayed";
-    case Outcome::kUnknown:
-      break;
-  }
-  return "what became of it was not seen";
-}
-
-std::string backend_words(const Endpoint& backend, const std::optional<PodRef>& pod) {
-  if (!pod) {
-    return "pod " + backend.to_string();
-  }
-  return "pod " + pod->namespace_name + "/" + pod->name + " (" + backend.to_string() + ")";
-}
-
-std::string where(const Alert& alert) {
-  switch (alert.responder_kind) {
-    case ResponderKind::kLocalPod:
-      return " on the same node";
-    case ResponderKind::kNode:
-      return alert.backend && alert.backend != alert.responder
-                 ? ", this node's own address (" + backend_words(*alert.backend, alert.backend_pod) + " behind it)"
-                 : ", this node's own address";
-    case ResponderKind::kRemote:
-      return " on another node";
-    case ResponderKind::kNone:
-      break;
-  }
-  return {};
-}
-
-std::string named(const std::optional<PodRef>& pod, const Endpoint& endpoint) {
-  if (!pod) {
-    return endpoint.to_string();
-  }
-  const std::string workload = pod->workload.empty() ? "" : " of " + pod->workload;
-  return "pod " + pod->namespace_name + "/" + pod->name + workload + " (" + endpoint.to_string() + ")";
-}
-
-std::string named_load_balancer(const Alert& alert) {
-  const auto& service = alert.load_balancer_service;
-  if (!service) {
-    return alert.load_balancer.to_string() + (alert.load_balancer_origin == LoadBalancerOrigin::kLearned
-                                                  ? " (named by no Service and no option: found by its SYNs)"
-                                                  : "");
-  }
-  std::string named = service->full_name() + " (";
-  named += (service->hostname.empty() ? "" : service->hostname + ", ") + alert.load_balancer.to_string();
-  named += service->binding.empty() ? "" : ", by TargetGroupBinding " + service->binding;
-  for (const std::string& rival : alert.load_balancer_rivals) {
-    named += ", also published by the younger Service " + rival;
-  }
-  return named + ")";
-}
-
-std::string message(const Alert& alert, const Attempt& example) {
-  if (alert.cause == Cause::kUnsolicitedSynAck && alert.responder) {
-    return "a SYN that " + named(alert.client_pod, alert.client) +
-           " never sent came in from the network in its name, " + named(alert.responder_pod, *alert.responder) +
-           where(alert) +
-           (alert.responder_kind == ResponderKind::kNode ? ", answered it, and " : " answered it, and ") +
-           ending(alert, example.host_client) + "; the load balancer that the client called last is " +
-           named_load_balancer(alert);
-  }
-  const std::string syn =
-      "SYN from " + named(alert.client_pod, alert.client) + " to load balancer " + named_load_balancer(alert);
-  if (alert.responder) {
-    return syn + " was answered by " + named(alert.responder_pod, *alert.responder) + where(alert) +
-           ", not by the load balancer; " + ending(alert, example.host_client);
-  }
-  const std::string target = example.returned.empty() ? "" : " for " + example.returned.to_string();
-  return syn + " came back to its own node" + target + " with its source kept, and was never answered; " +
-         ending(alert, example.host_client);
 }
 
 void add_names(Alert& alert, const Attempt& example, const AlertSources& sources) {
@@ -279,7 +194,10 @@ Alert compose_alert(const DueAlert& due, const AlertSources& sources) {
   if (alert.cilium_drop && is_cilium_policy_drop(alert.cilium_drop->reason)) {
     alert.hint = std::string(kPolicyHint) + alert.hint;
   }
-  alert.message = message(alert, example);
+  if (due.event == AlertEvent::kAsymmetricHandshakeRepeated || due.event == AlertEvent::kAsymmetricHandshakeEvidence) {
+    alert.hint = alert.conntrack == Conntrack::kTranslated ? std::string(kTranslatedHint) : brief_hint(due.key.cause);
+  }
+  alert.message = message_of(alert, example);
   return alert;
 }
 

@@ -3,6 +3,9 @@
 
 #include <string>
 
+#include "alert_message.hpp"
+#include "hairpind/core/printable.hpp"
+
 namespace hairpind {
 namespace {
 
@@ -59,7 +62,8 @@ Alert compose_evidence(const Evidence& evidence, std::uint64_t count, const Aler
          .reason = packet.sensor == Sensor::kDrop ? sources.drop_reason_name(packet.drop_reason) : std::nullopt,
          .note = note_on(packet, attempt.host_client)});
   }
-  alert.message = std::to_string(alert.packets.size()) + " sightings of its packets: " + alert.message;
+  alert.message =
+      printable(std::to_string(alert.packets.size()) + " sightings of its packets: " + alert.message, kMostOfAMessage);
   return alert;
 }
 

@@ -17,13 +17,13 @@ void Placement::add(const IncidentCount& incident, const NodeView& node) {
   const auto pod_at = [&](const Endpoint& endpoint) {
     return node.cluster == nullptr ? std::nullopt : node.cluster->pod_at(endpoint, example.first_syn);
   };
-  add(clients_, example.client,
+  add(record_.clients, example.client,
       {.pod = pod_at(example.client), .ifindex = example.syn_ifindex, .is_node = example.host_client});
   if (incident.key.cause == Cause::kAsymmetricRemote) {
-    remote_target_ = true;
+    record_.remote_target = true;
     return;
   }
-  by_node_port_ = by_node_port_ || incident.key.cause == Cause::kHairpinNodePort;
+  record_.by_node_port = record_.by_node_port || incident.key.cause == Cause::kHairpinNodePort;
   const Endpoint& target = example.synack_sent.empty() ? example.returned : example.synack_sent;
   if (target.empty()) {
     return;
@@ -37,7 +37,7 @@ void Placement::add(const IncidentCount& incident, const NodeView& node) {
   } else if (seen_leaving && example.responder_kind == ResponderKind::kLocalPod) {
     device = example.synack_ifindex;
   }
-  add(targets_, target, {.pod = pod_at(target), .ifindex = device, .is_node = false});
+  add(record_.targets, target, {.pod = pod_at(target), .ifindex = device, .is_node = false});
 }
 
 void Placement::add(Parties& parties, const Endpoint& endpoint, const Party& party) {
@@ -51,7 +51,7 @@ void Placement::add(Parties& parties, const Endpoint& endpoint, const Party& par
 }
 
 void Placement::look(const Endpoint& load_balancer, const NodeView& node) {
-  clients_here_ = where(clients_, node);
+  clients_here_ = where(record_.clients, node);
   target_ = look_for_target(load_balancer, node);
 }
 
@@ -84,16 +84,16 @@ Presence Placement::where(const Parties& parties, const NodeView& node) {
 }
 
 Presence Placement::look_for_target(const Endpoint& load_balancer, const NodeView& node) {
-  if (remote_target_ || (node.cluster != nullptr && !node.synced)) {
+  if (record_.remote_target || (node.cluster != nullptr && !node.synced)) {
     return Presence::kUnknown;
   }
   const Service* const service = node.cluster == nullptr ? nullptr : node.cluster->publisher_at(load_balancer);
   if (service == nullptr) {
-    target_names_ = names(targets_);
-    return where(targets_, node);
+    record_.target_names = names(record_.targets);
+    return where(record_.targets, node);
   }
-  if (by_node_port_ && service->external_traffic_policy != "Local") {
-    target_names_ = {"the node"};
+  if (record_.by_node_port && service->external_traffic_policy != "Local") {
+    record_.target_names = {"the node"};
     return Presence::kHere;
   }
   if (service->selector.empty()) {
@@ -103,8 +103,8 @@ Presence Placement::look_for_target(const Endpoint& load_balancer, const NodeVie
   if (ready.empty()) {
     return node.cluster->has_backend(*service) ? Presence::kUnknown : Presence::kGone;
   }
-  target_names_.clear();
-  std::ranges::transform(ready, std::back_inserter(target_names_), name_of);
+  record_.target_names.clear();
+  std::ranges::transform(ready, std::back_inserter(record_.target_names), name_of);
   return Presence::kHere;
 }
 
@@ -117,7 +117,7 @@ std::vector<std::string> Placement::names(const Parties& parties) {
 }
 
 std::vector<std::string> Placement::client_names() const {
-  return names(clients_);
+  return names(record_.clients);
 }
 
 }  // namespace hairpind

@@ -46,6 +46,13 @@ double lowest_share(std::uint64_t hits, std::uint64_t of) {
   return std::max(0.0, (share + (kZ * kZ / (2 * n)) - margin) / (1 + (kZ * kZ / n)));
 }
 
+Problem::Problem(Thresholds thresholds, const ProblemRecord& before) : thresholds_(thresholds), record_(before) {
+  record_.interruptions++;
+  if (record_.state != ProblemState::kFixed) {
+    record_.spared = record_.run = record_.same_node_answers = 0;
+  }
+}
+
 std::optional<ProblemChange> Problem::update(const ProblemInput& input, SinceBoot now) {
   const Increase increase = increase_in(input);
   // An attempt falls between two looks: the target has to have been here at both.
@@ -54,24 +61,24 @@ std::optional<ProblemChange> Problem::update(const ProblemInput& input, SinceBoo
   if (increase.mismatched != 0) {
     return open(increase, now);
   }
-  if (mismatched_ == 0 || state_ == ProblemState::kFixed) {
+  if (record_.mismatched == 0 || record_.state == ProblemState::kFixed) {
     return std::nullopt;
   }
-  answered_ += increase.answered;
-  same_node_answers_ += increase.same_node_answers;
-  spared_ += input.target != Presence::kGone ? increase.answered : 0;
-  run_ += target_stayed ? increase.answered : 0;
+  record_.answered += increase.answered;
+  record_.same_node_answers += increase.same_node_answers;
+  record_.spared += input.target != Presence::kGone ? increase.answered : 0;
+  record_.run += target_stayed ? increase.answered : 0;
   follow(input, now);
   const auto lasts = [&](SinceBoot since) { return now - since >= thresholds_.settle; };
-  if (lasts(last_mismatch_)) {
-    if (proof_ = find_proof(); proof_) {
+  if (lasts(record_.last_mismatch)) {
+    if (record_.proof = find_proof(); record_.proof) {
       return enter(ProblemState::kFixed);
     }
     if (const auto gone = gone_since(); gone && lasts(*gone)) {
       return enter(ProblemState::kDormant);
     }
   }
-  return enter(now - last_mismatch_ >= thresholds_.quiet_after ? ProblemState::kQuiet : ProblemState::kActive);
+  return enter(now - record_.last_mismatch >= thresholds_.quiet_after ? ProblemState::kQuiet : ProblemState::kActive);
 }
 
 Problem::Increase Problem::increase_in(const ProblemInput& input) const {
@@ -82,35 +89,36 @@ Problem::Increase Problem::increase_in(const ProblemInput& input) const {
 
 std::optional<ProblemChange> Problem::open(const Increase& increase, SinceBoot now) {
   std::optional<ProblemChange> change;
-  if (mismatched_ == 0) {
+  if (record_.mismatched == 0) {
     change = ProblemChange::kOpened;
-    opened_ = now;
-  } else if (told_) {
+    record_.opened = now;
+  } else if (record_.told) {
     change = ProblemChange::kReopened;
-    reopenings_++;
+    record_.reopenings++;
   }
   if (change) {
     // Whatever share failed before, another may fail now.
-    share_attempts_ = increase.mismatched - 1 + increase.answered;
-    share_mismatched_ = increase.mismatched - 1;
+    record_.share_attempts = increase.mismatched - 1 + increase.answered;
+    record_.share_mismatched = increase.mismatched - 1;
   } else {
-    share_attempts_ += spared_ + increase.answered + increase.mismatched;
-    share_mismatched_ += increase.mismatched;
+    record_.share_attempts += record_.spared + increase.answered + increase.mismatched;
+    record_.share_mismatched += increase.mismatched;
   }
-  mismatched_ += increase.mismatched;
-  answered_ += increase.answered;
-  spared_ = run_ = same_node_answers_ = 0;
-  last_mismatch_ = now;
-  target_gone_.reset();
-  clients_gone_.reset();
-  told_.reset();
-  proof_.reset();
-  state_ = ProblemState::kActive;
+  record_.mismatched += increase.mismatched;
+  record_.answered += increase.answered;
+  record_.spared = record_.run = record_.same_node_answers = 0;
+  record_.last_mismatch = now;
+  record_.target_gone.reset();
+  record_.clients_gone.reset();
+  record_.told.reset();
+  record_.proof.reset();
+  record_.state = ProblemState::kActive;
   return change;
 }
 
 void Problem::follow(const ProblemInput& input, SinceBoot now) {
-  for (auto [presence, since] : {std::pair{input.target, &target_gone_}, std::pair{input.clients, &clients_gone_}}) {
+  for (auto [presence, since] :
+       {std::pair{input.target, &record_.target_gone}, std::pair{input.clients, &record_.clients_gone}}) {
     if (presence != Presence::kGone) {
       since->reset();
     } else if (!*since) {
@@ -120,42 +128,42 @@ void Problem::follow(const ProblemInput& input, SinceBoot now) {
 }
 
 std::optional<SinceBoot> Problem::gone_since() const {
-  return target_left() ? target_gone_ : clients_gone_;
+  return target_left() ? record_.target_gone : record_.clients_gone;
 }
 
 double Problem::share() const {
-  return lowest_share(share_mismatched_, share_attempts_);
+  return lowest_share(record_.share_mismatched, record_.share_attempts);
 }
 
 double Problem::chance() const {
-  return std::pow(1 - share(), static_cast<double>(run_));
+  return std::pow(1 - share(), static_cast<double>(record_.run));
 }
 
 std::optional<FixProof> Problem::find_proof() const {
-  if (same_node_answers_ >= thresholds_.same_node_answers) {
+  if (record_.same_node_answers >= thresholds_.same_node_answers) {
     return FixProof::kSameNodePath;
   }
-  const auto mismatches = static_cast<double>(mismatched_);
-  if (share_mismatched_ + 1 >= thresholds_.mismatches && run_ >= thresholds_.run &&
-      chance() <= thresholds_.chance / (mismatches * (mismatches + 1))) {
+  const auto runs = static_cast<double>(record_.mismatched + record_.interruptions);
+  if (record_.share_mismatched + 1 >= thresholds_.mismatches && record_.run >= thresholds_.run &&
+      chance() <= thresholds_.chance / (runs * (runs + 1))) {
     return FixProof::kStatistical;
   }
   return std::nullopt;
 }
 
 std::optional<ProblemChange> Problem::enter(ProblemState state) {
-  const bool same = state_ == state;
-  state_ = state;
+  const bool same = record_.state == state;
+  record_.state = state;
   switch (state) {
     case ProblemState::kFixed:
-      told_ = state;
+      record_.told = state;
       return ProblemChange::kFixed;
     case ProblemState::kDormant:
       // Who comes and goes without a failure tells nothing new.
-      if (told_) {
+      if (record_.told) {
         return std::nullopt;
       }
-      told_ = state;
+      record_.told = state;
       return ProblemChange::kDormant;
     case ProblemState::kQuiet:
       return same ? std::nullopt : std::optional(ProblemChange::kQuiet);

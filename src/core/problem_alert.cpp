@@ -7,6 +7,9 @@
 #include <cstdio>
 #include <string_view>
 
+#include "alert_message.hpp"
+#include "hairpind/core/printable.hpp"
+
 namespace hairpind {
 namespace {
 
@@ -34,15 +37,13 @@ std::string until_then(const ProblemReport& report) {
 std::string proven_by(const ProblemReport& report) {
   if (report.proof == FixProof::kSameNodePath) {
     return "since then " + std::to_string(report.same_node_answers) +
-           " connections went to a target on this node and were answered by the load balancer, the very path that "
-           "failed";
+           " went to a target on this node and were answered by it: the path that failed";
   }
   std::array<char, 96> odds{};
-  std::snprintf(odds.data(), odds.size(),
-                "at least %.1f%% of attempts failed before, and chance alone spares so many with %.2g",
-                report.share * 100, report.chance);
-  return "the " + std::to_string(report.run) + " attempts since then, with a target on this node, were all answered (" +
-         odds.data() + ")";
+  std::snprintf(odds.data(), odds.size(), "at least %.1f%% failed before; by chance: %.2g", report.share * 100,
+                report.chance);
+  return "the " + std::to_string(report.run) + " since then, with a target here, were all answered (" + odds.data() +
+         ")";
 }
 
 constexpr std::string_view kDormantHint =
@@ -87,8 +88,8 @@ Alert compose_problem_alert(const ProblemReport& report, const IncidentCount& ne
   alert.time = now;
   alert.severity = fixed ? Severity::kInfo : Severity::kWarning;
   if (fixed) {
-    alert.message = "connections from this node to load balancer " + load_balancer(alert) +
-                    " work again: " + until_then(report) + ", " + proven_by(report);
+    alert.message = "connections to load balancer " + load_balancer(alert) + " work again: " + until_then(report) +
+                    ", " + proven_by(report);
     alert.hint = "Nothing is left to do here. Other nodes tell for themselves, and a failure opens it again.";
   } else {
     const Departure why = report.why.value_or(Departure{});
@@ -98,13 +99,16 @@ Alert compose_problem_alert(const ProblemReport& report, const IncidentCount& ne
                     " has left this node; " + until_then(report) + ", and it comes back with the next such placement";
     alert.hint.insert(0, kDormantHint);
   }
+  alert.message = printable(alert.message, kMostOfAMessage);
   alert.problem = report;
   return alert;
 }
 
 void add_reopening(Alert& alert, const ProblemReport& before) {
-  alert.message += before.state == ProblemState::kFixed ? "; it had looked fixed" : "; it is back after it was dormant";
-  alert.message += ": " + std::to_string(before.mismatched) + " attempts were misdirected before";
+  alert.message =
+      printable((before.state == ProblemState::kFixed ? "had looked fixed, " : "back after it was dormant, ") +
+                    std::to_string(before.mismatched) + " attempts before: " + alert.message,
+                kMostOfAMessage);
   alert.problem = before;
 }
 

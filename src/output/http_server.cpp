@@ -36,6 +36,7 @@ constexpr std::chrono::seconds kLongestRest{1};
 constexpr std::size_t kMostPages = 2;
 
 constexpr const char* kPlain = "text/plain";
+constexpr const char* kHtml = "text/html; charset=utf-8";
 constexpr const char* kJson = "application/json";
 constexpr const char* kMetricsFormat = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -211,13 +212,14 @@ class HttpServer::Service {
   /// At once, unless it is a page that is asked for.
   void answer(HttpConnection& connection, Time read_at) {
     const HttpRequest& request = connection.request();
-    const auto say = [&](int status, std::string_view text, std::string_view more = "") {
+    const auto say = [&](int status, std::string_view text, std::string_view more = "", const char* type = kPlain) {
       const std::string body = std::string(text) + "\n";
-      connection.answer(head_of(status, kPlain, body.size(), more) + (request.head_only() ? "" : body), nullptr,
-                        read_at);
+      connection.answer(head_of(status, type, body.size(), more) + (request.head_only() ? "" : body), nullptr, read_at);
     };
     if (request.refusal() != 0) {
       say(request.refusal(), reason_of(request.refusal()), request.refusal() == 405 ? "Allow: GET, HEAD\r\n" : "");
+    } else if (request.path() == "/") {
+      say(200, handlers_.landing, "", kHtml);
     } else if (request.path() == "/healthz") {
       const bool healthy = handlers_.healthy();
       say(healthy ? 200 : 503, healthy ? "ok" : "the event loop has stalled");
@@ -229,7 +231,7 @@ class HttpServer::Service {
         say(403, "only who is on this node may ask for it");
       }
     } else if (request.path() != "/metrics") {
-      say(404, "/metrics, /healthz, /readyz and /v1/status are here");
+      say(404, "/, /metrics, /healthz, /readyz and /v1/status are here");
     }
   }
 

@@ -4,6 +4,7 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <limits>
 #include <sstream>
 #include <utility>
@@ -36,7 +37,11 @@ void add(MetricFamily& family, Labels labels, std::uint64_t value) {
   family.metric.push_back(std::move(metric));
 }
 
+// A series each, of each load balancer on each node: of the kernel's bounds those that tell a healthy answer, a slow
+// one and a SYN that had to be sent again (after 1 s) apart.
 constexpr std::array<std::uint32_t, HP_LATENCY_BUCKET_COUNT - 1> kLatencyBounds = HP_LATENCY_BOUNDS_US;
+constexpr std::array<std::uint32_t, 4> kLatencyBoundsTold = {1'000, 10'000, 100'000, 1'000'000};
+static_assert(std::ranges::includes(kLatencyBounds, kLatencyBoundsTold));
 
 ClientMetric latency_histogram(Labels labels, const LoadBalancerCounters& counted) {
   ClientMetric metric;
@@ -44,12 +49,14 @@ ClientMetric latency_histogram(Labels labels, const LoadBalancerCounters& counte
   std::uint64_t cumulative = 0;
   for (std::size_t i = 0; i < counted.latencies.size(); i++) {
     cumulative += counted.latencies.at(i);
-    metric.histogram.bucket.push_back(
-        {.cumulative_count = cumulative,
-         .upper_bound = i < kLatencyBounds.size()
-                            ? std::chrono::duration<double>(std::chrono::microseconds(kLatencyBounds.at(i))).count()
-                            : std::numeric_limits<double>::infinity()});
+    if (i < kLatencyBounds.size() && std::ranges::binary_search(kLatencyBoundsTold, kLatencyBounds.at(i))) {
+      metric.histogram.bucket.push_back(
+          {.cumulative_count = cumulative,
+           .upper_bound = std::chrono::duration<double>(std::chrono::microseconds(kLatencyBounds.at(i))).count()});
+    }
   }
+  metric.histogram.bucket.push_back(
+      {.cumulative_count = cumulative, .upper_bound = std::numeric_limits<double>::infinity()});
   metric.histogram.sample_count = cumulative;
   metric.histogram.sample_sum = std::chrono::duration<double>(counted.latency_sum).count();
   return metric;
@@ -65,11 +72,25 @@ std::string label(const Endpoint& load_balancer) {
   return load_balancer.empty() ? "other" : load_balancer.to_string();
 }
 
+// "namespace/name" in the labels that kube-state-metrics has it in; what is no Service keeps its kind, so that it joins
+// none.
+void add_service(Labels& labels, const std::string& service) {
+  const auto slash = service.find('/');
+  if (slash == std::string::npos) {
+    if (!service.empty()) {
+      labels.push_back({"lb_service", service});
+    }
+    return;
+  }
+  const auto kind_end = service.rfind(' ', slash);
+  const auto begin = kind_end == std::string::npos ? 0 : kind_end + 1;
+  labels.push_back({"lb_namespace", service.substr(begin, slash - begin)});
+  labels.push_back({"lb_service", service.substr(0, begin) + service.substr(slash + 1)});
+}
+
 Labels labels_of(const Endpoint& load_balancer, const std::string& service) {
   Labels labels{{"lb", label(load_balancer)}};
-  if (!service.empty()) {
-    labels.push_back({"lb_service", service});
-  }
+  add_service(labels, service);
   return labels;
 }
 
@@ -78,9 +99,9 @@ Labels with(Labels labels, ClientMetric::Label more) {
   return labels;
 }
 
-MetricFamily mismatches(const MismatchCounts& counts) {
-  auto result = family(MetricType::Counter, "hairpind_mismatches_total",
-                       "Handshake attempts that something other than the load balancer answered.");
+MetricFamily client_mismatches(const MismatchCounts& counts) {
+  auto result = family(MetricType::Counter, "hairpind_client_mismatches_total",
+                       "hairpind_mismatches_total, by the namespace of the client as of then.");
   for (const auto& [series, count] : counts) {
     Labels labels =
         with(labels_of(series.load_balancer, series.service), {"cause", std::string(to_string(series.cause))});
@@ -92,6 +113,8 @@ MetricFamily mismatches(const MismatchCounts& counts) {
   return result;
 }
 
+// Twelve series at most for a load balancer that works: what most never have begins with its first time. The results
+// that make a share are there from the start.
 void add_load_balancers(const std::vector<LoadBalancerCounters>& load_balancers, std::vector<MetricFamily>& families) {
   auto syns = family(MetricType::Counter, "hairpind_syns_total",
                      "Handshake attempts (first SYNs) from this node to a load balancer.");
@@ -99,6 +122,8 @@ void add_load_balancers(const std::vector<LoadBalancerCounters>& load_balancers,
                             "SYNs to a load balancer that repeat one already seen.");
   auto handshakes = family(MetricType::Counter, "hairpind_handshakes_total",
                            "Handshake attempts by what the load balancer answered within the handshake timeout.");
+  auto mismatches = family(MetricType::Counter, "hairpind_mismatches_total",
+                           "Handshake attempts that something other than the load balancer answered.");
   auto translations = family(MetricType::Counter, "hairpind_legitimate_translations_total",
                              "Handshake attempts that this node itself translated to their backend.");
   auto same_node =
@@ -106,19 +131,31 @@ void add_load_balancers(const std::vector<LoadBalancerCounters>& load_balancers,
              "Answered handshakes that the load balancer, in its own name, sent to a target on this node.");
   auto latency = family(MetricType::Histogram, "hairpind_handshake_seconds",
                         "Time from a client's first SYN to the load balancer's answer, of answered handshakes.");
+  const auto add_if_any = [](MetricFamily& family, const Labels& labels, std::uint64_t value) {
+    if (value != 0) {
+      add(family, labels, value);
+    }
+  };
   for (const LoadBalancerCounters& counted : load_balancers) {
     const Labels lb = labels_of(counted.load_balancer, counted.service);
     add(syns, lb, counted.syns);
-    add(retransmits, lb, counted.syn_retransmits);
+    add_if_any(retransmits, lb, counted.syn_retransmits);
     add(handshakes, with(lb, {"result", "answered"}), counted.answered);
     add(handshakes, with(lb, {"result", "mismatched"}), counted.mismatched);
-    add(handshakes, with(lb, {"result", "refused"}), counted.refused);
+    add_if_any(handshakes, with(lb, {"result", "refused"}), counted.refused);
     add(handshakes, with(lb, {"result", "unanswered"}), counted.unanswered);
-    add(translations, lb, counted.translations);
-    add(same_node, lb, counted.same_node_answered);
-    latency.metric.push_back(latency_histogram(lb, counted));
+    for (std::uint8_t cause = HP_CAUSE_NONE + 1; cause < HP_CAUSE_COUNT; cause++) {
+      add_if_any(mismatches, with(lb, {"cause", std::string(to_string(static_cast<Cause>(cause)))}),
+                 counted.mismatches.at(cause));
+    }
+    add_if_any(translations, lb, counted.translations);
+    add_if_any(same_node, lb, counted.same_node_answered);
+    if (counted.answered != 0) {
+      latency.metric.push_back(latency_histogram(lb, counted));
+    }
   }
-  for (MetricFamily* const each : {&syns, &retransmits, &handshakes, &translations, &same_node, &latency}) {
+  for (MetricFamily* const each :
+       {&syns, &retransmits, &handshakes, &mismatches, &translations, &same_node, &latency}) {
     families.push_back(std::move(*each));
   }
 }
@@ -146,12 +183,33 @@ void add_problems(const std::map<Endpoint, ProblemStanding>& problems, std::vect
   families.push_back(std::move(last));
 }
 
+void add_process(const ProcessUsage& usage, std::vector<MetricFamily>& families) {
+  const auto add_one = [&](MetricType type, const char* name, const char* help, double value) {
+    MetricFamily result = family(type, name, help);
+    ClientMetric metric;
+    (type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
+    result.metric.push_back(std::move(metric));
+    families.push_back(std::move(result));
+  };
+  add_one(MetricType::Counter, "process_cpu_seconds_total", "User and system CPU time spent.", usage.cpu_seconds);
+  add_one(MetricType::Gauge, "process_start_time_seconds", "When the process began, Unix time.", usage.start_seconds);
+  add_one(MetricType::Gauge, "process_resident_memory_bytes", "Resident memory.",
+          static_cast<double>(usage.resident_bytes));
+  add_one(MetricType::Gauge, "process_virtual_memory_bytes", "Virtual memory.",
+          static_cast<double>(usage.virtual_bytes));
+  add_one(MetricType::Gauge, "process_open_fds", "Open file descriptors.", static_cast<double>(usage.open_descriptors));
+  add_one(MetricType::Gauge, "process_max_fds", "Most file descriptors that may be open.",
+          static_cast<double>(usage.most_descriptors));
+}
+
 }  // namespace
 
 std::string render_metrics(const MetricsSnapshot& snapshot) {
   std::vector<MetricFamily> families;
   add_load_balancers(snapshot.load_balancers, families);
-  families.push_back(mismatches(snapshot.mismatches));
+  if (snapshot.kubernetes_synced) {
+    families.push_back(client_mismatches(snapshot.client_mismatches));
+  }
   add_problems(snapshot.problems, families);
 
   auto alerts = family(MetricType::Counter, "hairpind_alerts_total", "Alerts written, by event.");
@@ -202,7 +260,10 @@ std::string render_metrics(const MetricsSnapshot& snapshot) {
              snapshot.syns_unnoted));
 
   auto build = family(MetricType::Gauge, "hairpind_build_info", "Always 1.");
-  add(build, {{"version", snapshot.version}}, 1);
+  const BuildInfo& info = snapshot.build;
+  add(build,
+      {{"version", info.version}, {"revision", info.revision}, {"libbpf", info.libbpf}, {"compiler", info.compiler}},
+      1);
   families.push_back(std::move(build));
   auto features = family(MetricType::Gauge, "hairpind_kernel_feature",
                          "1 where the kernel or the process has the feature (hairpind check).");
@@ -218,9 +279,14 @@ std::string render_metrics(const MetricsSnapshot& snapshot) {
     auto exposed = family(MetricType::Gauge, "hairpind_exposed_pairs",
                           "Local pods that call a load balancer with a ready backend on this node.");
     for (const auto& [service, pairs] : snapshot.exposed_pairs) {
-      add(exposed, {{"lb_service", service}}, pairs);
+      Labels labels;
+      add_service(labels, service);
+      add(exposed, std::move(labels), pairs);
     }
     families.push_back(std::move(exposed));
+  }
+  if (snapshot.process) {
+    add_process(*snapshot.process, families);
   }
 
   std::ostringstream text;

@@ -55,11 +55,12 @@ is "liveness probe" "$container.livenessProbe.httpGet" '{"host": "127.0.0.1", "p
 is "readiness probe" "$container.readinessProbe.httpGet" '{"host": "127.0.0.1", "port": 9477, "path": "/readyz"}'
 is "port for Prometheus" "$container.ports" '[{"name": "metrics", "containerPort": 9477, "protocol": "TCP"}]'
 is "node name" "$container.env" '[{"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}]'
-is "mounts: the configuration and the bpffs, read only" "$container.volumeMounts" \
+is "mounts: the configuration and the bpffs, read only, and a place of its own" "$container.volumeMounts" \
   '[{"name": "config", "mountPath": "/etc/hairpind", "readOnly": true},
+    {"name": "state", "mountPath": "/var/lib/hairpind"},
     {"name": "bpffs", "mountPath": "/sys/fs/bpf", "readOnly": true, "mountPropagation": "HostToContainer"}]'
 is "volumes" "$pod.volumes" \
-  '[{"name": "config", "configMap": {"name": "hairpind"}},
+  '[{"name": "config", "configMap": {"name": "hairpind"}}, {"name": "state", "emptyDir": {"sizeLimit": "64Mi"}},
     {"name": "bpffs", "hostPath": {"path": "/sys/fs/bpf", "type": "Directory"}}]'
 is "the configuration file is the ConfigMap's" \
   "[($container.args[-1] | ltrimstr(\"/etc/hairpind/\")), $container.args[0]] == [(kind(\"ConfigMap\").data | keys[]), \"run\"]" true

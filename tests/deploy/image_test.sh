@@ -136,13 +136,13 @@ esac
 [ "$(of DaemonSet "$spec.hostNetwork")" = true ] || fail "the pod has no hostNetwork"
 options+=(--network "ns:/run/netns/$prefix-node")
 
-# Its volumes: the ConfigMap as files, the node's directories, and the service account as the kubelet mounts it.
+# Its volumes: the ConfigMap as files, the node's directories, an empty one, and the service account as the kubelet mounts it.
 while IFS=$'\t' read -r name path read_only; do
   source=$(of DaemonSet "$spec.volumes[] | select(.name == \"$name\") | .hostPath.path // \"\"")
   if [ -z "$source" ]; then
     source=$work/$name
     mkdir "$source"
-    while read -r key; do
+    [ -z "$(of DaemonSet "$spec.volumes[] | select(.name == \"$name\") | .configMap // \"\"")" ] || while read -r key; do
       of ConfigMap ".data[\"$key\"]" >"$source/$key"
     done < <(of ConfigMap '.data | keys[]')
   fi
@@ -223,7 +223,7 @@ done
 awk '$5 == "/" { split($6, flags, ","); exit flags[1] != "ro" }' "/proc/$pid/mountinfo" || fail "the root is writable"
 
 metric() { node curl -sf http://127.0.0.1:9477/metrics | grep -qF "$1"; }
-wait_for "the Service's load balancer" metric 'hairpind_syns_total{lb="10.0.5.5:443",lb_service="shop/api"} 0'
+wait_for "the Service's load balancer" metric 'hairpind_load_balancers{origin="service"} 1'
 ip netns exec "$prefix-p1" curl -s -m 1 http://10.0.5.5:443/ >"$work/answer" && fail "the lab's hairpin was answered"
 wait_for "an alert" grep -q asymmetric_handshake "$work/alerts"
 alert=$(grep -m 1 asymmetric_handshake "$work/alerts")
@@ -233,15 +233,16 @@ named=$(jq -c '[.node, .cause, .client.pod, .client.namespace, .client.workload,
   fail "the alert is not fully named: $alert"
 grep -qF aws-load-balancer-target-group-attributes <<<"$alert" || fail "the hint is not the Service's: $alert"
 wait_for "the mismatch in the metrics" metric \
-  'hairpind_mismatches_total{lb="10.0.5.5:443",lb_service="shop/api",cause="hairpin_ip_target",client_namespace="shop"} 1'
+  'hairpind_client_mismatches_total{lb="10.0.5.5:443",lb_namespace="shop",lb_service="api",cause="hairpin_ip_target",client_namespace="shop"} 1'
 # What the dashboard and the alerts ask for is there; pairs that can fail are counted every few seconds.
-wait_for "the pair that can fail" metric 'hairpind_exposed_pairs{lb_service="shop/api"'
+wait_for "the pair that can fail" metric 'hairpind_exposed_pairs{lb_namespace="shop",lb_service="api"'
 node curl -sf http://127.0.0.1:9477/metrics >"$work/metrics.log"
 tests/deploy/dashboard_test.py names "$work/metrics.log" || fail "the dashboard or the rules ask for what the agent has not"
 tests/deploy/dashboard_test.py recorded "$work/metrics.log" || fail "tests/deploy/metrics.txt is not what the agent says"
 ! grep -qi 'forbidden' "$work/agent.log" || fail "the ClusterRole lacks a right"
 
 engine stop --time 10 "$container" >"$work/stopped"
+[ "$(jq -r '.problems[].load_balancer.ip' "$work/state/problems.json")" = 10.0.5.5 ] || fail "the problem is not remembered"
 code=0
 wait "$runner" || code=$?
 [ "$code" -eq 0 ] || fail "after SIGTERM the exit status is $code"

@@ -81,11 +81,11 @@ class Pages:
 
 def problem(address, service, state, last, count=1, namespace="web"):
     """The series of a load balancer that has failed, as the agent has them."""
-    lb = f'lb="{address}",lb_service="{service}"'
+    lb = 'lb="{}",lb_namespace="{}",lb_service="{}"'.format(address, *service.split("/"))
     lines = [f'hairpind_problem_state{{{lb},state="{each}"}} {int(each == state)}'
              for each in ("active", "fixed", "dormant", "quiet")]
     lines.append(f'hairpind_last_mismatch_timestamp_seconds{{{lb},cause="hairpin_ip_target"}} {int(last)}')
-    lines.append(f'hairpind_mismatches_total{{{lb},cause="hairpin_ip_target",client_namespace="{namespace}"}} {count}')
+    lines.append(f'hairpind_client_mismatches_total{{{lb},cause="hairpin_ip_target",client_namespace="{namespace}"}} {count}')
     return "\n".join(lines) + "\n"
 
 

@@ -156,7 +156,8 @@ std::vector<nlohmann::json> AgentProcess::evidence() const {
 std::vector<nlohmann::json> AgentProcess::lines(bool evidence) const {
   std::vector<nlohmann::json> wanted;
   std::istringstream all(read_file(alerts_path()));
-  for (std::string line; std::getline(all, line);) {
+  // What is behind the last newline is being written.
+  for (std::string line; std::getline(all, line) && !all.eof();) {
     EXPECT_EQ(schema_violations(line), "") << line;
     auto alert = nlohmann::json::parse(line, nullptr, false);
     if ((alert.is_object() && alert.value("event", "") == "asymmetric_handshake_evidence") == evidence) {

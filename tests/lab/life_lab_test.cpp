@@ -194,6 +194,40 @@ TEST_F(LifeTest, AnAgentThatStartsAnewClaimsNothing) {
   EXPECT_EQ(agent->metric_sum("hairpind_problem_state"), 0);
 }
 
+// An upgrade in the middle of it.
+TEST_F(LifeTest, AnAgentWithAStateDirectoryGoesOn) {
+  const std::string directory = "/tmp/hairpind-life-state-" + std::to_string(getpid());
+  std::filesystem::create_directory(directory);
+  const auto restart = [&] {
+    agent->send_signal(SIGTERM);
+    ASSERT_EQ(agent->wait_for_exit(), 0);
+    start_agent({"--lb", "10.0.5.5:443", "--state-directory", directory});
+  };
+  start_agent({"--lb", "10.0.5.5:443", "--state-directory", directory});
+  fail(20);
+  lab().set_mode("lb-snat");
+  succeed(2);
+  restart();
+  EXPECT_TRUE(becomes("active")) << "two answers before and one after are no three";
+  succeed(1);
+  std::this_thread::sleep_for(std::chrono::seconds(8));
+  EXPECT_TRUE(becomes("active"));
+  succeed(2);
+  ASSERT_TRUE(becomes("fixed")) << agent->get("/metrics").second;
+  ASSERT_TRUE(eventually([&] { return !alerts().empty(); }));
+  EXPECT_EQ(alerts()[0]["event"], "asymmetric_handshake_resolved");
+  EXPECT_EQ(alerts()[0]["count"], 20);
+  EXPECT_EQ(alerts()[0]["backend"]["ip"], "10.0.1.20");
+
+  restart();
+  EXPECT_TRUE(becomes("fixed"));
+  lab().set_mode("ip-target");
+  fail(1);
+  ASSERT_TRUE(eventually([&] { return !alerts().empty(); }));
+  expect_reopened(alerts()[0], "fixed");
+  std::filesystem::remove_all(directory);
+}
+
 class LifeInClusterTest : public LifeTest {
  protected:
   void SetUp() override {
@@ -212,7 +246,7 @@ class LifeInClusterTest : public LifeTest {
     std::filesystem::remove(path);
     ASSERT_TRUE(eventually([&] {
       return agent->metric("hairpind_kubernetes_synced") == 1 &&
-             agent->get("/metrics").second.find("hairpind_syns_total{lb=\"10.0.5.5:443\"") != std::string::npos;
+             agent->get("/v1/status").second.find("\"10.0.5.5:443\"") != std::string::npos;
     }));
   }
 

@@ -267,9 +267,8 @@ class SoakTest : public LabTest {
         resolv_conf, cgroup->processes());
     ASSERT_TRUE(agent->wait_until_ready());
     ASSERT_TRUE(is_synced()) << agent->standard_error();
-    ASSERT_TRUE(eventually([&] {
-      return agent->get("/metrics").second.find("hairpind_syns_total{lb=\"10.0.5.5:443\"") != std::string::npos;
-    }));
+    ASSERT_TRUE(
+        eventually([&] { return agent->get("/v1/status").second.find("\"10.0.5.5:443\"") != std::string::npos; }));
   }
 
   bool is_synced() const {

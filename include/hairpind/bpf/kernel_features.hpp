@@ -55,4 +55,7 @@ class KernelFeatures {
   std::map<std::uint32_t, std::string> drop_reasons_;
 };
 
+/// Of the library as loaded, "1.1.2".
+std::string libbpf_version();
+
 }  // namespace hairpind

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hairpind/core/cluster.hpp"
@@ -22,6 +23,26 @@ struct NodeView {
   std::function<bool(std::uint32_t ifindex)> has_device;  ///< a pod goes with its device
 };
 
+/// Who has failed with one load balancer on this node, as plain data.
+struct PlacementRecord {
+  struct Party {
+    std::optional<PodRef> pod;
+    std::uint32_t ifindex = 0;  ///< of its device; 0: not known
+    bool is_node = false;       ///< the node itself
+
+    bool operator==(const Party&) const = default;
+  };
+  using Parties = std::map<IpAddress, Party>;
+
+  Parties clients;
+  Parties targets;
+  bool remote_target = false;
+  bool by_node_port = false;
+  std::vector<std::string> target_names;
+
+  bool operator==(const PlacementRecord&) const = default;
+};
+
 /// Who fails with one load balancer on this node, and whether they are still here: the clients of its incidents, and
 /// its targets.
 ///
@@ -34,6 +55,10 @@ class Placement {
   /// Clients, and targets, that are followed; if there are more, all of them are never known to be gone.
   static constexpr std::size_t kFollowed = 64;
 
+  Placement() = default;
+  /// Goes on with those that another agent on this node has known.
+  explicit Placement(PlacementRecord before) : record_(std::move(before)) {}
+
   /// Takes note of an incident's client and responder, while names can be told.
   void add(const IncidentCount& incident, const NodeView& node);
   /// Looks where they are now.
@@ -42,16 +67,13 @@ class Placement {
   [[nodiscard]] Presence target() const { return target_; }
   [[nodiscard]] Presence clients() const { return clients_here_; }
   /// "namespace/name", or an address where no name is known; of targets as they were when last one was here.
-  [[nodiscard]] const std::vector<std::string>& target_names() const { return target_names_; }
+  [[nodiscard]] const std::vector<std::string>& target_names() const { return record_.target_names; }
   [[nodiscard]] std::vector<std::string> client_names() const;
+  [[nodiscard]] const PlacementRecord& record() const { return record_; }
 
  private:
-  struct Party {
-    std::optional<PodRef> pod;
-    std::uint32_t ifindex = 0;  ///< of its device; 0: not known
-    bool is_node = false;       ///< the node itself
-  };
-  using Parties = std::map<IpAddress, Party>;
+  using Party = PlacementRecord::Party;
+  using Parties = PlacementRecord::Parties;
 
   static void add(Parties& parties, const Endpoint& endpoint, const Party& party);
   static Presence where(const Party& party, const NodeView& node);
@@ -59,13 +81,9 @@ class Placement {
   static std::vector<std::string> names(const Parties& parties);
   Presence look_for_target(const Endpoint& load_balancer, const NodeView& node);
 
-  Parties clients_;
-  Parties targets_;
-  bool remote_target_ = false;
-  bool by_node_port_ = false;
+  PlacementRecord record_;
   Presence target_ = Presence::kUnknown;
   Presence clients_here_ = Presence::kUnknown;
-  std::vector<std::string> target_names_;
 };
 
 }  // namespace hairpind

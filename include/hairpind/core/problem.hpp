@@ -32,6 +32,31 @@ struct ProblemInput {
   Presence clients = Presence::kUnknown;  ///< those that failed; kGone: all of them
 };
 
+/// All that is known of a problem, as plain data.
+struct ProblemRecord {
+  ProblemState state = ProblemState::kActive;
+  std::optional<ProblemState> told;
+  std::optional<FixProof> proof;
+  SinceBoot opened{};
+  SinceBoot last_mismatch{};
+  // Since it was first opened; with no mismatch there is no problem.
+  std::uint64_t mismatched = 0;
+  std::uint64_t answered = 0;
+  std::uint64_t reopenings = 0;
+  std::uint64_t interruptions = 0;  ///< of the agent
+  // Of this opening, up to the last mismatch, without the one that opened it.
+  std::uint64_t share_mismatched = 0;
+  std::uint64_t share_attempts = 0;
+  // Since the last mismatch.
+  std::uint64_t spared = 0;  ///< answered, unless the target was gone
+  std::uint64_t run = 0;     ///< those among them during which it was here
+  std::uint64_t same_node_answers = 0;
+  std::optional<SinceBoot> target_gone;
+  std::optional<SinceBoot> clients_gone;
+
+  bool operator==(const ProblemRecord&) const = default;
+};
+
 /// Lower bound of a share of which `hits` of `of` were seen: Wilson's, one-sided, at 99.9%. 0 where nothing was seen.
 double lowest_share(std::uint64_t hits, std::uint64_t of);
 
@@ -43,8 +68,8 @@ double lowest_share(std::uint64_t hits, std::uint64_t of);
 ///  - a run of answered attempts, while a target was on this node, that chance would have spared less than once in a
 ///    thousand. The share that is compared with is of those attempts, up to the last mismatch, that came after the
 ///    opening one: that one chose the moment. After each mismatch a run begins, so that a problem of many mismatches
-///    has as many chances to look fixed: the n-th gets 1 / (n * (n + 1)) of the thousandth, which adds up to it. Of
-///    fewer than four mismatches no share is told: Wilson's bound is too high then.
+///    has as many chances to look fixed (an interruption is one, too): the n-th gets 1 / (n * (n + 1)) of the
+///    thousandth, which adds up to it. Of fewer than four mismatches no share is told: Wilson's bound is too high then.
 ///
 /// Pure: counts, placements and time come in as arguments. Not thread safe; owned by the event loop.
 class Problem {
@@ -62,34 +87,40 @@ class Problem {
   };
 
   explicit Problem(Thresholds thresholds) : thresholds_(thresholds) {}
+  /// Goes on with what another agent on this node has known, until a while ago. Of what is not proven yet the evidence
+  /// is gathered anew: a mismatch may have passed unseen between the two.
+  Problem(Thresholds thresholds, const ProblemRecord& before);
 
   /// Takes in what is known now; at least once every few seconds. What has changed by it, if it is worth a word.
   std::optional<ProblemChange> update(const ProblemInput& input, SinceBoot now);
 
   /// Nothing until the first mismatch.
   [[nodiscard]] std::optional<ProblemState> state() const {
-    return mismatched_ == 0 ? std::nullopt : std::optional(state_);
+    return record_.mismatched == 0 ? std::nullopt : std::optional(record_.state);
   }
   /// kFixed or kDormant, once told, until the next mismatch: what that one opens again.
-  [[nodiscard]] std::optional<ProblemState> told() const { return told_; }
-  [[nodiscard]] std::optional<FixProof> proof() const { return proof_; }
+  [[nodiscard]] std::optional<ProblemState> told() const { return record_.told; }
+  [[nodiscard]] std::optional<FixProof> proof() const { return record_.proof; }
   /// Since when the targets, or the clients, have been known to be gone: of both the earlier one.
   [[nodiscard]] std::optional<SinceBoot> gone_since() const;
   /// Of gone_since(): it was the targets.
-  [[nodiscard]] bool target_left() const { return target_gone_ && (!clients_gone_ || *target_gone_ <= *clients_gone_); }
+  [[nodiscard]] bool target_left() const {
+    return record_.target_gone && (!record_.clients_gone || *record_.target_gone <= *record_.clients_gone);
+  }
 
-  [[nodiscard]] SinceBoot opened() const { return opened_; }
-  [[nodiscard]] SinceBoot last_mismatch() const { return last_mismatch_; }
+  [[nodiscard]] SinceBoot opened() const { return record_.opened; }
+  [[nodiscard]] SinceBoot last_mismatch() const { return record_.last_mismatch; }
   /// Since it was first opened.
-  [[nodiscard]] std::uint64_t mismatched() const { return mismatched_; }
-  [[nodiscard]] std::uint64_t answered() const { return answered_; }
-  [[nodiscard]] std::uint64_t reopenings() const { return reopenings_; }
+  [[nodiscard]] std::uint64_t mismatched() const { return record_.mismatched; }
+  [[nodiscard]] std::uint64_t answered() const { return record_.answered; }
+  [[nodiscard]] std::uint64_t reopenings() const { return record_.reopenings; }
   /// Since the last mismatch.
-  [[nodiscard]] std::uint64_t same_node_answers() const { return same_node_answers_; }
-  [[nodiscard]] std::uint64_t run() const { return run_; }
+  [[nodiscard]] std::uint64_t same_node_answers() const { return record_.same_node_answers; }
+  [[nodiscard]] std::uint64_t run() const { return record_.run; }
   /// Of attempts that failed, its lower bound; and how likely chance alone would have spared the run at that share.
   [[nodiscard]] double share() const;
   [[nodiscard]] double chance() const;
+  [[nodiscard]] const ProblemRecord& record() const { return record_; }
 
  private:
   struct Increase {
@@ -106,23 +137,7 @@ class Problem {
 
   Thresholds thresholds_;
   ProblemInput last_;  ///< as of the last update
-  ProblemState state_ = ProblemState::kActive;
-  std::optional<ProblemState> told_;
-  std::optional<FixProof> proof_;
-  SinceBoot opened_{};
-  SinceBoot last_mismatch_{};
-  std::uint64_t mismatched_ = 0;
-  std::uint64_t answered_ = 0;
-  std::uint64_t reopenings_ = 0;
-  // Of this opening, up to the last mismatch, without the one that opened it.
-  std::uint64_t share_mismatched_ = 0;
-  std::uint64_t share_attempts_ = 0;
-  // Since the last mismatch.
-  std::uint64_t spared_ = 0;  ///< answered, unless the target was gone
-  std::uint64_t run_ = 0;     ///< those among them during which it was here
-  std::uint64_t same_node_answers_ = 0;
-  std::optional<SinceBoot> target_gone_;
-  std::optional<SinceBoot> clients_gone_;
+  ProblemRecord record_;
 };
 
 }  // namespace hairpind

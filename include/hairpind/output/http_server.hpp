@@ -29,6 +29,7 @@ class HttpServer {
     std::function<std::string()> status;
     std::function<bool()> healthy;
     std::function<bool()> ready;
+    std::string landing{};  ///< HTML, for a person who has found the port
   };
 
   /// Clients that have not asked yet, or have asked for a probe; the one that has been silent longest makes room.

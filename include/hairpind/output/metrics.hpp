@@ -28,10 +28,28 @@ struct ProblemStanding {
   std::optional<WallTime> last_answered;
 };
 
+/// What this binary was made of.
+struct BuildInfo {
+  std::string version;
+  std::string revision;  ///< of the source, a git commit's; empty where not known
+  std::string libbpf;    ///< as loaded
+  std::string compiler;
+};
+
+/// What Prometheus' client libraries tell of each process (prometheus.io/docs/instrumenting/writing_clientlibs).
+struct ProcessUsage {
+  double cpu_seconds = 0;    ///< user and system
+  double start_seconds = 0;  ///< Unix time
+  std::uint64_t resident_bytes = 0;
+  std::uint64_t virtual_bytes = 0;
+  std::uint64_t open_descriptors = 0;
+  std::uint64_t most_descriptors = 0;
+};
+
 /// All that /metrics tells, at one moment.
 struct MetricsSnapshot {
   std::vector<LoadBalancerCounters> load_balancers;  ///< the empty endpoint is the label "other"
-  MismatchCounts mismatches;
+  MismatchCounts client_mismatches;                  ///< in Kubernetes: the same mismatches, by whom they befell
   std::map<Endpoint, ProblemStanding> problems;
   std::map<AlertEvent, std::uint64_t> alerts;
   std::map<std::string, std::uint64_t> events_lost;  ///< by reason
@@ -44,7 +62,8 @@ struct MetricsSnapshot {
   std::uint64_t spoofed_sources = 0;
   std::uint64_t syns_unnoted = 0;  ///< to no known load balancer, and too many to find an unknown one by
   std::uint64_t events = 0;
-  std::string version;
+  BuildInfo build;
+  std::optional<ProcessUsage> process;  ///< nullopt where it could not be read
   std::map<std::string, bool> kernel_features;
   std::optional<bool> kubernetes_synced;               ///< nullopt: no Kubernetes
   std::map<std::string, std::uint64_t> exposed_pairs;  ///< by Service, "namespace/name" or "other"

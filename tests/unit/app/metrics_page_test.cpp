@@ -3,6 +3,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <ctime>
+#include <sstream>
+
+#include "process_usage.hpp"
 
 namespace hairpind {
 namespace {
@@ -24,27 +30,53 @@ MismatchSeries series(const std::string& service) {
   return {.load_balancer = kCalled, .service = service, .cause = Cause::kHairpinIpTarget, .client_namespace = ""};
 }
 
+ProblemStanding standing(ProblemState state) {
+  return {.service = "", .state = state, .last_mismatch = {}, .last_answered = std::nullopt};
+}
+
 MetricsSnapshot page(const Status& status, const KernelCounts& kernel) {
   return metrics_of(status, &kernel, {}, AttachMode::kTcx);
 }
 
-TEST(MetricsPage, HasSeriesForWhatIsWatchedBeforeItsFirstSyn) {
+TEST(MetricsPage, HasRowsOfWhatIsCalledAlone) {
   Status status;
   status.watched.listed = {kUncalled, kCalled};
   const MetricsSnapshot snapshot = page(status, counts());
-  ASSERT_EQ(snapshot.load_balancers.size(), 3) << "the rest, the called one once, the uncalled one";
+  ASSERT_EQ(snapshot.load_balancers.size(), 2) << "the rest, and the called one";
   EXPECT_EQ(snapshot.load_balancers[1].load_balancer, kCalled);
   EXPECT_EQ(snapshot.load_balancers[1].syns, 7);
-  EXPECT_EQ(snapshot.load_balancers[2].load_balancer, kUncalled);
-  EXPECT_EQ(snapshot.mismatches.at(series("")), 3);
+  EXPECT_EQ(snapshot.load_balancers[1].mismatches.at(HP_CAUSE_HAIRPIN_IP_TARGET), 3);
   EXPECT_EQ(snapshot.events_lost.at("ring_full"), 5);
+  EXPECT_FALSE(snapshot.build.libbpf.empty());
+  EXPECT_FALSE(snapshot.build.compiler.empty());
+}
+
+TEST(MetricsPage, AnIdleNodeOfALargeClusterHasFewSeries) {
+  Status status;
+  status.kubernetes_synced = true;
+  NamedCounts named;
+  for (std::uint16_t i = 0; i < 250; i++) {
+    const Endpoint lb{.address = kCalled.address, .port = static_cast<std::uint16_t>(1000 + i)};
+    status.watched.listed.push_back(lb);
+    named.services[lb] = "shop/api-" + std::to_string(i);
+  }
+  status.named = std::make_shared<const NamedCounts>(named);
+  const std::string text = render_metrics(page(status, {}));
+  std::istringstream lines(text);
+  int series = 0;
+  for (std::string line; std::getline(lines, line);) {
+    series += line.starts_with('#') ? 0 : 1;
+  }
+  EXPECT_LE(series, 100) << "of 500";
 }
 
 // A series that begins without the label of its Service would be another series a second later.
 TEST(MetricsPage, InKubernetesARowWaitsForItsLabel) {
   Status status;
   status.kubernetes_synced = true;
+  status.problems = std::make_shared<ProblemStatus>(ProblemStatus{{kCalled, standing(ProblemState::kActive)}});
   EXPECT_TRUE(page(status, counts()).load_balancers.empty());
+  EXPECT_TRUE(page(status, counts()).problems.empty());
   NamedCounts named;
   named.services[kCalled] = "shop/api";
   named.mismatches[series("shop/api")] = 2;
@@ -52,8 +84,32 @@ TEST(MetricsPage, InKubernetesARowWaitsForItsLabel) {
   const MetricsSnapshot snapshot = page(status, counts());
   ASSERT_EQ(snapshot.load_balancers.size(), 1);
   EXPECT_EQ(snapshot.load_balancers[0].service, "shop/api");
-  EXPECT_EQ(snapshot.mismatches.at(series("shop/api")), 2) << "as the ledger has booked them";
-  EXPECT_EQ(snapshot.mismatches.count(series("")), 0);
+  EXPECT_EQ(snapshot.problems.at(kCalled).service, "shop/api");
+  EXPECT_EQ(snapshot.client_mismatches.at(series("shop/api")), 2) << "as the ledger has booked them";
+}
+
+// It failed before the agent was restarted.
+TEST(MetricsPage, AProblemIsThereWithoutARow) {
+  Status status;
+  status.problems = std::make_shared<ProblemStatus>(ProblemStatus{{kUncalled, standing(ProblemState::kDormant)}});
+  EXPECT_EQ(page(status, counts()).problems.at(kUncalled).state, ProblemState::kDormant);
+}
+
+TEST(ProcessUsage, IsOfThisProcess) {
+  const auto usage = read_process_usage();
+  ASSERT_TRUE(usage);
+  EXPECT_GT(usage->cpu_seconds, 0);
+  EXPECT_LT(usage->cpu_seconds, 3600);
+  const auto now = static_cast<double>(std::time(nullptr));
+  EXPECT_LE(usage->start_seconds, now + 1);
+  EXPECT_GE(usage->start_seconds, now - 3600);
+  EXPECT_GT(usage->resident_bytes, 1U << 20U);
+  EXPECT_GT(usage->virtual_bytes, usage->resident_bytes);
+  EXPECT_GE(usage->open_descriptors, 3);
+  EXPECT_LE(usage->open_descriptors, usage->most_descriptors);
+  const int another = dup(0);
+  EXPECT_EQ(read_process_usage()->open_descriptors, usage->open_descriptors + 1);
+  close(another);
 }
 
 TEST(MetricsPage, IsThereBeforeTheProgramsAre) {

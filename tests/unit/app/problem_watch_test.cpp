@@ -142,7 +142,7 @@ TEST_F(ProblemWatchTest, TheFirstAlertThatReopensItSaysSoOnce) {
   ASSERT_TRUE(alerts[0].problem);
   EXPECT_EQ(alerts[0].problem->state, ProblemState::kDormant);
   EXPECT_EQ(alerts[0].problem->mismatched, 20);
-  EXPECT_THAT(alerts[0].message, HasSubstr("it is back after it was dormant: 20 attempts were misdirected before"));
+  EXPECT_THAT(alerts[0].message, ::testing::StartsWith("back after it was dormant, 20 attempts before: SYN"));
   EXPECT_FALSE(alerts[1].problem) << "a repeat is no reopening";
   pass(1, 0);
   EXPECT_FALSE(first_alert()[0].problem) << "told already";
@@ -164,6 +164,86 @@ TEST_F(ProblemWatchTest, ARowThatIsGivenBackTakesItsProblemAlong) {
   pass(20, 0);
   static_cast<void>(watch.look({}, {{.load_balancer = {}}}, node, sources, now));
   EXPECT_THAT(*watch.status(), IsEmpty());
+}
+
+class RestoredProblemWatchTest : public ProblemWatchTest {
+ protected:
+  // Another agent goes on; its kernel side has counted nothing.
+  void restart() {
+    auto kept = watch.keep();
+    watch = ProblemWatch{{}};
+    watch.restore(std::move(kept));
+    row = {.load_balancer = kLb};
+    incidents.clear();
+  }
+};
+
+TEST_F(RestoredProblemWatchTest, GoesOnWithItsLoadBalancer) {
+  pass(20, 5);
+  const auto last_mismatch = watch.status()->at(kLb).last_mismatch;
+  const auto last_answered = watch.status()->at(kLb).last_answered;
+  restart();
+  pass(0, 0);
+  EXPECT_EQ(watch.status()->at(kLb).state, ProblemState::kActive);
+  EXPECT_EQ(watch.status()->at(kLb).last_mismatch, last_mismatch);
+  EXPECT_EQ(watch.status()->at(kLb).last_answered, last_answered);
+  target_here = false;
+  const auto alerts = pass_until_told(0);
+  ASSERT_EQ(alerts.size(), 1);
+  EXPECT_EQ(alerts[0].event, AlertEvent::kAsymmetricHandshakeDormant);
+  EXPECT_EQ(alerts[0].incident, IncidentKey::of(ip_target_attempt()).id());
+  EXPECT_EQ(alerts[0].count, 20);
+  ASSERT_TRUE(alerts[0].problem->why);
+  EXPECT_THAT(alerts[0].problem->why->who, ElementsAre("10.0.1.20"));
+}
+
+TEST_F(RestoredProblemWatchTest, WhatWasDormantIsReopened) {
+  pass(20, 0);
+  target_here = false;
+  ASSERT_EQ(pass_until_told(0).size(), 1);
+  restart();
+  target_here = true;
+  pass(0, 0);
+  const auto alerts = first_alert();
+  ASSERT_TRUE(alerts[0].problem);
+  EXPECT_EQ(alerts[0].problem->state, ProblemState::kDormant);
+  EXPECT_EQ(alerts[0].problem->mismatched, 20);
+}
+
+// Nobody calls it: the kernel has no row of it.
+TEST_F(RestoredProblemWatchTest, IsFollowedBeforeItIsCalledAgain) {
+  pass(20, 0);
+  restart();
+  const auto look = [&] { return watch.look({}, {}, node, sources, now); };
+  look();
+  EXPECT_EQ(watch.status()->at(kLb).state, ProblemState::kActive);
+  now += 10min;
+  look();
+  EXPECT_EQ(watch.status()->at(kLb).state, ProblemState::kQuiet);
+  target_here = false;
+  look();
+  now += 1min;
+  ASSERT_EQ(look().size(), 1);
+  EXPECT_EQ(watch.status()->at(kLb).state, ProblemState::kDormant);
+  now += 6 * 24h;
+  look();
+  EXPECT_EQ(watch.keep().size(), 1);
+  now += 24h;
+  look();
+  EXPECT_THAT(watch.keep(), IsEmpty());
+}
+
+TEST_F(RestoredProblemWatchTest, OnceCalledItGoesWithItsRow) {
+  pass(20, 0);
+  restart();
+  pass(0, 1);
+  EXPECT_THAT(watch.look({}, {}, node, sources, now), IsEmpty());
+  EXPECT_THAT(watch.keep(), IsEmpty());
+}
+
+TEST_F(RestoredProblemWatchTest, WhatNeverFailedIsNotKept) {
+  pass(0, 20);
+  EXPECT_THAT(watch.keep(), IsEmpty());
 }
 
 }  // namespace

@@ -27,6 +27,7 @@ Status status_with_a_problem() {
   status.attached = {.pods = 2, .uplinks = 1, .complete = true};
   status.kubernetes_synced = true;
   status.pending_syns = 4;
+  status.watched.listed = {kLb, testing::endpoint("10.0.5.6", 443)};
   status.devices = std::make_shared<const std::vector<std::string>>(std::vector<std::string>{"uplink eth0: a NIC"});
   status.named = std::make_shared<NamedCounts>(NamedCounts{.services = {{kLb, "shop/api"}}, .mismatches = {}});
   status.problems = std::make_shared<ProblemStatus>(
@@ -68,6 +69,7 @@ TEST(StatusPage, HasWhatIsKnownOfEachLoadBalancer) {
   EXPECT_EQ(json["pending"], 4);
   EXPECT_EQ(json["devices"], Json::array({"uplink eth0: a NIC"}));
   EXPECT_EQ(json["other_attempts"], 6);
+  EXPECT_EQ(json["uncalled"], Json::array({"10.0.5.6:443"}));
   ASSERT_EQ(json["load_balancers"].size(), 1);
   EXPECT_EQ(json["load_balancers"][0], Json::parse(R"({"lb":"10.0.5.5:443","service":"shop/api","attempts":9,
       "answered":5,"mismatched":3,"refused":1,"unanswered":0,"same_node_answered":2,"state":"active",
@@ -87,6 +89,19 @@ TEST(StatusPage, WhatIsNotKnownIsNull) {
   EXPECT_TRUE(json["load_balancers"][0]["service"].is_null());
 }
 
+TEST(StatusPage, WhatFailedBeforeARestartIsThere) {
+  Status status = status_with_a_problem();
+  status.problems = std::make_shared<ProblemStatus>(
+      ProblemStatus{{testing::endpoint("10.0.5.7", 443),
+                     {.service = "", .state = ProblemState::kDormant, .last_mismatch = {}, .last_answered = {}}}});
+  EXPECT_EQ(testing::status_violations(page(status)), "");
+  const Json json = Json::parse(page(status));
+  ASSERT_EQ(json["load_balancers"].size(), 2);
+  EXPECT_EQ(json["load_balancers"][1]["lb"], "10.0.5.7:443");
+  EXPECT_EQ(json["load_balancers"][1]["state"], "dormant");
+  EXPECT_EQ(json["load_balancers"][1]["attempts"], 0);
+}
+
 TEST(StatusCommand, TellsAPersonTheSame) {
   const auto text = describe_status(page(status_with_a_problem()));
   ASSERT_TRUE(text);
@@ -100,7 +115,8 @@ TEST(StatusCommand, TellsAPersonTheSame) {
   const auto idle = describe_status(render_status(stalled, nullptr, "n1", 1h, kNow));
   ASSERT_TRUE(idle);
   EXPECT_THAT(*idle, HasSubstr("STALLED, NOT READY;"));
-  EXPECT_THAT(*idle, HasSubstr("No load balancer has been called from this node.\n"));
+  EXPECT_THAT(*idle, HasSubstr("No load balancer has been called from this node; 0 are watched for.\n"));
+  EXPECT_THAT(*text, HasSubstr("\n1 more are watched for and have not been called from here.\n"));
 }
 
 TEST(StatusCommand, WritesNothingThatATerminalWouldObey) {

@@ -193,9 +193,8 @@ TEST(ComposeAlert, UnsolicitedSynAckSaysWhatIsGuessed) {
   const Alert alert = compose(attempt);
   EXPECT_EQ(alert.severity, Severity::kWarning);
   EXPECT_EQ(alert.message,
-            "a SYN that 10.0.1.10:37762 never sent came in from the network in its name, 10.0.1.20:8443 on the same "
-            "node answered it, and the client's kernel reset it, and the connection cannot complete; the load balancer "
-            "that the client called last is 10.0.5.5:443");
+            "a SYN that 10.0.1.10:37762 never sent came from the network in its name, 10.0.1.20:8443 on the same "
+            "node answered it, and the client's kernel reset it; the client called load balancer 10.0.5.5:443 last");
 }
 
 TEST(ComposeAlert, NamesWhatElseThanAServiceHasTheLoadBalancer) {
@@ -221,6 +220,74 @@ TEST(ComposeAlert, NamesWhatElseThanAServiceHasTheLoadBalancer) {
   const Alert gateway = alert_by({.namespace_name = "shop", .service = "api", .kind = "Gateway"});
   EXPECT_THAT(gateway.message, HasSubstr("load balancer Gateway shop/api (10.0.5.5:443) was"));
   EXPECT_THAT(gateway.hint, HasSubstr("TargetGroupConfiguration"));
+}
+
+// Two hundred characters, whatever the names: what a notification shows.
+TEST(ComposeAlert, AMessageIsShortAndLosesWhatMattersLast) {
+  const auto message_with = [](const std::string& name, const Attempt& attempt) {
+    Cluster cluster;
+    const auto pod_at = [&](const char* address) {
+      Pod pod;
+      pod.uid = address;
+      pod.ref = {.namespace_name = name, .name = name + address, .workload = "Deployment/" + name};
+      pod.addresses = {*IpAddress::parse(address)};
+      return pod;
+    };
+    cluster.apply({.pods = {pod_at("10.0.1.10"), pod_at("10.0.1.20")}}, SinceBoot{});
+    cluster.set_found(attempt.load_balancer,
+                      LoadBalancerRef{.namespace_name = name, .service = name, .binding = "tgb"});
+    return compose_alert({.event = AlertEvent::kAsymmetricHandshake,
+                          .key = IncidentKey::of(attempt),
+                          .count = 1,
+                          .time = attempt.first_syn,
+                          .example = attempt,
+                          .drop_symbol = ""},
+                         {.node = "n1",
+                          .interface_name = [](std::uint32_t) { return std::nullopt; },
+                          .drop_reason_name = [](std::uint32_t) { return std::nullopt; },
+                          .cluster = &cluster})
+        .message;
+  };
+  Attempt attempt = ip_target_attempt();
+  attempt.outcome = Outcome::kResetByClient;
+  EXPECT_EQ(
+      message_with("shop", attempt),
+      "SYN from pod shop/shop10.0.1.10 to load balancer shop/shop (10.0.5.5:443, by TargetGroupBinding tgb) was "
+      "answered by pod shop/shop10.0.1.20 on the same node, not by the load balancer; the client's kernel reset it");
+  EXPECT_EQ(
+      message_with("shopping", attempt),
+      "SYN from pod shopping/shopping10.0.1.10 to load balancer shopping/shopping 10.0.5.5:443 was answered by pod "
+      "shopping/shopping10.0.1.20 on the same node, not by the load balancer; the client's kernel reset it");
+  EXPECT_EQ(
+      message_with("a-longer-name", attempt),
+      "SYN from pod a-longer-name/a-longer-name10.0.1.10 to load balancer a-longer-name/a-longer-name 10.0.5.5:443 "
+      "was answered by pod a-longer-name/a-longer-name10.0.1.20 on the same node, not by the load balancer");
+  for (std::uint8_t cause = HP_CAUSE_NONE + 1; cause < HP_CAUSE_COUNT; cause++) {
+    attempt.cause = static_cast<Cause>(cause);
+    EXPECT_LE(message_with(std::string(63, 'x'), attempt).size(), 200);
+  }
+}
+
+TEST(ComposeAlert, WhatIsToldAgainPointsToTheRunbook) {
+  const Attempt attempt = ip_target_attempt();
+  const auto hint_of = [&](AlertEvent event) {
+    return compose_alert({.event = event,
+                          .key = IncidentKey::of(attempt),
+                          .count = 2,
+                          .time = attempt.first_syn,
+                          .example = attempt,
+                          .drop_symbol = ""},
+                         {.node = "n1",
+                          .interface_name = [](std::uint32_t) { return std::nullopt; },
+                          .drop_reason_name = [](std::uint32_t) { return std::nullopt; },
+                          .cluster = nullptr})
+        .hint;
+  };
+  EXPECT_GT(hint_of(AlertEvent::kAsymmetricHandshake).size(), 400);
+  for (const AlertEvent event : {AlertEvent::kAsymmetricHandshakeRepeated, AlertEvent::kAsymmetricHandshakeEvidence}) {
+    EXPECT_LE(hint_of(event).size(), 200);
+    EXPECT_THAT(hint_of(event), HasSubstr("runbook"));
+  }
 }
 
 // Clauses are put together from what is known; none may bring its neighbour's comma.
@@ -268,7 +335,7 @@ TEST(ComposeAlert, WhatIsNotKnownIsNotMadeUp) {
   EXPECT_FALSE(alert.syn_interface);
   EXPECT_FALSE(alert.drop_reason);
   EXPECT_FALSE(alert.drop_location);
-  EXPECT_THAT(alert.message, HasSubstr("the kernel dropped the answer, and"));
+  EXPECT_THAT(alert.message, HasSubstr("the kernel dropped the answer"));
   attempt.outcome = Outcome::kUnknown;
   EXPECT_THAT(compose(attempt).message, HasSubstr("what became of it was not seen"));
 }

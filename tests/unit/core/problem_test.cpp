@@ -244,6 +244,69 @@ TEST_F(ProblemTest, CountsThatBeginAnewAreNewAttempts) {
   EXPECT_EQ(problem.mismatched(), before + 2);
 }
 
+class RestoredProblemTest : public ProblemTest {
+ protected:
+  void restart() {
+    problem = Problem({}, problem.record());
+    input.mismatched = input.answered = input.same_node_answers = 0;
+  }
+};
+
+// A failure may have passed unseen between the two.
+TEST_F(RestoredProblemTest, WhatWasNotProvenIsProvenAnew) {
+  fail();
+  pass(0, 2, 2);
+  restart();
+  EXPECT_EQ(problem.state(), ProblemState::kActive);
+  EXPECT_EQ(pass(0, 1, 1), std::nullopt);
+  EXPECT_EQ(pass(0, 2, 2), ProblemChange::kFixed);
+  EXPECT_EQ(problem.same_node_answers(), 3);
+}
+
+TEST_F(RestoredProblemTest, ARunBeginsAnewAndIsOneMoreChanceToLookFixed) {
+  fail();
+  pass(0, 19);
+  const double chance = problem.chance();
+  restart();
+  EXPECT_EQ(problem.run(), 0);
+  EXPECT_DOUBLE_EQ(problem.chance(), 1);
+  EXPECT_EQ(pass(0, 15), std::nullopt) << "nobody had been seen to be here before";
+  EXPECT_EQ(pass(0, 19), std::nullopt);
+  EXPECT_DOUBLE_EQ(problem.chance(), chance);
+  for (int i = 0; i < 20; i++) {
+    restart();
+  }
+  int needed = 0;
+  pass(0, 0);
+  while (pass(0, 1) != ProblemChange::kFixed) {
+    needed++;
+    ASSERT_LT(needed, 200);
+  }
+  EXPECT_LE(problem.chance(), 0.001 / (31 * 32)) << "10 mismatches, 21 restarts";
+}
+
+TEST_F(RestoredProblemTest, WhatWasToldIsRemembered) {
+  fail();
+  EXPECT_EQ(pass(0, 3, 3), ProblemChange::kFixed);
+  restart();
+  EXPECT_EQ(problem.state(), ProblemState::kFixed);
+  EXPECT_EQ(problem.same_node_answers(), 3) << "its proof";
+  EXPECT_EQ(pass(0, 5), std::nullopt);
+  EXPECT_EQ(pass(1, 0), ProblemChange::kReopened);
+  EXPECT_EQ(problem.mismatched(), 11);
+}
+
+TEST_F(RestoredProblemTest, DormantIsNotToldTwice) {
+  fail();
+  input.target = Presence::kGone;
+  EXPECT_EQ(wait(10s), ProblemChange::kDormant);
+  restart();
+  EXPECT_EQ(wait(20s), std::nullopt);
+  EXPECT_EQ(problem.state(), ProblemState::kDormant);
+  input.target = Presence::kHere;
+  EXPECT_EQ(pass(1, 0), ProblemChange::kReopened);
+}
+
 // Nothing changes, whatever the share: it must hardly ever look fixed, though each mismatch begins another run.
 TEST(ProblemChanceTest, LuckIsHardlyEverAFix) {
   std::mt19937 random(20261126);
@@ -283,9 +346,18 @@ TEST(ProblemPropertyTest, NothingButEvidenceAfterTheLastMismatchFixesIt) {
     SinceBoot last_mismatch = now;
     std::optional<SinceBoot> gone;
     bool told = false;
+    int restarted = 0;
+    int seen_restarts = 0;
     const std::uint64_t kind = below(4);
     for (int step = 0; step < 300; step++) {
-      const ProblemInput before = input;
+      if (below(100) == 0) {
+        problem = Problem({}, problem.record());
+        restarted++;
+        input.mismatched = input.answered = input.same_node_answers = 0;
+        answered_here = same_node = 0;
+      }
+      const ProblemInput before = restarted == seen_restarts ? input : ProblemInput{};
+      seen_restarts = restarted;
       now += below(10) == 0 ? std::chrono::seconds(below(900)) : 1s;
       const std::uint64_t failed = below(kind == 0 ? 3 : 40) == 0 ? 1 + below(5) : 0;
       const std::uint64_t answers = below(8);

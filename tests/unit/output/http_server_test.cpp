@@ -118,7 +118,8 @@ class HttpServerTest : public ::testing::Test {
                                            },
                                        .status = [] { return std::string("{\"s\":1}\n"); },
                                        .healthy = [this] { return healthy.load(); },
-                                       .ready = [this] { return ready.load(); }});
+                                       .ready = [this] { return ready.load(); },
+                                       .landing = "<h1>hairpind</h1>"});
     ASSERT_TRUE(started) << started.error().message;
     server = *std::move(started);
     server->serve();
@@ -171,6 +172,15 @@ TEST_F(HttpServerTest, MetricsSayTheirFormat) {
   ASSERT_TRUE(response);
   EXPECT_EQ(response->body, "m 1\n");
   EXPECT_EQ(response->get_header_value("Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
+}
+
+TEST_F(HttpServerTest, APersonFindsALandingPage) {
+  httplib::Client client("127.0.0.1", server->port());
+  const auto response = client.Get("/");
+  ASSERT_TRUE(response);
+  EXPECT_EQ(response->status, 200);
+  EXPECT_EQ(response->body, "<h1>hairpind</h1>\n");
+  EXPECT_EQ(response->get_header_value("Content-Type"), "text/html; charset=utf-8");
 }
 
 TEST_F(HttpServerTest, TheStatusIsForThisMachineOnly) {

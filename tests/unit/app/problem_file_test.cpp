@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "problem_file.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "../core/attempts.hpp"
+
+namespace hairpind {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+class ProblemFileTest : public ::testing::Test {
+ protected:
+  void SetUp() override { std::filesystem::create_directory(directory); }
+  void TearDown() override { std::filesystem::remove_all(directory); }
+
+  ProblemFile open() const {
+    auto file = ProblemFile::open(directory);
+    EXPECT_TRUE(file) << file.error().message;
+    return *std::move(file);
+  }
+  static std::vector<KeptProblem> problems(std::uint64_t mismatched) {
+    KeptProblem problem;
+    problem.load_balancer = testing::endpoint("10.0.5.5", 443);
+    problem.problem.mismatched = mismatched;
+    return {problem};
+  }
+
+  const std::string directory = "/tmp/hairpind-problem-file-test-" + std::to_string(getpid());
+  const std::string path = directory + "/problems.json";
+};
+
+TEST_F(ProblemFileTest, AnotherAgentReadsWhatWasWritten) {
+  ProblemFile file = open();
+  EXPECT_THAT(file.read(0s), IsEmpty());
+  file.write(problems(3), 0s, 1s);
+  file.write(problems(4), 0s, 2s);
+  const auto read = open().read(0s);
+  ASSERT_THAT(read, SizeIs(1));
+  EXPECT_EQ(read[0].problem.mismatched, 4);
+  EXPECT_FALSE(std::filesystem::exists(path + ".new"));
+}
+
+TEST_F(ProblemFileTest, IsDueEveryTenSeconds) {
+  ProblemFile file = open();
+  EXPECT_TRUE(file.due(1s));
+  file.write(problems(3), 0s, 1s);
+  EXPECT_FALSE(file.due(10s));
+  EXPECT_TRUE(file.due(11s));
+}
+
+TEST_F(ProblemFileTest, NothingIsWrittenWhereNothingHasChanged) {
+  ProblemFile file = open();
+  file.write(problems(3), 0s, 1s);
+  std::filesystem::remove(path);
+  file.write(problems(3), 0s, 20s);
+  EXPECT_FALSE(std::filesystem::exists(path));
+  file.write(problems(4), 0s, 40s);
+  EXPECT_TRUE(std::filesystem::exists(path));
+}
+
+TEST_F(ProblemFileTest, AFaultIsToldOnceAndEnds) {
+  ProblemFile file = open();
+  std::filesystem::create_directories(path + "/in-its-place");
+  ::testing::internal::CaptureStdout();
+  file.write(problems(3), 0s, 1s);
+  file.write(problems(3), 0s, 20s);
+  std::filesystem::remove_all(path);
+  file.write(problems(3), 0s, 40s);
+  const std::string log = ::testing::internal::GetCapturedStdout();
+  EXPECT_EQ(log.find("replace '" + path + "'"), log.rfind("replace '" + path + "'")) << log;
+  EXPECT_THAT(log, HasSubstr("replace '" + path + "': Is a directory"));
+  EXPECT_THAT(log, HasSubstr("problems are kept in '" + path + "' again"));
+  EXPECT_THAT(open().read(0s), SizeIs(1));
+}
+
+TEST_F(ProblemFileTest, WhatIsDamagedIsToldAndLeftBehind) {
+  for (const std::string& content : {std::string("{"), std::string(), std::string(17U << 20U, ' ')}) {
+    std::ofstream(path) << content;
+    ::testing::internal::CaptureStdout();
+    EXPECT_THAT(open().read(0s), IsEmpty());
+    EXPECT_THAT(::testing::internal::GetCapturedStdout(),
+                HasSubstr("what was known of problems before, '" + path + "', cannot be used: "));
+  }
+}
+
+TEST_F(ProblemFileTest, ADirectoryThatIsNotThereIsRefusedWithAWord) {
+  const auto file = ProblemFile::open(directory + "/none");
+  ASSERT_FALSE(file);
+  EXPECT_EQ(file.error().message, "write '" + directory +
+                                      "/none/problems.json.new': No such file or directory; give --state-directory a "
+                                      "directory that exists and can be written, or leave it out");
+}
+
+}  // namespace
+}  // namespace hairpind
