@@ -47,10 +47,10 @@ std::string list_path(const Collection& collection, const ListOptions& options, 
 
 }  // namespace
 
-std::string watch_path(const Collection& collection, const std::string& resource_version) {
-  // Shorter than any proxy's patience; the server ends the watch, and it goes on from where it was.
-  std::string path = collection.path + "?watch=1&allowWatchBookmarks=true&timeoutSeconds=290&resourceVersion=" +
-                     percent_encoded(resource_version);
+std::string watch_path(const Collection& collection, const std::string& resource_version, std::chrono::seconds length) {
+  std::string path = collection.path +
+                     "?watch=1&allowWatchBookmarks=true&timeoutSeconds=" + std::to_string(length.count()) +
+                     "&resourceVersion=" + percent_encoded(resource_version);
   if (!collection.field_selector.empty()) {
     path += "&fieldSelector=" + percent_encoded(collection.field_selector);
   }

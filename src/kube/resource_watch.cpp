@@ -22,6 +22,8 @@ namespace {
 
 using Json = nlohmann::json;
 
+// Of a watch that lasts no longer something is amiss from the start; one that ends so much early ends at its time.
+constexpr std::chrono::seconds kMoment{1};
 // One line of a watch is one object and a few words around it.
 constexpr std::size_t kLongestLine = ListReader::kLongestObject + 1024;
 
@@ -34,7 +36,7 @@ class ResourceWatch::Worker {
         client_(std::move(client)),
         handlers_(std::move(handlers)),
         collection_(options_.collection),
-        backoff_(options_.first_backoff, options_.longest_backoff, options_.start_jitter),
+        backoff_({.first = options_.first_backoff, .spread = options_.spread, .longest = options_.longest_backoff}),
         thread_([this] { run(); }) {}
 
   ~Worker() {
@@ -54,8 +56,9 @@ class ResourceWatch::Worker {
   }
 
  private:
-  /// kListAnew: something was missed, or the version is too old; only a new list tells what there is.
-  enum class Ended : std::uint8_t { kClosed, kListAnew, kFailed };
+  /// kClosed: by the server, when it was asked to. kBroken: before. kListAnew: something was missed, or the version is
+  /// too old; only a new list tells what there is. kFailed: it never began.
+  enum class Ended : std::uint8_t { kClosed, kBroken, kListAnew, kFailed };
 
   void run();
   bool list();
@@ -70,7 +73,9 @@ class ResourceWatch::Worker {
   std::optional<Ended> handle_line(std::string_view line);
   void failed(const ApiRefusal& refusal);
   void failed(const std::string& why);
-  void wait_before_retry();
+  void wait_before_retry() { wait(absent_ ? options_.absent_pause : backoff_.failed(random_)); }
+  void wait_after(Ended ended, std::chrono::steady_clock::duration lasted);
+  void wait(std::chrono::milliseconds time);
   bool stopping() {
     const std::scoped_lock lock(mutex_);
     return stopping_;
@@ -116,10 +121,7 @@ void ResourceWatch::Worker::run() {
     while (ended != Ended::kListAnew && !stopping()) {
       const auto begun = std::chrono::steady_clock::now();
       ended = watch();
-      // A server that closes each watch at once must not be asked in a loop.
-      if (ended == Ended::kFailed || std::chrono::steady_clock::now() - begun < options_.first_backoff) {
-        wait_before_retry();
-      }
+      wait_after(ended, std::chrono::steady_clock::now() - begun);
     }
   }
 }
@@ -133,13 +135,21 @@ void ResourceWatch::Worker::failed(const std::string& why) {
   failed({.why = collection_.path + ": " + why, .status = 0, .retry_after = std::nullopt});
 }
 
-void ResourceWatch::Worker::wait_before_retry() {
-  std::chrono::milliseconds wait = absent_ ? options_.absent_pause : backoff_.next(random_);
+void ResourceWatch::Worker::wait_after(Ended ended, std::chrono::steady_clock::duration lasted) {
+  if (ended == Ended::kFailed || (ended == Ended::kListAnew && lasted < kMoment)) {
+    wait_before_retry();
+  } else if (ended != Ended::kClosed) {
+    // A server that goes cuts off all agents at the same moment.
+    wait(backoff_.ended(random_));
+  }
+}
+
+void ResourceWatch::Worker::wait(std::chrono::milliseconds time) {
   if (const auto asked = std::exchange(asked_to_wait_, std::nullopt)) {
-    wait = std::clamp<std::chrono::milliseconds>(*asked, wait, std::max(wait, options_.longest_backoff));
+    time = std::clamp<std::chrono::milliseconds>(*asked, time, std::max(time, options_.longest_backoff));
   }
   std::unique_lock lock(mutex_);
-  stop_requested_.wait_for(lock, wait, [this] { return stopping_; });
+  stop_requested_.wait_for(lock, time, [this] { return stopping_; });
 }
 
 bool ResourceWatch::Worker::list() {
@@ -168,7 +178,6 @@ bool ResourceWatch::Worker::list() {
   resource_version_ = *std::move(version);
   // Never again something older than what has been told.
   list_from_ = resource_version_;
-  backoff_.started();
   return true;
 }
 
@@ -180,7 +189,6 @@ bool ResourceWatch::Worker::is_absent(const ApiRefusal& refusal) {
   handlers_.list_ended();
   handlers_.state(true, refusal.status == 404 ? "" : refusal.why);
   list_from_ = "0";
-  backoff_.started();
   return true;
 }
 
@@ -188,8 +196,17 @@ ResourceWatch::Worker::Ended ResourceWatch::Worker::watch() {
   line_.clear();
   line_bytes_ = 0;
   std::optional<Ended> ended;
+  bool begun = false;
+  // Not all agents' after the same time: what began together would end together, again and again.
+  const std::chrono::seconds length(std::uniform_int_distribution<std::chrono::seconds::rep>(
+      options_.longest_watch.count() * 2 / 3, options_.longest_watch.count())(random_));
+  const auto end = std::chrono::steady_clock::now() + length - kMoment;
   const auto response = client_->stream(
-      watch_path(collection_, resource_version_), options_.silence, [this] { handlers_.state(true, ""); },
+      watch_path(collection_, resource_version_, length), options_.silence,
+      [&] {
+        begun = true;
+        handlers_.state(true, "");
+      },
       [&](std::string_view piece) {
         ended = take_piece(piece);
         return !ended;
@@ -199,7 +216,7 @@ ResourceWatch::Worker::Ended ResourceWatch::Worker::watch() {
   }
   if (!response) {
     failed(response.error().message);
-    return Ended::kFailed;
+    return begun ? Ended::kBroken : Ended::kFailed;
   }
   if (response->status == 410) {
     list_from_.clear();
@@ -213,7 +230,7 @@ ResourceWatch::Worker::Ended ResourceWatch::Worker::watch() {
     failed(refusal(collection_, "watch", *response));
     return Ended::kFailed;
   }
-  return Ended::kClosed;
+  return std::chrono::steady_clock::now() < end ? Ended::kBroken : Ended::kClosed;
 }
 
 std::optional<ResourceWatch::Worker::Ended> ResourceWatch::Worker::take_piece(std::string_view piece) {

@@ -80,6 +80,9 @@ std::set<std::string> granted_rights() {
 
 class KubernetesTest : public LabTest {
  protected:
+  /// A server that has failed is asked again after ten seconds, after twenty, then after thirty at most.
+  static constexpr std::chrono::seconds kComesBack{120};
+
   void SetUp() override {
     LabTest::SetUp();
     if (IsSkipped()) {
@@ -108,12 +111,13 @@ class KubernetesTest : public LabTest {
   }
 
   bool becomes_synced() const {
-    return eventually([&] { return agent->metric("hairpind_kubernetes_synced") == 1; });
+    return eventually([&] { return agent->metric("hairpind_kubernetes_synced") == 1; }, kComesBack);
   }
 
   /// The agent watches for this load balancer, called or not.
   bool watches_for(const std::string& lb) const {
-    return eventually([&] { return agent->get("/v1/status").second.find("\"" + lb + "\"") != std::string::npos; });
+    return eventually([&] { return agent->get("/v1/status").second.find("\"" + lb + "\"") != std::string::npos; },
+                      kComesBack);
   }
 
   void fail_connections(int count, const char* lb = "10.0.5.5") const {

@@ -42,7 +42,7 @@ std::expected<std::string, ApiRefusal> list_collection(
     ApiClient& client, const Collection& collection, const ListOptions& options,
     const std::function<void(const nlohmann::json& object)>& on_object);
 
-/// The path and query of a watch that goes on from `resource_version`.
-std::string watch_path(const Collection& collection, const std::string& resource_version);
+/// The path and query of a watch that goes on from `resource_version`, and that the server ends after so long.
+std::string watch_path(const Collection& collection, const std::string& resource_version, std::chrono::seconds length);
 
 }  // namespace hairpind

@@ -36,10 +36,12 @@ class ResourceWatch {
     /// again after so long. Zero: it must have it.
     std::chrono::milliseconds absent_pause{0};
     int page_size = 500;
-    std::chrono::milliseconds first_backoff{500};
+    std::chrono::milliseconds first_backoff{100};
     std::chrono::milliseconds longest_backoff{30000};
-    /// Where the first try fails, the second comes within so long.
-    std::chrono::milliseconds start_jitter{10000};
+    /// Where a second try fails, too, and where a watch ends before its time, the next comes within so long.
+    std::chrono::milliseconds spread{10000};
+    /// A watch ends by itself after two thirds of that at least: shorter than any proxy's patience.
+    std::chrono::seconds longest_watch{290};
     /// A watch on which nothing comes for so long, not even a bookmark, is taken for dead and begun again.
     std::chrono::milliseconds silence{75000};
   };

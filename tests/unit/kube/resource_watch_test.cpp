@@ -35,7 +35,7 @@ class ResourceWatchTest : public ::testing::Test {
     options.collection = {.path = "/api/v1/pods", .field_selector = ""};
     options.first_backoff = 5ms;
     options.longest_backoff = 50ms;
-    options.start_jitter = 0ms;
+    options.spread = 0ms;
   }
 
   void start(ApiServer& server) {
@@ -217,6 +217,44 @@ TEST_F(ResourceWatchTest, AWatchThatSaysNothingIsBegunAgain) {
   put(server, "a");
   server.set_faults({});
   EXPECT_TRUE(wait_for_names({"a"}));
+}
+
+TEST_F(ResourceWatchTest, OneFailureIsAMomentAndNoMore) {
+  ApiServer server;
+  server.fail_next(1, 500, 0, "list pods");
+  options.spread = options.longest_backoff = 1h;
+  start(server);
+  EXPECT_TRUE(wait_for_names({}));
+}
+
+// All agents' watches end with their server, and must not all come back at once.
+TEST_F(ResourceWatchTest, AWatchThatEndsBeforeItsTimeIsBegunAgainSomewhenInTheSpread) {
+  for (const auto end : {ApiServer::End::kClean, ApiServer::End::kBroken}) {
+    ApiServer server;
+    options.spread = 100ms;
+    start(server);
+    ASSERT_TRUE(wait_for_names({}));
+    constexpr std::size_t kEnds = 20;
+    const auto begun = std::chrono::steady_clock::now();
+    for (std::size_t i = 1; i <= kEnds; i++) {
+      ASSERT_TRUE(wait_until([&] { return server.open_watches() == 1 && server.count_of("watch pods") == i; }));
+      server.close_watches("", end);
+    }
+    // A second, on average; less than two fifths of it once in a million.
+    EXPECT_GE(std::chrono::steady_clock::now() - begun, 400ms);
+    watch.reset();
+  }
+}
+
+TEST_F(ResourceWatchTest, AWatchThatEndsWhenItWasAskedToGoesOnAtOnce) {
+  ApiServer server;
+  options.spread = 1h;
+  options.longest_watch = 3s;
+  start(server);
+  ASSERT_TRUE(wait_for_names({}));
+  EXPECT_TRUE(wait_until([&] { return server.count_of("watch pods") >= 3; }));
+  EXPECT_THAT(server.targets().back(), ::testing::ContainsRegex("timeoutSeconds=[23]&"));
+  EXPECT_THAT(told_troubles(), ::testing::IsEmpty());
 }
 
 TEST_F(ResourceWatchTest, ABookmarkIsWhereTheNextWatchGoesOn) {
