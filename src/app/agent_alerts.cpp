@@ -89,6 +89,10 @@ void Agent::write(const std::vector<Alert>& alerts) {
       write({});
     });
   }
+  if (cluster_) {
+    cluster_->tell(alerts, EventLoop::now());
+    board_.publish(cluster_->told());
+  }
   board_.publish(AlertStatus{
       .written = alerts_.written(), .dropped = alerts_.dropped(), .records_invalid = kernel_->ring.malformed()});
 }

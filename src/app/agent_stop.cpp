@@ -38,6 +38,7 @@ bool Agent::stop() {
     end(std::move(cluster_->watch));
     end(std::move(cluster_->identity_reader));
     end(std::move(cluster_->search));
+    end(std::move(cluster_->event_writer));
   }
   end(std::move(resolver_));
   end(std::move(http_));

@@ -109,6 +109,9 @@ Result<std::variant<Configuration, HelpText>> parse_run_options(const std::vecto
       ->capture_default_str();
   app.add_option("--alerts", configuration.alerts, "Where alerts go: a file, reopened on SIGHUP, or - for stdout")
       ->capture_default_str();
+  app.add_flag("--kubernetes-events", configuration.kubernetes_events,
+               "Tell of failures, and of their end, in Events on the client's pod and on the Service, too: needs the "
+               "right to create and patch events");
   CLI::Option* const listen =
       app.add_option("--listen", configuration.listen, "ADDR:PORT of /metrics, /healthz and /readyz; empty: off")
           ->capture_default_str();

@@ -25,6 +25,7 @@ struct Configuration {
   std::string reset_sensor = "auto";  ///< "tracepoint", "drop", "kprobe": choose_reset_sensor
   std::string attach = "auto";        ///< "tcx", "clsact": choose_attach_mode
   std::string alerts = "-";
+  bool kubernetes_events = false;
   std::string state_directory;            ///< empty = problems end with the agent
   std::string listen = "127.0.0.1:9477";  ///< empty = no HTTP
   std::string log_level = "info";

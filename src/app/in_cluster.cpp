@@ -12,6 +12,9 @@ Result<std::unique_ptr<InCluster>> InCluster::follow(const Configuration& config
                                                      std::function<void()> on_news) {
   const bool in_pod = std::getenv("KUBERNETES_SERVICE_HOST") != nullptr;
   if (configuration.kubeconfig.empty() && !in_pod) {
+    if (configuration.kubernetes_events) {
+      spdlog::warn("--kubernetes-events: this is no Kubernetes pod, so there is nowhere to tell; give --kubeconfig");
+    }
     return nullptr;
   }
   auto access = configuration.kubeconfig.empty() ? in_cluster_access(kServiceAccountDirectory)
@@ -59,6 +62,19 @@ Result<std::unique_ptr<InCluster>> InCluster::follow(const Configuration& config
     return std::unexpected(search.error());
   }
   cluster->search = *std::move(search);
+  if (configuration.kubernetes_events) {
+    auto writer = EventWriter::start(*access, {.node = configuration.node_name}, [](const std::string& why) {
+      if (why.empty()) {
+        spdlog::info("Kubernetes Events: told again");
+      } else {
+        spdlog::warn("Kubernetes Events: {}", why);
+      }
+    });
+    if (!writer) {
+      return std::unexpected(writer.error());
+    }
+    cluster->event_writer = *std::move(writer);
+  }
   spdlog::info("Kubernetes: following {} as node {}", access->url(), configuration.node_name);
   return cluster;
 }
@@ -88,6 +104,27 @@ void InCluster::look_up(const Attempt& attempt) const {
   const Pod* const pod = ref ? known.pod(*ref) : nullptr;
   search->ask({.load_balancer = attempt.load_balancer,
                .target = {.endpoint = target, .pod = pod == nullptr ? std::nullopt : std::optional(*pod)}});
+}
+
+void InCluster::tell(const std::vector<Alert>& alerts, SinceBoot now) {
+  if (!event_writer) {
+    return;
+  }
+  for (const Alert& alert : alerts) {
+    events.on_alert(alert, sync.cluster(), now);
+  }
+  for (KubernetesEvent& event : events.take_due(now)) {
+    event_writer->put(std::move(event));
+  }
+}
+
+std::optional<KubernetesEventCounts> InCluster::told() const {
+  if (!event_writer) {
+    return std::nullopt;
+  }
+  KubernetesEventCounts counts = event_writer->counts();
+  counts.lost += events.lost();
+  return counts;
 }
 
 void InCluster::take_answers() {

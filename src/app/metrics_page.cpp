@@ -86,6 +86,7 @@ MetricsSnapshot metrics_of(const Status& status, const KernelCounts* counts, con
   snapshot.events_lost["record_invalid"] = status.alerts.records_invalid;
   snapshot.events_lost["alert_dropped"] = status.alerts.dropped;
   snapshot.kubernetes_synced = status.kubernetes_synced;
+  snapshot.kubernetes_events = status.kubernetes_events;
   snapshot.exposed_pairs = status.exposed_pairs;
   if (counts != nullptr) {
     for (const ResetSensor sensor : kResetSensors) {

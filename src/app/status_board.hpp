@@ -12,6 +12,7 @@
 #include "hairpind/bpf/counter_reader.hpp"
 #include "hairpind/bpf/programs.hpp"
 #include "hairpind/core/alert.hpp"
+#include "hairpind/core/kubernetes_events.hpp"
 #include "hairpind/core/mismatch_ledger.hpp"
 #include "hairpind/output/metrics.hpp"
 
@@ -57,7 +58,8 @@ struct Status {
   WatchStatus watched;
   AlertStatus alerts;
   std::uint64_t pending_syns = 0;
-  std::optional<bool> kubernetes_synced;  ///< nullopt: no Kubernetes
+  std::optional<bool> kubernetes_synced;                   ///< nullopt: no Kubernetes
+  std::optional<KubernetesEventCounts> kubernetes_events;  ///< nullopt: not asked for
   std::map<std::string, std::uint64_t> exposed_pairs;
   std::shared_ptr<const NamedCounts> named = std::make_shared<NamedCounts>();  ///< in Kubernetes only
   std::shared_ptr<const ProblemStatus> problems = std::make_shared<ProblemStatus>();
@@ -76,6 +78,7 @@ class StatusBoard {
   void publish(AttachStatus status) { set(&Status::attached, status); }
   void publish(WatchStatus status) { set(&Status::watched, std::move(status)); }
   void publish(AlertStatus status) { set(&Status::alerts, std::move(status)); }
+  void publish(std::optional<KubernetesEventCounts> counts) { set(&Status::kubernetes_events, counts); }
   void publish(std::shared_ptr<const NamedCounts> named) { set(&Status::named, std::move(named)); }
   void publish(std::shared_ptr<const ProblemStatus> problems) { set(&Status::problems, std::move(problems)); }
   void publish(std::shared_ptr<const CounterReader> counters) { set(&Status::counters, std::move(counters)); }

@@ -37,14 +37,17 @@ class ApiClient::Connection {
  public:
   Connection(ClusterAccess access, FileDescriptor stop) : credentials_(std::move(access)), stop_(std::move(stop)) {}
 
-  Result<Response> ask(const std::string& path, std::chrono::milliseconds silence, const std::function<void()>& on_open,
-                       const OnPiece& on_piece);
+  /// `change`: null to get.
+  Result<Response> ask(const std::string& path, const Change* change, std::chrono::milliseconds silence,
+                       const std::function<void()>& on_open, const OnPiece& on_piece);
+  /// The same with the body of a 200 whole.
+  Result<Response> ask_whole(const std::string& path, const Change* change);
   void stop() const { eventfd_write(stop_.get(), 1); }
 
  private:
   enum class Answered : std::uint8_t { kWhole, kNothing };
 
-  [[nodiscard]] Result<std::string> request_for(const std::string& path) const;
+  [[nodiscard]] Result<std::string> request_for(const std::string& path, const Change* change) const;
   /// Connects, unless there is a connection that still stands for what the credentials say.
   Result<void> connect(const TlsConnection::Peer& peer);
   Result<Answered> exchange(const std::string& request, std::chrono::milliseconds silence, HttpResponse& parser,
@@ -60,19 +63,24 @@ class ApiClient::Connection {
   bool used_ = false;  ///< tls_ has served a request
 };
 
-Result<std::string> ApiClient::Connection::request_for(const std::string& path) const {
+Result<std::string> ApiClient::Connection::request_for(const std::string& path, const Change* change) const {
   const auto token = credentials_.token();
   if (!token) {
     return std::unexpected(token.error());
   }
   const ClusterAccess& access = credentials_.access();
   const std::string host = access.host.contains(':') ? "[" + access.host + "]" : access.host;
-  std::string request = "GET " + access.path + path + " HTTP/1.1\r\nHost: " + host + ":" + std::to_string(access.port) +
+  std::string request = (change == nullptr ? "GET" : change->method) + " " + access.path + path +
+                        " HTTP/1.1\r\nHost: " + host + ":" + std::to_string(access.port) +
                         "\r\nAccept: application/json\r\nAccept-Encoding: gzip\r\nUser-Agent: hairpind\r\n";
   if (!token->empty()) {
     request += "Authorization: Bearer " + *token + "\r\n";
   }
-  return request + "\r\n";
+  if (change == nullptr) {
+    return request + "\r\n";
+  }
+  return request + "Content-Type: " + change->content_type +
+         "\r\nContent-Length: " + std::to_string(change->body.size()) + "\r\n\r\n" + change->body;
 }
 
 Result<void> ApiClient::Connection::connect(const TlsConnection::Peer& peer) {
@@ -127,13 +135,14 @@ Result<ApiClient::Connection::Answered> ApiClient::Connection::exchange(const st
   return Answered::kWhole;
 }
 
-Result<ApiClient::Response> ApiClient::Connection::ask(const std::string& path, std::chrono::milliseconds silence,
+Result<ApiClient::Response> ApiClient::Connection::ask(const std::string& path, const Change* change,
+                                                       std::chrono::milliseconds silence,
                                                        const std::function<void()>& on_open, const OnPiece& on_piece) {
   const auto peer = credentials_.peer(stop_.get());
   if (!peer) {
     return failed(peer.error());
   }
-  const auto request = request_for(path);
+  const auto request = request_for(path, change);
   if (!request) {
     return failed(request.error());
   }
@@ -171,21 +180,10 @@ Result<ApiClient::Response> ApiClient::Connection::ask(const std::string& path, 
   }
 }
 
-ApiClient::ApiClient(std::unique_ptr<Connection> connection) : connection_(std::move(connection)) {}
-ApiClient::~ApiClient() = default;
-
-Result<std::unique_ptr<ApiClient>> ApiClient::create(ClusterAccess access) {
-  FileDescriptor stop(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-  if (stop.get() < 0) {
-    return fail_errno("open an eventfd for the Kubernetes client", errno);
-  }
-  return std::unique_ptr<ApiClient>(new ApiClient(std::make_unique<Connection>(std::move(access), std::move(stop))));
-}
-
-Result<ApiClient::Response> ApiClient::get(const std::string& path) {
+Result<ApiClient::Response> ApiClient::Connection::ask_whole(const std::string& path, const Change* change) {
   std::string body;
-  auto response = stream(
-      path, kAnswerTimeout, [] {},
+  auto response = ask(
+      path, change, kAnswerTimeout, [] {},
       [&](std::string_view piece) {
         body += piece.substr(0, kLongestBody + 1 - body.size());
         return body.size() <= kLongestBody;
@@ -199,9 +197,28 @@ Result<ApiClient::Response> ApiClient::get(const std::string& path) {
   return response;
 }
 
+ApiClient::ApiClient(std::unique_ptr<Connection> connection) : connection_(std::move(connection)) {}
+ApiClient::~ApiClient() = default;
+
+Result<std::unique_ptr<ApiClient>> ApiClient::create(ClusterAccess access) {
+  FileDescriptor stop(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  if (stop.get() < 0) {
+    return fail_errno("open an eventfd for the Kubernetes client", errno);
+  }
+  return std::unique_ptr<ApiClient>(new ApiClient(std::make_unique<Connection>(std::move(access), std::move(stop))));
+}
+
+Result<ApiClient::Response> ApiClient::get(const std::string& path) {
+  return connection_->ask_whole(path, nullptr);
+}
+
+Result<ApiClient::Response> ApiClient::send(const std::string& path, const Change& change) {
+  return connection_->ask_whole(path, &change);
+}
+
 Result<ApiClient::Response> ApiClient::stream(const std::string& path, std::chrono::milliseconds silence,
                                               const std::function<void()>& on_open, const OnPiece& on_piece) {
-  return connection_->ask(path, silence, on_open, on_piece);
+  return connection_->ask(path, nullptr, silence, on_open, on_piece);
 }
 
 void ApiClient::stop() {

@@ -289,6 +289,15 @@ std::string render_metrics(const MetricsSnapshot& snapshot) {
     add_process(*snapshot.process, families);
   }
 
+  if (const auto& told = snapshot.kubernetes_events) {
+    auto events = family(MetricType::Counter, "hairpind_kubernetes_events_total",
+                         "Kubernetes Events by what became of them: written, refused by the API server, or lost.");
+    add(events, {{"result", "written"}}, told->written);
+    add(events, {{"result", "refused"}}, told->refused);
+    add(events, {{"result", "lost"}}, told->lost);
+    families.push_back(std::move(events));
+  }
+
   std::ostringstream text;
   prometheus::TextSerializer{}.Serialize(text, families);
   return text.str();

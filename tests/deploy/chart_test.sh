@@ -54,6 +54,7 @@ before=$(value "$checksum")
 use --set config.pending-syns=131072 --set 'config.lb={10.0.5.5:443,lb.example.com:443}' --set-json config.handshake-timeout=2.5
 value 'kind("ConfigMap").data["hairpind.toml"]' | jq -r . | grep -v '^#' >"$work/hairpind.toml"
 same "the configuration is TOML" 'handshake-timeout = 2.5
+kubernetes-events = true
 lb = ["10.0.5.5:443","lb.example.com:443"]
 listen = "0.0.0.0:9477"
 log-format = "json"
@@ -65,6 +66,10 @@ is "probes, port and annotation follow the listener" \
 is "annotation too" "$daemonset.spec.template.metadata.annotations[\"prometheus.io/port\"]" '"9500"'
 use --set config.listen=
 is "no listener, no probes" "$container | [.livenessProbe, .readinessProbe, .ports]" '[null, null, null]'
+use --set config.kubernetes-events=false
+is "without Events no right to write any" '[kind("ClusterRole").rules[] | select(.verbs | contains(["create"]) or contains(["patch"]))]' '[]'
+same "and none are told" 'kubernetes-events = false' \
+  "$(value 'kind("ConfigMap").data["hairpind.toml"]' | jq -r . | grep kubernetes-events)"
 use --set scrapeAnnotations=false
 is "the annotations can be left out" "$daemonset.spec.template.metadata.annotations | keys" '["checksum/config"]'
 digest=sha256:$(printf '0%.0s' {1..64})
@@ -106,6 +111,7 @@ is "the role is bound to that one" 'kind("ClusterRoleBinding") | [.roleRef.name,
 refused config.lisen=0.0.0.0:9477 lisen
 refused config.listen=10.0.0.4:9477 config.listen
 refused config.log-format=xml config.log-format
+refused config.kubernetes-events=often config.kubernetes-events
 refused config.pending-syns=1 config.pending-syns
 refused image.digest=sha256:abc image.digest
 refused replicas=3 replicas

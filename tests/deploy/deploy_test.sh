@@ -19,12 +19,13 @@ same "its namespace, by itself, admits the host's network and capabilities" \
   '[{"apiVersion":"v1","kind":"Namespace","metadata":{"labels":{"pod-security.kubernetes.io/enforce":"privileged"},"name":"hairpind"}}]' \
   "$(objects <deploy/namespace/namespace.yaml)"
 
-is "the role reads pods, services, nodes, what else names load balancers, and single identities of Cilium, no more" 'kind("ClusterRole").rules' \
+is "the role reads pods, services, nodes, what else names load balancers, and single identities of Cilium, and writes Events, no more" 'kind("ClusterRole").rules' \
   '[{"apiGroups": [""], "resources": ["pods", "services", "nodes"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["gateways"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": ["elbv2.k8s.aws"], "resources": ["targetgroupbindings"], "verbs": ["get", "list"]},
     {"apiGroups": ["networking.k8s.io"], "resources": ["ingresses"], "verbs": ["get", "list"]},
-    {"apiGroups": ["cilium.io"], "resources": ["ciliumidentities"], "verbs": ["get"]}]'
+    {"apiGroups": ["cilium.io"], "resources": ["ciliumidentities"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]}]'
 is "the role is bound to the service account" 'kind("ClusterRoleBinding") | {roleRef, subjects}' \
   '{"roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "hairpind"},
     "subjects": [{"kind": "ServiceAccount", "name": "hairpind", "namespace": "hairpind"}]}'

@@ -234,6 +234,7 @@ named=$(jq -c '[.node, .cause, .client.pod, .client.namespace, .client.workload,
 grep -qF aws-load-balancer-target-group-attributes <<<"$alert" || fail "the hint is not the Service's: $alert"
 wait_for "the mismatch in the metrics" metric \
   'hairpind_client_mismatches_total{lb="10.0.5.5:443",lb_namespace="shop",lb_service="api",cause="hairpin_ip_target",client_namespace="shop"} 1'
+wait_for "the Events on the pod and on the Service" metric 'hairpind_kubernetes_events_total{result="written"} 2'
 # What the dashboard and the alerts ask for is there; pairs that can fail are counted every few seconds.
 wait_for "the pair that can fail" metric 'hairpind_exposed_pairs{lb_namespace="shop",lb_service="api"'
 node curl -sf http://127.0.0.1:9477/metrics >"$work/metrics.log"

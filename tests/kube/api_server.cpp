@@ -160,6 +160,16 @@ bool ApiServer::remove(const std::string& resource, const std::string& name_spac
   return event.has_value();
 }
 
+std::vector<json> ApiServer::objects(const std::string& resource) const {
+  const Resource& known = resource_named(resource);
+  const std::scoped_lock lock(state_->mutex);
+  std::vector<json> objects;
+  for (const auto& [key, object] : state_->store.objects(known)) {
+    objects.push_back(object->value);
+  }
+  return objects;
+}
+
 std::uint64_t ApiServer::resource_version() const {
   const std::scoped_lock lock(state_->mutex);
   return state_->store.revision();

@@ -24,10 +24,11 @@ struct ApiServerOptions {
   std::chrono::milliseconds bookmark_interval{60000};  ///< as the real server's
 };
 
-/// The part of a Kubernetes API server that a client sees which reads pods, services, nodes and namespaces; kubectl
-/// works with it (kubectl_fidelity_test.sh). One step stricter than the real one: there is no anonymous user.
+/// The part of a Kubernetes API server that a client sees which reads pods, services, nodes and namespaces, and writes
+/// Events; kubectl works with it (kubectl_fidelity_test.sh). One step stricter than the real one: there is no anonymous
+/// user.
 ///
-/// All members are thread safe. Resources are named "pods", "services", "nodes", "namespaces", "gateways",
+/// All members are thread safe. Resources are named "pods", "services", "nodes", "namespaces", "events", "gateways",
 /// "targetgroupbindings", "ingresses", "ciliumidentities"; requests "list pods", "list
 /// gateways.gateway.networking.k8s.io".
 class ApiServer {
@@ -51,6 +52,8 @@ class ApiServer {
   std::uint64_t upsert(const std::string& resource, nlohmann::json object);
   /// False if there is none. `name_space` is "" for nodes and namespaces.
   bool remove(const std::string& resource, const std::string& name_space, const std::string& name);
+  /// All of a resource, by namespace and name, as they stand: those that clients have made, too.
+  [[nodiscard]] std::vector<nlohmann::json> objects(const std::string& resource) const;
   [[nodiscard]] std::uint64_t resource_version() const;
   /// Forgets how it came to the present state: watches and continued lists from any version so far get 410 Gone, as
   /// after something else in the cluster had changed last. Open watches miss nothing.

@@ -23,8 +23,8 @@ using nlohmann::json;
 constexpr const char* kUsage =
     "usage: kube_api_server --dir DIR [--port N] [--token T] [--kubeconfig PATH] [--credential token|certificate]\n"
     "                       [--allow 'VERB RESOURCE']...\n"
-    "Serves the Pods, Services, Nodes, Namespaces, Gateways, TargetGroupBindings and Ingresses, or\n"
-    "Lists of them, in DIR/*.json. PATH, DIR/../kubeconfig if not\n"
+    "Serves the Pods, Services, Nodes, Namespaces, Events, Gateways, TargetGroupBindings and Ingresses, or\n"
+    "Lists of them, in DIR/*.json, and takes Events. PATH, DIR/../kubeconfig if not\n"
     "given, is written. --allow replaces the permission for everything. SIGHUP: reads DIR anew; SIGTERM: ends.\n";
 
 struct ObjectId {
@@ -38,10 +38,10 @@ using Objects = std::map<ObjectId, json>;
 /// A List's items may leave out their kind: `kind` is what the list says.
 void add_object(Objects& objects, json object, const std::string& kind) {
   static const std::map<std::string, std::string> kResources = {
-      {"Pod", "pods"},         {"Service", "services"},
-      {"Node", "nodes"},       {"Namespace", "namespaces"},
-      {"Gateway", "gateways"}, {"TargetGroupBinding", "targetgroupbindings"},
-      {"Ingress", "ingresses"}};
+      {"Pod", "pods"},          {"Service", "services"},
+      {"Node", "nodes"},        {"Namespace", "namespaces"},
+      {"Gateway", "gateways"},  {"TargetGroupBinding", "targetgroupbindings"},
+      {"Ingress", "ingresses"}, {"Event", "events"}};
   const auto resource = kResources.find(object.value("kind", kind));
   if (resource == kResources.end()) {
     throw std::runtime_error("kind " + object.value("kind", kind) + " is not served");

@@ -126,6 +126,28 @@ expect 'field label not supported: spec\.image$' get pods -A --field-selector sp
 expect "the server doesn't have a resource type \"configmaps\"" get configmaps
 expect 'You must be logged in to the server' get pods --token=wrong
 
+# Events are made and changed, as the agent does.
+event() { # event NAME COUNT [NAMESPACE]
+  printf '{"apiVersion":"v1","kind":"Event","metadata":{"name":"%s","namespace":"shop"},"reason":"AsymmetricHairpin",
+    "involvedObject":{"apiVersion":"v1","kind":"Pod","namespace":"%s","name":"web-0"},"type":"Warning","count":%s,
+    "firstTimestamp":"2026-11-26T14:52:38Z","lastTimestamp":"2026-11-26T14:52:38Z"}\n' "$1" "${3:-shop}" "$2" \
+    >"$directory/event.json"
+}
+events=/api/v1/namespaces/shop/events
+event web-0.1 1
+expect '"involvedObject":' create --raw $events -f "$directory/event.json"
+expect '^Error from server \(AlreadyExists\): events "web-0\.1" already exists$' create --raw $events -f "$directory/event.json"
+expect '^event/web-0\.1 patched$' patch event web-0.1 -n shop --type merge -p '{"count":7}'
+expect '^web-0\.1 +AsymmetricHairpin +7$' get events -n shop \
+  -o custom-columns=N:.metadata.name,R:.reason,C:.count --field-selector involvedObject.name=web-0,type=Warning
+expect '^shop +web-0\.1 ' get events -A
+expect 'events "web-9" not found$' patch event web-9 -n shop --type merge -p '{"count":7}'
+event web-0.2 1 night
+expect 'involvedObject\.namespace: does not match event\.namespace' create --raw $events -f "$directory/event.json"
+event web-0.3 '"many"'
+expect 'cannot be handled as a Event' create --raw $events -f "$directory/event.json"
+expect 'namespaces "night" not found$' create --raw /api/v1/namespaces/night/events -f "$directory/event.json"
+
 # A watch sees what comes, changes and goes. It starts from the very version of a pod's change, which is not told again.
 pod web-1 n2 Pending >"$directory/objects/web-1.json"
 kill -HUP "$server"
@@ -175,6 +197,9 @@ start_server --token another --allow 'list pods' --allow 'get pods'
 expect '^yes$' auth can-i list pods -A
 expect '^no$' auth can-i watch pods -A
 expect '^no$' auth can-i list services
+event web-0.4 1
+expect 'events is forbidden: User "system:serviceaccount:hairpind:hairpind" cannot create resource "events" in API group "" in the namespace "shop"$' \
+  create --raw $events -f "$directory/event.json"
 expect '^shop +web-0 ' get pods -A
 expect '^Error from server \(Forbidden\): services is forbidden: User "system:serviceaccount:hairpind:hairpind" cannot list resource "services" in API group "" at the cluster scope$' \
   get services -A

@@ -165,7 +165,9 @@ std::string discovery(const std::string& path, const std::string& address) {
                                    {"singularName", resource.singular},
                                    {"namespaced", resource.namespaced},
                                    {"kind", resource.kind},
-                                   {"verbs", {"get", "list", "watch"}},
+                                   {"verbs", std::string_view(resource.name) == "events"
+                                                 ? ordered_json{"create", "get", "list", "patch", "watch"}
+                                                 : ordered_json{"get", "list", "watch"}},
                                    {"shortNames", {resource.short_name}}});
     }
     return list.dump();

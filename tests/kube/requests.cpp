@@ -95,6 +95,14 @@ void ApiServer::State::handle(const httplib::Request& request, httplib::Response
     get(request, response, target);
     return;
   }
+  if (target.resource == "events" && target.verb == "create") {
+    create(request, response, target);
+    return;
+  }
+  if (target.resource == "events" && target.verb == "patch") {
+    patch(request, response, target);
+    return;
+  }
   if (target.verb != "list" && target.verb != "watch") {
     respond(request, response,
             failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource",

@@ -56,6 +56,8 @@ struct ApiServer::State {
   }
   void review_access(const httplib::Request& request, httplib::Response& response) const;
   void get(const httplib::Request& request, httplib::Response& response, const Target& target);
+  void create(const httplib::Request& request, httplib::Response& response, const Target& target);
+  void patch(const httplib::Request& request, httplib::Response& response, const Target& target);
   void list(const httplib::Request& request, httplib::Response& response, const Scope& scope) const;
   void watch(const httplib::Request& request, httplib::Response& response, const Scope& scope);
   bool send(Watch& watch, int fd, httplib::DataSink& sink);

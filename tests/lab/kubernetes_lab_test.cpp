@@ -616,7 +616,8 @@ TEST_F(KubernetesTest, TheManifestGrantsWhatTheAgentAsksForAndNoMore) {
   EXPECT_TRUE(eventually([&] { return server->open_watches() == 4; }));
   // Asked for beside Cilium only, when a packet was dropped (lab_cilium); and when a load balancer that nobody
   // publishes has failed.
-  std::set<std::string> wanted{"get ciliumidentities.cilium.io"};
+  // Events are written when something has failed (lab_life).
+  std::set<std::string> wanted{"get ciliumidentities.cilium.io", "create events", "patch events"};
   for (const char* const kind : {"targetgroupbindings.elbv2.k8s.aws", "ingresses.networking.k8s.io"}) {
     wanted.insert(std::string("get ") + kind);
     wanted.insert(std::string("list ") + kind);

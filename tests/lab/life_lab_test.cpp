@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -240,9 +241,10 @@ class LifeInClusterTest : public LifeTest {
     server->upsert("pods", ready_pod("web-1", "web", {"10.0.1.10"}));
     server->upsert("pods", ready_pod("api-1", "api", {"10.0.1.20"}));
     server->upsert("services", kService);
+    server->upsert("namespaces", {{"metadata", {{"name", "shop"}}}});
     const std::string path = "/tmp/hairpind-life-kubeconfig-" + std::to_string(getpid());
     std::ofstream(path) << kubeconfig(*server);
-    start_agent({"--kubeconfig", path, "--node-name", "n1"});
+    start_agent({"--kubeconfig", path, "--node-name", "n1", "--kubernetes-events"});
     std::filesystem::remove(path);
     ASSERT_TRUE(eventually([&] {
       return agent->metric("hairpind_kubernetes_synced") == 1 &&
@@ -250,8 +252,64 @@ class LifeInClusterTest : public LifeTest {
     }));
   }
 
+  /// The Events at the server by what they are about and why: "Pod web-1 AsymmetricHairpin".
+  std::map<std::string, Json> kubernetes_events() const {
+    std::map<std::string, Json> events;
+    for (const Json& event : server->objects("events")) {
+      const Json& object = event["involvedObject"];
+      const std::string about = object["kind"].get<std::string>() + " " + object["name"].get<std::string>() + " " +
+                                event["reason"].get<std::string>();
+      EXPECT_FALSE(events.contains(about)) << about << " is there twice";
+      events[about] = event;
+    }
+    return events;
+  }
+  static std::vector<std::string> keys_of(const std::map<std::string, Json>& events) {
+    std::vector<std::string> keys;
+    std::ranges::transform(events, std::back_inserter(keys), [](const auto& entry) { return entry.first; });
+    return keys;
+  }
+
   std::unique_ptr<ApiServer> server;
 };
+
+// For whoever looks at the pod or the Service, and not at any log.
+TEST_F(LifeInClusterTest, WhatFailedAndItsEndAreEventsOnThePodAndOnTheService) {
+  fail(1);
+  ASSERT_TRUE(eventually([&] { return server->objects("events").size() == 2; })) << agent->standard_error();
+  auto events = kubernetes_events();
+  ASSERT_THAT(keys_of(events), ElementsAre("Pod web-1 AsymmetricHairpin", "Service api AsymmetricHairpin"));
+  const Json told = alerts().at(0);
+  for (const auto& [about, event] : events) {
+    EXPECT_EQ(event["type"], "Warning");
+    EXPECT_EQ(event["metadata"]["namespace"], "shop");
+    EXPECT_EQ(event["source"], (Json{{"component", "hairpind"}, {"host", "n1"}}));
+    EXPECT_EQ(event["count"], 1);
+    EXPECT_THAT(event["message"], ::testing::StartsWith(told["message"].get<std::string>()));
+    EXPECT_LE(event["message"].get<std::string>().size(), 1024);
+  }
+  // By these `kubectl describe` finds them.
+  EXPECT_EQ(events["Pod web-1 AsymmetricHairpin"]["involvedObject"]["uid"],
+            server->objects("pods").at(1)["metadata"]["uid"]);
+  EXPECT_EQ(events["Service api AsymmetricHairpin"]["involvedObject"]["uid"],
+            server->objects("services").at(0)["metadata"]["uid"]);
+
+  lab().set_mode("lb-snat");
+  succeed(3);
+  ASSERT_TRUE(becomes("fixed")) << agent->get("/metrics").second;
+  ASSERT_TRUE(eventually([&] { return server->objects("events").size() == 4; })) << agent->standard_error();
+  events = kubernetes_events();
+  EXPECT_EQ(events.at("Pod web-1 HairpinResolved")["type"], "Normal");
+  EXPECT_EQ(events.at("Service api HairpinResolved")["type"], "Normal");
+  EXPECT_TRUE(eventually([&] { return agent->metric("hairpind_kubernetes_events_total{result=\"written\"}") == 4; }));
+
+  // It is back within the hour: counted, and told with the next.
+  lab().set_mode("ip-target");
+  fail(5);
+  ASSERT_TRUE(eventually([&] { return this->events().size() == 3; }));
+  EXPECT_EQ(server->objects("events").size(), 4);
+  EXPECT_EQ(server->count_of("patch events"), 0);
+}
 
 // What a restarted pod "fixes": on the other node it works, and back here it fails again.
 TEST_F(LifeInClusterTest, ATargetThatMovesAwayLeavesItDormantAndOneThatComesBackReopensIt) {
@@ -267,6 +325,10 @@ TEST_F(LifeInClusterTest, ATargetThatMovesAwayLeavesItDormantAndOneThatComesBack
   EXPECT_EQ(dormant["why"]["who"], Json::array({"shop/api-1"}));
   EXPECT_EQ(dormant["load_balancer"]["service"], "api");
   EXPECT_EQ(dormant["count"], 20);
+  // What a look for warnings alone must show: it is not fixed.
+  ASSERT_TRUE(eventually([&] { return kubernetes_events().contains("Service api HairpinDormant"); }));
+  EXPECT_EQ(kubernetes_events().at("Service api HairpinDormant")["type"], "Warning");
+  EXPECT_EQ(kubernetes_events().at("Pod web-1 HairpinDormant")["type"], "Warning");
 
   server->upsert("pods", ready_pod("api-2", "api", {"10.0.1.20"}));
   lab().set_mode("ip-target");

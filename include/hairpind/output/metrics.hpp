@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "hairpind/core/alert.hpp"
+#include "hairpind/core/kubernetes_events.hpp"
 #include "hairpind/core/load_balancer_counters.hpp"
 #include "hairpind/core/mismatch_ledger.hpp"
 #include "hairpind/core/problem.hpp"
@@ -65,8 +66,9 @@ struct MetricsSnapshot {
   BuildInfo build;
   std::optional<ProcessUsage> process;  ///< nullopt where it could not be read
   std::map<std::string, bool> kernel_features;
-  std::optional<bool> kubernetes_synced;               ///< nullopt: no Kubernetes
-  std::map<std::string, std::uint64_t> exposed_pairs;  ///< by Service, "namespace/name" or "other"
+  std::optional<bool> kubernetes_synced;                   ///< nullopt: no Kubernetes
+  std::optional<KubernetesEventCounts> kubernetes_events;  ///< nullopt: not asked for
+  std::map<std::string, std::uint64_t> exposed_pairs;      ///< by Service, "namespace/name" or "other"
 };
 
 /// Prometheus text format 0.0.4. The metrics are listed in README.md.

@@ -48,6 +48,7 @@ TEST_F(ConfigurationTest, DefaultsAreTheContracts) {
   setenv("NODE_NAME", "from-downward-api", 1);
   const Configuration configuration = parse({});
   EXPECT_EQ(configuration.alerts, "-");
+  EXPECT_FALSE(configuration.kubernetes_events);
   EXPECT_EQ(configuration.listen, "127.0.0.1:9477");
   EXPECT_EQ(configuration.node_name, "from-downward-api");
   EXPECT_EQ(configuration.log_level, "info");
@@ -108,6 +109,16 @@ TEST_F(ConfigurationTest, FlagWinsOverFileAndFileOverEnvironment) {
   EXPECT_EQ(configuration.load_balancers.size(), 2);
 }
 
+TEST_F(ConfigurationTest, ASwitchIsAFlagOrAKey) {
+  EXPECT_TRUE(parse({"--kubernetes-events"}).kubernetes_events);
+  write_file("kubernetes-events = true\n");
+  EXPECT_TRUE(parse({"--config", path}).kubernetes_events);
+  write_file("kubernetes-events = false\n");
+  EXPECT_FALSE(parse({"--config", path}).kubernetes_events);
+  write_file("kubernetes-events = \"often\"\n");
+  EXPECT_THAT(error_of({"--config", path}), HasSubstr("kubernetes-events"));
+}
+
 TEST_F(ConfigurationTest, EnvironmentListsAreSeparatedByCommas) {
   setenv("HAIRPIND_LB", "10.0.5.5:443,[fd00:5::5]:443,10.1.0.0/16", 1);
   const Configuration configuration = parse({});
@@ -118,12 +129,15 @@ TEST_F(ConfigurationTest, EnvironmentListsAreSeparatedByCommas) {
 // A name that is mistyped would be a variable that does nothing.
 TEST_F(ConfigurationTest, EveryOptionHasItsVariable) {
   const std::vector<std::pair<const char*, const char*>> variables{
-      {"HAIRPIND_POD_INTERFACE", "pod*"},     {"HAIRPIND_UPLINK", "up*"},          {"HAIRPIND_NODE_NAME", "n7"},
-      {"HAIRPIND_KUBECONFIG", "/kubeconfig"}, {"HAIRPIND_CILIUM_BPFFS", "/bpf"},   {"HAIRPIND_CONNTRACK", "netlink"},
-      {"HAIRPIND_RESET_SENSOR", "drop"},      {"HAIRPIND_ATTACH", "clsact"},       {"HAIRPIND_ALERTS", "/alerts"},
-      {"HAIRPIND_LISTEN", "127.0.0.1:1"},     {"HAIRPIND_HANDSHAKE_TIMEOUT", "7"}, {"HAIRPIND_REPEAT_INTERVAL", "8"},
-      {"HAIRPIND_PENDING_SYNS", "9999"},      {"HAIRPIND_RING_BYTES", "8192"},     {"HAIRPIND_LOG_LEVEL", "warn"},
-      {"HAIRPIND_LOG_FORMAT", "json"},        {"HAIRPIND_QUIET_AFTER", "90"},
+      {"HAIRPIND_POD_INTERFACE", "pod*"},  {"HAIRPIND_UPLINK", "up*"},
+      {"HAIRPIND_NODE_NAME", "n7"},        {"HAIRPIND_KUBECONFIG", "/kubeconfig"},
+      {"HAIRPIND_CILIUM_BPFFS", "/bpf"},   {"HAIRPIND_CONNTRACK", "netlink"},
+      {"HAIRPIND_RESET_SENSOR", "drop"},   {"HAIRPIND_ATTACH", "clsact"},
+      {"HAIRPIND_ALERTS", "/alerts"},      {"HAIRPIND_LISTEN", "127.0.0.1:1"},
+      {"HAIRPIND_HANDSHAKE_TIMEOUT", "7"}, {"HAIRPIND_REPEAT_INTERVAL", "8"},
+      {"HAIRPIND_PENDING_SYNS", "9999"},   {"HAIRPIND_RING_BYTES", "8192"},
+      {"HAIRPIND_LOG_LEVEL", "warn"},      {"HAIRPIND_LOG_FORMAT", "json"},
+      {"HAIRPIND_QUIET_AFTER", "90"},      {"HAIRPIND_KUBERNETES_EVENTS", "true"},
   };
   for (const auto& [name, value] : variables) {
     setenv(name, value, 1);
@@ -145,6 +159,7 @@ TEST_F(ConfigurationTest, EveryOptionHasItsVariable) {
   EXPECT_EQ(configuration.handshake_timeout, 7s);
   EXPECT_EQ(configuration.repeat_interval, 8s);
   EXPECT_EQ(configuration.quiet_after, 90s);
+  EXPECT_TRUE(configuration.kubernetes_events);
   EXPECT_EQ(configuration.pending_syns, 9999);
   EXPECT_EQ(configuration.ring_bytes, 8192);
   EXPECT_EQ(configuration.log_level, "warn");

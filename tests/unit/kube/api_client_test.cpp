@@ -75,6 +75,31 @@ TEST_F(ApiClientTest, ATokensFileWinsAndIsReadForEachRequest) {
   EXPECT_THAT(error(), HasSubstr("more than a token"));
 }
 
+TEST_F(ApiClientTest, AChangeGoesWithItsBodyAndBringsTheObjectOrTheRefusal) {
+  const std::string events = "/api/v1/namespaces/shop/events";
+  const std::string object = R"({"apiVersion":"v1","kind":"Event","metadata":{"name":"a.1","namespace":"shop"},
+    "involvedObject":{"namespace":"shop"},"firstTimestamp":"2026-11-26T14:52:38Z","lastTimestamp":"2026-11-26T14:52:38Z"})";
+  const auto asking = client();
+  const auto made = asking->send(events, {.method = "POST", .content_type = "application/json", .body = object});
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ(made->status, 201);
+  EXPECT_THAT(made->body, HasSubstr(R"("name":"a.1")"));
+  const auto again = asking->send(events, {.method = "POST", .content_type = "application/json", .body = object});
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->status, 409);
+  EXPECT_THAT(again->body, HasSubstr("already exists"));
+  const auto changed = asking->send(
+      events + "/a.1",
+      {.method = "PATCH", .content_type = "application/merge-patch+json", .body = R"({"message":"an ä"})"});
+  ASSERT_TRUE(changed) << changed.error().message;
+  EXPECT_EQ(changed->status, 200);
+  EXPECT_THAT(changed->body, HasSubstr("an ä"));
+  const auto refused = asking->send(events + "/a.1", {.method = "PATCH", .content_type = "text/plain", .body = "{}"});
+  ASSERT_TRUE(refused) << refused.error().message;
+  EXPECT_EQ(refused->status, 415);
+  EXPECT_EQ(status(*asking), 200) << "and the connection is good for more";
+}
+
 TEST_F(ApiClientTest, TheCaIsReadAgainWhenItChanges) {
   access.ca = {.text = "", .file = write("ca", server.certificates().other_ca)};
   const auto asking = client();

@@ -63,6 +63,7 @@ MetricsSnapshot snapshot() {
                                   .open_descriptors = 22,
                                   .most_descriptors = 23};
   snapshot.kernel_features = {{"tcx", true}, {"sweep", false}};
+  snapshot.kubernetes_events = {.written = 19, .refused = 20, .lost = 21};
   return snapshot;
 }
 
@@ -112,6 +113,9 @@ TEST(RenderMetrics, NamesLabelsAndValuesAreTheContracts) {
            "process_max_fds 23\n",
            "hairpind_kernel_feature{feature=\"tcx\"} 1\n",
            "hairpind_kernel_feature{feature=\"sweep\"} 0\n",
+           "hairpind_kubernetes_events_total{result=\"written\"} 19\n",
+           "hairpind_kubernetes_events_total{result=\"refused\"} 20\n",
+           "hairpind_kubernetes_events_total{result=\"lost\"} 21\n",
        }) {
     EXPECT_THAT(text, HasSubstr(line));
   }
@@ -160,6 +164,7 @@ TEST(RenderMetrics, FamiliesWithoutSamplesStillSayWhatTheyAre) {
   const std::string text = render_metrics({});
   EXPECT_THAT(text, HasSubstr("# TYPE hairpind_mismatches_total counter\n"));
   EXPECT_THAT(text, HasSubstr("# TYPE hairpind_pending_syns gauge\n"));
+  EXPECT_THAT(text, ::testing::Not(HasSubstr("hairpind_kubernetes_events_total"))) << "not asked for";
 }
 
 }  // namespace
