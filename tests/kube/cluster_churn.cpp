@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cluster_churn.hpp"
 
+#include <utility>
+
 namespace hairpind::testing {
 namespace {
 
@@ -23,8 +25,11 @@ std::string octets(int base, int number) {
 
 }  // namespace
 
-ClusterChurn::ClusterChurn(ApiServer& server, int services, int pods)
-    : server_(server), moves_(static_cast<std::size_t>(services)), restarts_(static_cast<std::size_t>(pods)) {
+ClusterChurn::ClusterChurn(ApiServer& server, int services, int pods, int load_balancers)
+    : server_(server),
+      load_balancers_(load_balancers),
+      moves_(static_cast<std::size_t>(services)),
+      restarts_(static_cast<std::size_t>(pods)) {
   for (int i = 0; i < services; i++) {
     put_service(i);
   }
@@ -33,33 +38,44 @@ ClusterChurn::ClusterChurn(ApiServer& server, int services, int pods)
   }
 }
 
+// Evenly among the others, so that changes meet both.
+bool ClusterChurn::is_load_balancer(int service) const {
+  const auto all = static_cast<int>(moves_.size());
+  return service * load_balancers_ / all != (service + 1) * load_balancers_ / all;
+}
+
 std::string ClusterChurn::address_of(int service) const {
   return octets(64, service + moves_.at(static_cast<std::size_t>(service)) * static_cast<int>(moves_.size()));
 }
 
 void ClusterChurn::put_service(int service) {
   const std::string name = "s" + std::to_string(service);
-  server_.upsert(
-      "services",
-      {{"apiVersion", "v1"},
-       {"kind", "Service"},
-       {"metadata",
-        {{"namespace", "big"},
-         {"name", name},
-         {"labels", {{"app", name}}},
-         {"annotations", {{"example.com/change", std::to_string(changes_)}}},
-         {"managedFields", managed_fields()}}},
-       {"spec",
-        {{"type", "LoadBalancer"},
-         {"loadBalancerClass", "service.k8s.aws/nlb"},
-         {"selector", {{"app", name}}},
-         {"ports", Json::array({{{"name", "https"},
-                                 {"protocol", "TCP"},
-                                 {"port", 443},
-                                 {"targetPort", 8443},
-                                 {"nodePort", 30000 + service % 2768}}})}}},
-       {"status",
-        {{"loadBalancer", {{"ingress", Json::array({{{"ip", address_of(service)}, {"ipMode", "Proxy"}}})}}}}}});
+  Json object = {
+      {"apiVersion", "v1"},
+      {"kind", "Service"},
+      {"metadata",
+       {{"namespace", "big"},
+        {"name", name},
+        {"labels", {{"app", name}}},
+        {"annotations", {{"example.com/change", std::to_string(changes_)}}},
+        {"managedFields", managed_fields()}}},
+      {"spec",
+       {{"type", "LoadBalancer"},
+        {"loadBalancerClass", "service.k8s.aws/nlb"},
+        {"selector", {{"app", name}}},
+        {"ports", Json::array({{{"name", "https"},
+                                {"protocol", "TCP"},
+                                {"port", 443},
+                                {"targetPort", 8443},
+                                {"nodePort", 30000 + service % 2768}}})}}},
+      {"status", {{"loadBalancer", {{"ingress", Json::array({{{"ip", address_of(service)}, {"ipMode", "Proxy"}}})}}}}}};
+  if (!is_load_balancer(service)) {
+    object["spec"]["type"] = "ClusterIP";
+    object["spec"].erase("loadBalancerClass");
+    object["spec"]["ports"][0].erase("nodePort");
+    object.erase("status");
+  }
+  server_.upsert("services", std::move(object));
 }
 
 void ClusterChurn::put_pod(int pod) {
@@ -99,7 +115,9 @@ void ClusterChurn::change() {
     const std::string before = address_of(service);
     moves_.at(static_cast<std::size_t>(service))++;
     put_service(service);
-    last_move_ = {.service = "s" + std::to_string(service), .from = before, .to = address_of(service)};
+    if (is_load_balancer(service)) {
+      last_move_ = {.service = "s" + std::to_string(service), .from = before, .to = address_of(service)};
+    }
   } else if (kind == 7) {
     server_.remove("services", "big", "s" + std::to_string(service));
   } else if (kind == 8) {

@@ -17,8 +17,8 @@ class ClusterChurn {
     std::string to;       ///< and now
   };
 
-  /// Fills the server.
-  ClusterChurn(ApiServer& server, int services, int pods);
+  /// Fills the server. `load_balancers`: so many of the Services are of that type, the others have a ClusterIP.
+  ClusterChurn(ApiServer& server, int services, int pods, int load_balancers);
 
   /// One more change: mostly annotations, as controllers write them, but also addresses, Services and pods that go and
   /// others that come.
@@ -27,11 +27,13 @@ class ClusterChurn {
   [[nodiscard]] const Move& last_move() const { return last_move_; }
 
  private:
+  [[nodiscard]] bool is_load_balancer(int service) const;
   [[nodiscard]] std::string address_of(int service) const;
   void put_service(int service);
   void put_pod(int pod);
 
   ApiServer& server_;
+  int load_balancers_;
   std::vector<int> moves_;     ///< by Service
   std::vector<int> restarts_;  ///< by pod
   int changes_ = 0;

@@ -29,7 +29,7 @@ TEST_F(ChurnTest, FourScrapersReadWhatChangesAllTheTime) {
   std::unique_ptr<ApiServer> server;
   lab().inside("node", [&] { server = std::make_unique<ApiServer>(); });
   server->upsert("nodes", {{"apiVersion", "v1"}, {"kind", "Node"}, {"metadata", {{"name", "n1"}}}});
-  ClusterChurn churn(*server, 200, 20);
+  ClusterChurn churn(*server, 200, 20, 200);
   const std::string config = "/tmp/hairpind-kubeconfig-" + std::to_string(getpid());
   std::ofstream(config) << kubeconfig(*server);
   AgentProcess agent(lab(), {"--kubeconfig", config, "--node-name", "n1", "--lb", "10.0.5.5:443"});
