@@ -176,8 +176,10 @@ Result<void> Agent::start_sources() {
     return std::unexpected(cluster.error());
   }
   cluster_ = *std::move(cluster);
+  Resolver::Options servers;
+  servers.cluster_servers = configuration_.cluster_dns;
   auto resolver = Resolver::start(
-      {},
+      std::move(servers),
       [this](Resolution resolution) {
         loop_->post([this, resolution = std::move(resolution)] { on_resolution(resolution); });
       },

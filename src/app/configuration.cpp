@@ -17,6 +17,8 @@
 namespace hairpind {
 namespace {
 
+constexpr std::uint16_t kDnsPort = 53;
+
 std::string default_node_name() {
   if (const char* const name = std::getenv("NODE_NAME"); name != nullptr && *name != '\0') {
     return name;
@@ -61,6 +63,16 @@ std::string explain(const CLI::Error& error, const CLI::App& app) {
   return text + "; see 'hairpind run --help'";
 }
 
+Result<std::string> parse_dns_server(const std::string& text) {
+  const auto parsed = parse_load_balancer(text);
+  const Frontend* const server = parsed ? std::get_if<Frontend>(&*parsed) : nullptr;
+  if (server == nullptr || server->is_prefix()) {
+    return fail("--cluster-dns '" + text + "' is no address; expected ADDR[:PORT] or [IPV6]:PORT, e.g. 10.96.0.10");
+  }
+  const std::uint16_t port = server->port == 0 ? kDnsPort : server->port;
+  return Endpoint{.address = server->address, .port = port}.to_string();
+}
+
 }  // namespace
 
 Result<std::variant<Configuration, HelpText>> parse_run_options(const std::vector<std::string>& arguments) {
@@ -89,6 +101,9 @@ Result<std::variant<Configuration, HelpText>> parse_run_options(const std::vecto
                  "Name of this node in alerts; default: NODE_NAME, else the host name");
   app.add_option("--kubeconfig", configuration.kubeconfig,
                  "Find load balancers and names through this kubeconfig; default: the pod's service account, if any");
+  app.add_option("--cluster-dns", configuration.cluster_dns,
+                 "ADDR[:PORT] of the DNS server that pods ask; load balancers' names are resolved there, too, beside "
+                 "the node's own servers");
   app.add_option(
       "--cilium-bpffs", configuration.cilium_bpffs,
       "bpffs on which Cilium pins its maps; default: /sys/fs/bpf, else /run/cilium/bpffs, if they are there");
@@ -176,6 +191,13 @@ Result<std::variant<Configuration, HelpText>> parse_run_options(const std::vecto
       return std::unexpected(load_balancer.error());
     }
     configuration.load_balancers.push_back(*std::move(load_balancer));
+  }
+  if (!configuration.cluster_dns.empty()) {
+    auto server = parse_dns_server(configuration.cluster_dns);
+    if (!server) {
+      return std::unexpected(server.error());
+    }
+    configuration.cluster_dns = *std::move(server);
   }
   configuration.handshake_timeout = milliseconds(handshake_timeout);
   configuration.repeat_interval = repeat_interval.transform(milliseconds);

@@ -19,9 +19,10 @@ struct Configuration {
   std::vector<LoadBalancerSpec> load_balancers;
   InterfaceSelection interfaces;  ///< empty globs = discover
   std::string node_name;
-  std::string kubeconfig;             ///< empty = the pod's service account, if this is a pod
-  std::string cilium_bpffs;           ///< bpffs with Cilium's maps; empty = look in the usual places
-  std::string conntrack = "auto";     ///< "netlink": do without the kernel function, for diagnosis
+  std::string kubeconfig;          ///< empty = the pod's service account, if this is a pod
+  std::string cluster_dns;         ///< "ADDR:PORT" of the servers that pods ask, asked beside the node's; empty = none
+  std::string cilium_bpffs;        ///< bpffs with Cilium's maps; empty = look in the usual places
+  std::string conntrack = "auto";  ///< "netlink": do without the kernel function, for diagnosis
   std::string reset_sensor = "auto";  ///< "tracepoint", "drop", "kprobe": choose_reset_sensor
   std::string attach = "auto";        ///< "tcx", "clsact": choose_attach_mode
   std::string alerts = "-";

@@ -2,10 +2,8 @@
 #include "hairpind/net/resolver.hpp"
 
 #include <ares.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <atomic>
@@ -17,11 +15,13 @@
 #include <span>
 #include <string>
 #include <thread>
-#include <tuple>
 #include <utility>
 #include <vector>
 
+#include "answered_addresses.hpp"
+#include "dns_channel.hpp"
 #include "hairpind/core/file_descriptor.hpp"
+#include "hairpind/core/zonal_names.hpp"
 
 namespace hairpind {
 namespace {
@@ -30,21 +30,14 @@ using Clock = std::chrono::steady_clock;
 
 // Names being asked for at once. Thousands would be as many packets in a moment, at the node's DNS server and back.
 constexpr int kMostAsking = 64;
+// The same of further questions, so that servers that keep silent about these delay no name.
+constexpr int kMostFurther = 16;
 
-struct ChannelDeleter {
-  void operator()(ares_channeldata* channel) const { ares_destroy(channel); }
+enum class Kind {
+  kNode,     ///< the name itself, at the node's servers
+  kCluster,  ///< the same at the cluster's
+  kZone,     ///< a zonal name of it, at the node's: in each place the same
 };
-using Channel = std::unique_ptr<ares_channeldata, ChannelDeleter>;
-
-std::optional<IpAddress> address_of(const ares_addrinfo_node& node) {
-  if (node.ai_family == AF_INET) {
-    return IpAddress::from_network(&reinterpret_cast<const sockaddr_in*>(node.ai_addr)->sin_addr, 4);
-  }
-  if (node.ai_family == AF_INET6) {
-    return IpAddress::from_network(&reinterpret_cast<const sockaddr_in6*>(node.ai_addr)->sin6_addr, 16);
-  }
-  return std::nullopt;
-}
 
 }  // namespace
 
@@ -67,8 +60,17 @@ class Resolver::Worker {
   Worker& operator=(const Worker&) = delete;
 
   Result<void> start() {
-    if (auto opened = open_channel(); !opened) {
-      return opened;
+    auto node = DnsChannel::open(options_.servers);
+    if (!node) {
+      return std::unexpected(node.error());
+    }
+    node_ = *std::move(node);
+    if (!options_.cluster_servers.empty()) {
+      auto cluster = DnsChannel::open(options_.cluster_servers);
+      if (!cluster) {
+        return std::unexpected(cluster.error());
+      }
+      cluster_ = *std::move(cluster);
     }
     thread_ = std::thread([this] { run(); });
     return {};
@@ -84,64 +86,45 @@ class Resolver::Worker {
   }
 
  private:
-  struct Host {
-    Clock::time_point due;  ///< asked for again; while it is not being asked for, it is in due_ too
+  struct Host;
+  using NamedHost = std::map<std::string, Host>::value_type;
+  /// What is asked again and again for a host.
+  struct Question {
+    Kind kind;
+    std::string name;
+    NamedHost* host;
+    Clock::time_point due{};  ///< while it is not being asked, it is queued with this
     bool asking = false;
     bool failing = false;
     bool crowded = false;  ///< has more addresses than are kept; told once
-    std::map<IpAddress, Clock::time_point> last_answered;
-    std::set<IpAddress> told;
+    AnsweredAddresses addresses{};
   };
-  using NamedHost = std::map<std::string, Host>::value_type;
-  struct Question {
-    Worker* worker;
-    std::string name;
+  struct Host {
+    std::vector<std::shared_ptr<Question>> questions;  ///< the node's first
+    std::string zones_of;                              ///< the name whose zonal names are among them
+    std::set<IpAddress> told;
   };
   struct Order {
     std::string name;
     bool keep_resolved;
   };
-
-  Result<void> open_channel() {
-    ares_options options{};
-    // Two tries of two seconds for each server: an answer that takes longer is asked for again anyway.
-    options.timeout = 2000;
-    options.tries = 2;
-    options.sock_state_cb = [](void* self, ares_socket_t socket, int readable, int writable) {
-      static_cast<Worker*>(self)->watch(socket, readable != 0, writable != 0);
-    };
-    options.sock_state_cb_data = this;
-    ares_channel channel = nullptr;
-    if (const int status =
-            ares_init_options(&channel, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
-        status != ARES_SUCCESS) {
-      return fail(std::string("start the DNS resolver (is /etc/resolv.conf readable?): ") + ares_strerror(status));
-    }
-    channel_.reset(channel);
-    if (!options_.servers.empty()) {
-      if (const int status = ares_set_servers_ports_csv(channel, options_.servers.c_str()); status != ARES_SUCCESS) {
-        return fail("use the DNS servers '" + options_.servers + "': " + ares_strerror(status));
-      }
-    }
-    return {};
-  }
-
-  void watch(ares_socket_t socket, bool readable, bool writable) {
-    if (!readable && !writable) {
-      sockets_.erase(socket);
-    } else {
-      sockets_[socket] = static_cast<short>((readable ? POLLIN : 0) | (writable ? POLLOUT : 0));
-    }
-  }
+  struct Queue {
+    int most;  ///< being asked at once
+    std::chrono::milliseconds spacing;
+    int asking = 0;
+    Clock::time_point next{};                                 ///< nothing is asked before
+    std::set<std::pair<Clock::time_point, Question*>> due{};  ///< not being asked; soonest first
+  };
 
   void run() {
     while (!stopping_) {
       take_orders();
-      ask_due();
+      ask_due(names_);
+      ask_due(further_);
       wait();
     }
-    // Its callbacks run now, while everything they touch is there.
-    channel_.reset();
+    node_.reset();
+    cluster_.reset();
   }
 
   void take_orders() {
@@ -152,152 +135,202 @@ class Resolver::Worker {
     }
     for (const Order& order : orders) {
       const auto [host, is_new] = hosts_.try_emplace(order.name);
-      if (!host->second.asking) {
-        due_.erase({host->second.due, &*host});
-      }
       if (!order.keep_resolved) {
+        drop_questions(host->second, 0);
         hosts_.erase(host);
         continue;
       }
       host->second.told.clear();
-      if (!host->second.asking) {
-        ask_at(*host, Clock::now());
+      if (is_new) {
+        add_question(*host, Kind::kNode, order.name, Clock::now());
+        if (cluster_) {
+          add_question(*host, Kind::kCluster, order.name, Clock::now());
+        }
+      } else if (!host->second.questions.front()->asking) {
+        ask_at(*host->second.questions.front(), Clock::now());
       }
     }
   }
 
-  void ask_at(NamedHost& host, Clock::time_point due) {
-    host.second.due = due;
-    due_.emplace(due, &host);
+  void add_question(NamedHost& host, Kind kind, const std::string& name, Clock::time_point due) {
+    host.second.questions.push_back(
+        std::make_shared<Question>(Question{.kind = kind, .name = name, .host = &host, .due = due}));
+    queue_of(kind).due.emplace(due, host.second.questions.back().get());
   }
 
-  void ask_due() {
-    // c-ares reads resolv.conf once. A channel that may hold servers of yesterday is replaced while it is idle.
-    if (channel_suspect_ && asking_ == 0 && open_channel()) {
-      channel_suspect_ = false;
+  Queue& queue_of(Kind kind) { return kind == Kind::kNode ? names_ : further_; }
+
+  /// All from this one on. Their answers are for nobody then.
+  void drop_questions(Host& host, std::size_t first) {
+    for (const auto& question : std::span(host.questions).subspan(first)) {
+      queue_of(question->kind).due.erase({question->due, question.get()});
     }
+    host.questions.resize(first);
+  }
+
+  void ask_at(Question& question, Clock::time_point due) {
+    auto& queue = queue_of(question.kind).due;
+    queue.erase({question.due, &question});
+    question.due = due;
+    queue.emplace(due, &question);
+  }
+
+  void ask_due(Queue& queue) {
     const auto now = Clock::now();
-    while (!due_.empty() && due_.begin()->first <= now && asking_ < kMostAsking) {
-      NamedHost& host = *due_.begin()->second;
-      due_.erase(due_.begin());
-      host.second.asking = true;
-      asking_++;
-      const ares_addrinfo_hints hints{
-          .ai_flags = ARES_AI_NOSORT, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_protocol = 0};
-      // Given back in answered(), which c-ares calls exactly once.
-      ares_getaddrinfo(channel_.get(), host.first.c_str(), nullptr, &hints, on_answer,
-                       new Question{.worker = this, .name = host.first});
+    while (!queue.due.empty() && queue.due.begin()->first <= now && queue.asking < queue.most && queue.next <= now) {
+      queue.next = now + queue.spacing;
+      Question& question = *queue.due.begin()->second;
+      queue.due.erase(queue.due.begin());
+      question.asking = true;
+      queue.asking++;
+      const auto& all = question.host->second.questions;
+      const auto owner = std::ranges::find(all, &question, &std::shared_ptr<Question>::get);
+      DnsChannel& channel = question.kind == Kind::kCluster ? *cluster_ : *node_;
+      channel.ask(question.name, [this, &queue, asked = std::weak_ptr(*owner)](const DnsAnswer& answer) {
+        queue.asking--;
+        // Else it was dropped meanwhile.
+        if (const auto still = asked.lock()) {
+          answered(*still, answer);
+        }
+      });
     }
   }
 
-  static void on_answer(void* context, int status, int /*timeouts*/, ares_addrinfo* answer) {
-    const std::unique_ptr<Question> question(static_cast<Question*>(context));
-    const std::unique_ptr<ares_addrinfo, decltype(&ares_freeaddrinfo)> owned(answer, &ares_freeaddrinfo);
-    question->worker->asking_--;
-    if (status != ARES_EDESTRUCTION) {
-      question->worker->answered(question->name, status, answer);
-    }
-  }
-
-  void answered(const std::string& name, int status, const ares_addrinfo* answer) {
-    const auto found = hosts_.find(name);
-    if (found == hosts_.end()) {
+  void answered(Question& question, const DnsAnswer& answer) {
+    question.asking = false;
+    if (answer.addresses.empty()) {
+      failed(question, answer);
       return;
     }
-    Host& host = found->second;
-    if (!host.asking) {
-      // The answer to a question of before it was dropped and wanted again, which is asked for anew.
-      return;
-    }
-    host.asking = false;
-    if (status != ARES_SUCCESS || answer == nullptr || answer->nodes == nullptr) {
-      ask_at(*found, Clock::now() + options_.retry);
-      channel_suspect_ = true;
-      if (!std::exchange(host.failing, true)) {
-        on_error_(name, std::string("DNS: ") + ares_strerror(status == ARES_SUCCESS ? ARES_ENODATA : status));
-      }
-      return;
-    }
-    host.failing = false;
+    question.failing = false;
     const auto now = Clock::now();
-    std::chrono::milliseconds ttl = options_.longest_ttl;
-    for (const ares_addrinfo_node* node = answer->nodes; node != nullptr; node = node->ai_next) {
-      if (const auto address = address_of(*node)) {
-        host.last_answered[*address] = now;
-        ttl = std::min<std::chrono::milliseconds>(ttl, std::chrono::seconds(node->ai_ttl));
+    question.addresses.add(answer.addresses, now);
+    ask_at(question, now + pause_after(question, answer));
+    forget_old(question, now);
+    if (question.kind == Kind::kNode) {
+      ask_for_zones(*question.host, answer);
+    }
+    tell(*question.host);
+  }
+
+  void failed(Question& question, const DnsAnswer& answer) {
+    ask_at(question, Clock::now() + pause_after(question, answer));
+    const bool begins = !std::exchange(question.failing, true);
+    if (question.kind == Kind::kZone) {
+      // Most zones are not there, and what fails here fails for the name, too.
+      if (answer.absent) {
+        forget_old(question, Clock::now());
+        tell(*question.host);
+      }
+      return;
+    }
+    if (begins) {
+      complain(question, answer.why);
+    }
+    if (begins && question.kind == Kind::kNode && cluster_) {
+      // Who may know more is not asked in ten minutes only.
+      if (Question& other = *question.host->second.questions.at(1); !other.asking) {
+        ask_at(other, Clock::now());
       }
     }
-    ask_at(*found, now + std::max(ttl, options_.shortest_ttl));
-    std::erase_if(host.last_answered, [&](const auto& seen) { return now - seen.second > options_.grace; });
-    const std::size_t left_out = keep_newest(host);
-    if (!std::exchange(host.crowded, left_out > 0) && left_out > 0) {
-      on_error_(name, "DNS: it has more than " + std::to_string(options_.most_addresses) +
-                          " addresses; the newest of them are watched");
+  }
+
+  void complain(const Question& question, const std::string& why) const {
+    on_error_(question.host->first, (question.kind == Kind::kCluster ? "the cluster's DNS: " : "DNS: ") + why);
+  }
+
+  [[nodiscard]] std::chrono::milliseconds pause_after(const Question& question, const DnsAnswer& answer) const {
+    const bool has_answer = !answer.addresses.empty();
+    switch (question.kind) {
+      case Kind::kNode:
+        return has_answer ? std::max(std::min<std::chrono::milliseconds>(answer.ttl, options_.longest_ttl),
+                                     options_.shortest_ttl)
+                          : options_.retry;
+      case Kind::kCluster:
+        return question.host->second.questions.front()->failing ? options_.longest_ttl : options_.rare;
+      case Kind::kZone:
+        break;
     }
+    return answer.absent && question.addresses.all().empty() ? options_.absent : options_.rare;
+  }
+
+  /// Of the name itself, or of one that it stands for.
+  void ask_for_zones(NamedHost& named, const DnsAnswer& answer) {
+    Host& host = named.second;
+    std::vector<std::string> names{named.first};
+    names.insert(names.end(), answer.aliases.begin(), answer.aliases.end());
+    const auto zonal = std::ranges::find_if(names, [](const auto& name) { return !zonal_names(name).empty(); });
+    if (zonal == names.end() || *zonal == host.zones_of) {
+      return;
+    }
+    host.zones_of = *zonal;
+    drop_questions(host, cluster_ ? 2 : 1);
+    for (const std::string& name : zonal_names(*zonal)) {
+      // With the dot at its end it is looked for in no domain of resolv.conf's search list.
+      add_question(named, Kind::kZone, name + ".", Clock::now());
+    }
+  }
+
+  /// What left the answers too long ago, and what is more than a name may have.
+  void forget_old(Question& question, Clock::time_point now) const {
+    const auto kept = options_.grace + (question.kind == Kind::kNode ? std::chrono::milliseconds(0) : options_.rare);
+    question.addresses.forget_before(now - kept);
+    const std::size_t left_out = question.addresses.keep_newest(options_.most_addresses, question.host->second.told);
+    if (!std::exchange(question.crowded, left_out > 0) && left_out > 0) {
+      complain(question, "it has more than " + std::to_string(options_.most_addresses) +
+                             " addresses; the newest of them are watched");
+    }
+  }
+
+  void tell(NamedHost& named) {
     std::set<IpAddress> addresses;
-    for (const auto& [address, last] : host.last_answered) {
-      addresses.insert(address);
+    for (const auto& question : named.second.questions) {
+      for (const auto& [address, last] : question->addresses.all()) {
+        if (addresses.size() < options_.most_addresses) {
+          addresses.insert(address);
+        }
+      }
     }
-    if (addresses != host.told) {
-      host.told = addresses;
-      on_change_({.name = name, .addresses = std::move(addresses)});
+    if (addresses != named.second.told) {
+      named.second.told = addresses;
+      on_change_({.name = named.first, .addresses = std::move(addresses)});
     }
-  }
-
-  /// Leaves a name no more addresses than its share, the newest, and of those the ones that are watched already: a zone
-  /// that answers with others each time must not take the room of the rest. Returns how many had to go.
-  std::size_t keep_newest(Host& host) const {
-    auto& seen = host.last_answered;
-    if (seen.size() <= options_.most_addresses) {
-      return 0;
-    }
-    std::vector<std::map<IpAddress, Clock::time_point>::iterator> order;
-    for (auto each = seen.begin(); each != seen.end(); ++each) {
-      order.push_back(each);
-    }
-    // Newest first; of equals those that have been told, then the lower addresses.
-    std::ranges::sort(order, [&](const auto& a, const auto& b) {
-      return std::tuple(a->second, host.told.contains(a->first), b->first) >
-             std::tuple(b->second, host.told.contains(b->first), a->first);
-    });
-    for (const auto& each : std::span(order).subspan(options_.most_addresses)) {
-      seen.erase(each);
-    }
-    return order.size() - options_.most_addresses;
   }
 
   [[nodiscard]] int timeout_ms() const {
     auto wait = std::chrono::milliseconds(std::chrono::hours(1));
-    if (!due_.empty() && asking_ < kMostAsking) {
-      // Up, so as not to wake a moment too early and spin.
-      wait = std::min(wait, std::chrono::ceil<std::chrono::milliseconds>(due_.begin()->first - Clock::now()));
+    for (const Queue* const queue : {&names_, &further_}) {
+      if (!queue->due.empty() && queue->asking < queue->most) {
+        // Up, so as not to wake a moment too early and spin.
+        const auto next = std::max(queue->due.begin()->first, queue->next);
+        wait = std::min(wait, std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now()));
+      }
     }
-    timeval bound{};
-    if (ares_timeout(channel_.get(), nullptr, &bound) != nullptr) {
-      wait = std::min(wait, std::chrono::milliseconds(bound.tv_sec * 1000 + bound.tv_usec / 1000 + 1));
+    for (const auto* const channel : {&node_, &cluster_}) {
+      if (*channel) {
+        wait = std::min(wait, (*channel)->timeout().value_or(wait));
+      }
     }
     return static_cast<int>(std::max<std::int64_t>(wait.count(), 0));
   }
 
   void wait() {
     std::vector<pollfd> fds{{.fd = wake_.get(), .events = POLLIN, .revents = 0}};
-    for (const auto& [socket, events] : sockets_) {
-      fds.push_back({.fd = socket, .events = events, .revents = 0});
+    for (const auto* const channel : {&node_, &cluster_}) {
+      if (*channel) {
+        (*channel)->add_to(fds);
+      }
     }
     poll(fds.data(), fds.size(), timeout_ms());
     if (fds[0].revents != 0) {
       eventfd_t value = 0;
       eventfd_read(wake_.get(), &value);
     }
-    for (std::size_t i = 1; i < fds.size(); i++) {
-      // A socket may have been closed by the processing of one before it.
-      if (fds[i].revents != 0 && sockets_.contains(fds[i].fd)) {
-        const bool readable = (fds[i].revents & (POLLIN | POLLERR | POLLHUP)) != 0;
-        const bool writable = (fds[i].revents & POLLOUT) != 0;
-        ares_process_fd(channel_.get(), readable ? fds[i].fd : ARES_SOCKET_BAD, writable ? fds[i].fd : ARES_SOCKET_BAD);
+    for (const auto* const channel : {&node_, &cluster_}) {
+      if (*channel) {
+        (*channel)->handle(fds);
       }
     }
-    ares_process_fd(channel_.get(), ARES_SOCKET_BAD, ARES_SOCKET_BAD);
   }
 
   const Options options_;
@@ -310,11 +343,10 @@ class Resolver::Worker {
 
   // The thread's own.
   std::map<std::string, Host> hosts_;
-  std::set<std::pair<Clock::time_point, NamedHost*>> due_;  ///< of hosts_, not being asked for; soonest first
-  std::map<ares_socket_t, short> sockets_;
-  int asking_ = 0;
-  bool channel_suspect_ = false;
-  Channel channel_;
+  Queue names_{.most = kMostAsking, .spacing = {}};
+  Queue further_{.most = kMostFurther, .spacing = options_.spacing};
+  std::unique_ptr<DnsChannel> node_;
+  std::unique_ptr<DnsChannel> cluster_;  ///< null: no servers of the cluster's
 
   std::thread thread_;
 };

@@ -51,9 +51,10 @@ is "the selector selects the pod" 'kind("DaemonSet").spec | .selector.matchLabel
 daemonset='kind("DaemonSet")' container='kind("DaemonSet").spec.template.spec.containers[0]'
 checksum="$daemonset.spec.template.metadata.annotations[\"checksum/config\"]"
 before=$(value "$checksum")
-use --set config.pending-syns=131072 --set 'config.lb={10.0.5.5:443,lb.example.com:443}' --set-json config.handshake-timeout=2.5
+use --set config.pending-syns=131072 --set config.cluster-dns=10.96.0.10 --set 'config.lb={10.0.5.5:443,lb.example.com:443}' --set-json config.handshake-timeout=2.5
 value 'kind("ConfigMap").data["hairpind.toml"]' | jq -r . | grep -v '^#' >"$work/hairpind.toml"
-same "the configuration is TOML" 'handshake-timeout = 2.5
+same "the configuration is TOML" 'cluster-dns = "10.96.0.10"
+handshake-timeout = 2.5
 kubernetes-events = true
 lb = ["10.0.5.5:443","lb.example.com:443"]
 listen = "0.0.0.0:9477"
@@ -110,6 +111,7 @@ is "the role is bound to that one" 'kind("ClusterRoleBinding") | [.roleRef.name,
 
 refused config.lisen=0.0.0.0:9477 lisen
 refused config.listen=10.0.0.4:9477 config.listen
+refused config.cluster-dns=kube-dns config.cluster-dns
 refused config.log-format=xml config.log-format
 refused config.kubernetes-events=often config.kubernetes-events
 refused config.pending-syns=1 config.pending-syns

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -14,8 +15,23 @@ namespace {
 
 constexpr std::uint16_t kTypeA = 1;
 constexpr std::uint16_t kTypeAaaa = 28;
+constexpr std::uint8_t kTypeCname = 5;
 constexpr std::size_t kHeader = 12;
 constexpr std::size_t kSmallestQuestion = kHeader + 5;  // the root's name, type, class
+
+/// As it stands in a message: labels, each behind its length, and a zero byte.
+std::vector<std::uint8_t> wire_name(const std::string& name) {
+  std::vector<std::uint8_t> wire;
+  for (std::size_t start = 0; start < name.size();) {
+    const std::size_t end = std::min(name.find('.', start), name.size());
+    wire.push_back(static_cast<std::uint8_t>(end - start));
+    wire.insert(wire.end(), name.begin() + static_cast<std::ptrdiff_t>(start),
+                name.begin() + static_cast<std::ptrdiff_t>(end));
+    start = end + 1;
+  }
+  wire.push_back(0);
+  return wire;
+}
 
 }  // namespace
 
@@ -84,12 +100,23 @@ void DnsServer::serve() {
     message[2] |= 0x80;
     message[3] = static_cast<std::uint8_t>(0x80 | answer.response_code);
     std::memset(message.data() + 6, 0, 6);
+    // Where in the message the name is that has the addresses.
+    auto owner = static_cast<std::uint16_t>(kHeader);
+    if (!answer.alias.empty()) {
+      const auto alias = wire_name(answer.alias);
+      message.insert(message.end(), {0xc0, kHeader, 0, kTypeCname, 0, 1, 0, 0, 0, static_cast<std::uint8_t>(answer.ttl),
+                                     0, static_cast<std::uint8_t>(alias.size())});
+      owner = static_cast<std::uint16_t>(message.size());
+      message.insert(message.end(), alias.begin(), alias.end());
+      message[7]++;
+    }
     for (const IpAddress& address : answer.addresses) {
       if (type != (address.is_v4() ? kTypeA : kTypeAaaa)) {
         continue;
       }
       const std::size_t width = address.is_v4() ? 4 : 16;
-      message.insert(message.end(), {0xc0, kHeader, 0, static_cast<std::uint8_t>(type), 0, 1, 0, 0, 0,
+      message.insert(message.end(), {static_cast<std::uint8_t>(0xc0 | owner >> 8), static_cast<std::uint8_t>(owner), 0,
+                                     static_cast<std::uint8_t>(type), 0, 1, 0, 0, 0,
                                      static_cast<std::uint8_t>(answer.ttl), 0, static_cast<std::uint8_t>(width)});
       message.insert(message.end(), address.bytes.end() - static_cast<std::ptrdiff_t>(width), address.bytes.end());
       message[7]++;

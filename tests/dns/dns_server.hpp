@@ -14,14 +14,15 @@
 
 namespace hairpind::testing {
 
-/// A DNS server on 127.0.0.1 over UDP (RFC 1035, 4.1): A and AAAA records, failures, silence.
+/// A DNS server on 127.0.0.1 over UDP (RFC 1035, 4.1): A, AAAA and CNAME records, failures, silence.
 class DnsServer {
  public:
   struct Answer {
-    std::vector<IpAddress> addresses;
-    int response_code = 0;  ///< 3: NXDOMAIN
+    std::vector<IpAddress> addresses;  ///< the alias's, if there is one
+    int response_code = 0;             ///< 3: NXDOMAIN
     bool silent = false;
-    std::uint32_t ttl = 1;  ///< seconds, less than 256
+    std::uint32_t ttl = 1;   ///< seconds, less than 256
+    std::string alias = "";  ///< the name is one for this one (CNAME)
   };
 
   /// Binds in the calling thread, and so in its network namespace. Port 0: any.

@@ -53,6 +53,7 @@ TEST_F(BadInputTest, EndsWithOneLineThatSaysWhatAndWhatToDo) {
       {"port out of range", "$HAIRPIND run --lb 10.0.5.5:70000", 2, {"'10.0.5.5:70000'", "from 1 to 65535"}},
       {"port zero", "$HAIRPIND run --lb 10.0.5.5:0", 2, {"'10.0.5.5:0'", "from 1 to 65535"}},
       {"host bits in a prefix", "$HAIRPIND run --lb 10.0.5.5/24", 2, {"10.0.5.0/24"}},
+      {"a name for the cluster's DNS", "$HAIRPIND run --cluster-dns kube-dns", 2, {"'kube-dns'", "10.96.0.10"}},
       {"unknown option", "$HAIRPIND run --lbs 10.0.5.5", 2, {"--lbs", "--help"}},
       {"bad value in the environment", "HAIRPIND_LB=nope:x $HAIRPIND run", 2, {"'nope:x'"}},
       {"unknown log level", "$HAIRPIND run --log-level loud", 2, {"loud", "debug"}},

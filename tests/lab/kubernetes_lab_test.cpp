@@ -349,7 +349,7 @@ TEST_F(KubernetesTest, AnOutageStopsNeitherDetectionNorNames) {
 
 constexpr const char* kHostName = "k8s-shop-api-0123456789.elb.eu-west-1.amazonaws.com";
 
-/// The load balancer is known by its name alone; the node's DNS server is the test's.
+/// The load balancer is known by its name alone; the node's DNS server and the cluster's are the test's.
 class KubernetesDnsTest : public KubernetesTest {
  protected:
   void SetUp() override {
@@ -357,8 +357,14 @@ class KubernetesDnsTest : public KubernetesTest {
     if (IsSkipped()) {
       return;
     }
-    lab().inside("node", [this] { dns = std::make_unique<DnsServer>(53); });
+    lab().inside("node", [this] {
+      dns = std::make_unique<DnsServer>(53);
+      cluster_dns = std::make_unique<DnsServer>();
+    });
     dns->set({.addresses = {ip("10.0.5.5"), ip("fd00:5::5")}}, kHostName);
+    dns->set({.addresses = {ip("10.0.5.16")}}, std::string("eu-west-1c.") + kHostName);
+    cluster_dns->set({.addresses = {ip("10.0.5.17")}}, kHostName);
+    more_options = {"--cluster-dns", cluster_dns->servers()};
     server->upsert("services", service_by_name("api", kHostName));
     resolv_conf = "/tmp/hairpind-resolv-" + std::to_string(getpid());
     std::ofstream(resolv_conf) << "nameserver 127.0.0.1\n";
@@ -372,10 +378,10 @@ class KubernetesDnsTest : public KubernetesTest {
     }
   }
 
-  /// DNS has been asked `count` times more, and so answered at least once less.
+  /// DNS has been asked `count` times more for the name, and so answered at least once less.
   bool asks_again(int count) const {
-    const int before = dns->questions();
-    return eventually([&] { return dns->questions() >= before + count; });
+    const int before = dns->questions(kHostName);
+    return eventually([&] { return dns->questions(kHostName) >= before + count; });
   }
   /// A SYN to this load balancer is counted.
   bool counts_syns_to(const char* lb) const {
@@ -387,7 +393,18 @@ class KubernetesDnsTest : public KubernetesTest {
   }
 
   std::unique_ptr<DnsServer> dns;
+  std::unique_ptr<DnsServer> cluster_dns;
 };
+
+TEST_F(KubernetesDnsTest, TheAddressesThatPodsResolveAreTheLoadBalancersToo) {
+  EXPECT_TRUE(watches_for("10.0.5.16:443")) << "another zone's";
+  EXPECT_TRUE(watches_for("10.0.5.17:443")) << "the cluster's DNS server's";
+  EXPECT_TRUE(counts_syns_to("10.0.5.16"));
+  EXPECT_TRUE(counts_syns_to("10.0.5.17"));
+  EXPECT_EQ(agent->standard_error().find("keeping what is known"), std::string::npos)
+      << "that most zones are not there is as it should be\n"
+      << agent->standard_error();
+}
 
 TEST_F(KubernetesDnsTest, FindsAndNamesTheLoadBalancerByItsHostName) {
   fail_connections(2);

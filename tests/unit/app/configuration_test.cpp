@@ -60,6 +60,7 @@ TEST_F(ConfigurationTest, DefaultsAreTheContracts) {
   EXPECT_EQ(configuration.conntrack, "auto");
   EXPECT_EQ(configuration.attach, "auto");
   EXPECT_EQ(configuration.cilium_bpffs, "");
+  EXPECT_EQ(configuration.cluster_dns, "");
   EXPECT_TRUE(configuration.load_balancers.empty());
 }
 
@@ -126,6 +127,17 @@ TEST_F(ConfigurationTest, EnvironmentListsAreSeparatedByCommas) {
   EXPECT_EQ(std::get<Frontend>(configuration.load_balancers[1]).to_string(), "[fd00:5::5]:443");
 }
 
+TEST_F(ConfigurationTest, TheClustersDnsIsAnAddress) {
+  EXPECT_EQ(parse({"--cluster-dns", "169.254.20.10"}).cluster_dns, "169.254.20.10:53");
+  EXPECT_EQ(parse({"--cluster-dns", "127.0.0.1:5353"}).cluster_dns, "127.0.0.1:5353");
+  EXPECT_EQ(parse({"--cluster-dns", "fd00::a"}).cluster_dns, "[fd00::a]:53");
+  EXPECT_EQ(parse({"--cluster-dns", "[fd00::a]:5353"}).cluster_dns, "[fd00::a]:5353");
+  for (const char* const other : {"kube-dns.kube-system.svc", "10.96.0.0/12", "10.96.0", "10.96.0.10:0"}) {
+    EXPECT_THAT(error_of({"--cluster-dns", other}), HasSubstr("--cluster-dns '" + std::string(other) + "'"));
+    EXPECT_THAT(error_of({"--cluster-dns", other}), HasSubstr("expected ADDR[:PORT]"));
+  }
+}
+
 // A name that is mistyped would be a variable that does nothing.
 TEST_F(ConfigurationTest, EveryOptionHasItsVariable) {
   const std::vector<std::pair<const char*, const char*>> variables{
@@ -138,6 +150,7 @@ TEST_F(ConfigurationTest, EveryOptionHasItsVariable) {
       {"HAIRPIND_PENDING_SYNS", "9999"},   {"HAIRPIND_RING_BYTES", "8192"},
       {"HAIRPIND_LOG_LEVEL", "warn"},      {"HAIRPIND_LOG_FORMAT", "json"},
       {"HAIRPIND_QUIET_AFTER", "90"},      {"HAIRPIND_KUBERNETES_EVENTS", "true"},
+      {"HAIRPIND_QUIET_AFTER", "90"},      {"HAIRPIND_CLUSTER_DNS", "10.96.0.10"},
   };
   for (const auto& [name, value] : variables) {
     setenv(name, value, 1);
@@ -160,6 +173,7 @@ TEST_F(ConfigurationTest, EveryOptionHasItsVariable) {
   EXPECT_EQ(configuration.repeat_interval, 8s);
   EXPECT_EQ(configuration.quiet_after, 90s);
   EXPECT_TRUE(configuration.kubernetes_events);
+  EXPECT_EQ(configuration.cluster_dns, "10.96.0.10:53");
   EXPECT_EQ(configuration.pending_syns, 9999);
   EXPECT_EQ(configuration.ring_bytes, 8192);
   EXPECT_EQ(configuration.log_level, "warn");

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <cstdlib>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -51,6 +52,12 @@ class ResolverTest : public ::testing::Test {
   bool wait_for_addresses(const std::set<IpAddress>& addresses) {
     return wait_until([&] { return !resolutions.empty() && resolutions.back().addresses == addresses; });
   }
+  static void wait_for_questions(DnsServer& asked, const std::string& name, int more) {
+    const int before = asked.questions(name);
+    while (asked.questions(name) < before + more) {
+      std::this_thread::sleep_for(1ms);
+    }
+  }
 
   DnsServer server;
   std::mutex mutex;
@@ -60,8 +67,14 @@ class ResolverTest : public ::testing::Test {
   std::unique_ptr<Resolver> resolver;
 };
 
-const Resolver::Options kFast{
-    .shortest_ttl = 20ms, .longest_ttl = 50ms, .retry = 20ms, .grace = 10min, .most_addresses = 64, .servers = {}};
+const Resolver::Options kFast{.shortest_ttl = 20ms,
+                              .longest_ttl = 50ms,
+                              .retry = 20ms,
+                              .grace = 10min,
+                              .spacing = 0ms,
+                              .most_addresses = 64,
+                              .servers = {},
+                              .cluster_servers = {}};
 
 TEST_F(ResolverTest, FindsBothFamilies) {
   server.set({.addresses = {ip("10.0.5.5"), ip("10.0.5.6"), ip("fd00:5::5")}});
@@ -191,7 +204,7 @@ TEST_F(ResolverTest, OneNamesExcessOfAddressesTouchesNoOther) {
 
 TEST_F(ResolverTest, ANameThatWasDroppedIsToldOfAgain) {
   server.set({.addresses = {ip("10.0.5.5")}});
-  start({.servers = {}});
+  start({});
   ASSERT_TRUE(wait_for_addresses({ip("10.0.5.5")}));
   for (std::size_t told = 2; told < 10; told++) {
     // At once, so that the resolver's thread may see but the last.
@@ -233,7 +246,7 @@ TEST_F(ResolverTest, ANameThatWasDroppedIsForgottenEvenWhileItIsAskedFor) {
 TEST_F(ResolverTest, ThousandsOfNamesAreAllResolved) {
   constexpr std::size_t kNames = 3000;
   server.set({.addresses = {ip("10.0.5.5")}});
-  start({.servers = {}});
+  start({});
   std::set<std::string> names;
   for (std::size_t i = 0; i < kNames; i++) {
     names.insert("lb" + std::to_string(i) + ".test");
@@ -258,6 +271,254 @@ TEST_F(ResolverTest, SilentServerDelaysNeitherNamesNorTheEnd) {
   }
   resolver.reset();
   EXPECT_TRUE(resolutions.empty());
+}
+
+// One question for each family.
+constexpr int kOneRound = 2;
+
+const std::string kNlb = "web-0123456789abcdef.elb.eu-west-1.amazonaws.com";
+
+/// The load balancer is known by the name that AWS has made for it.
+class ZonalNamesTest : public ResolverTest {
+ protected:
+  void SetUp() override {
+    server.set({.addresses = {}, .response_code = 3 /* NXDOMAIN */});
+    server.set({.addresses = {ip("10.0.5.5")}}, kNlb);
+    server.set({.addresses = {ip("10.0.5.5")}}, "eu-west-1a." + kNlb);
+    server.set({.addresses = {ip("10.0.5.6")}}, "eu-west-1b." + kNlb);
+  }
+  void start(const Resolver::Options& options) {
+    ResolverTest::start(options);
+    resolver->change_names({kNlb}, {"lb.test"});
+  }
+};
+
+TEST_F(ZonalNamesTest, AddressesOfOtherZonesAreTheNamesToo) {
+  start(kFast);
+  EXPECT_TRUE(wait_for_addresses({ip("10.0.5.5"), ip("10.0.5.6")}));
+  const std::scoped_lock lock(mutex);
+  for (const Resolution& resolution : resolutions) {
+    EXPECT_EQ(resolution.name, kNlb);
+  }
+}
+
+TEST_F(ZonalNamesTest, AreAskedForOneAfterTheOther) {
+  const auto begin = std::chrono::steady_clock::now();
+  start({});
+  EXPECT_TRUE(wait_for_addresses({ip("10.0.5.5"), ip("10.0.5.6")}));
+  while (server.questions("eu-west-1f." + kNlb) < kOneRound) {
+    std::this_thread::sleep_for(1ms);
+  }
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, 5 * Resolver::Options{}.spacing);
+}
+
+TEST_F(ZonalNamesTest, AreThoseOfTheNameThatANameStandsFor) {
+  server.set({.addresses = {ip("10.0.5.5")}, .alias = kNlb}, "web.example.com");
+  ResolverTest::start(kFast);
+  resolver->change_names({"web.example.com"}, {"lb.test"});
+  EXPECT_TRUE(wait_for_addresses({ip("10.0.5.5"), ip("10.0.5.6")}));
+  // Of another one now: what the old one's zones had is not its.
+  const std::string other = "web-fedcba9876543210.elb.eu-west-1.amazonaws.com";
+  server.set({.addresses = {ip("10.0.5.7")}, .alias = other}, "web.example.com");
+  server.set({.addresses = {ip("10.0.5.8")}}, "eu-west-1c." + other);
+  EXPECT_TRUE(wait_for_addresses({ip("10.0.5.5"), ip("10.0.5.7"), ip("10.0.5.8")}));
+  EXPECT_EQ(resolutions.back().name, "web.example.com");
+}
+
+TEST_F(ZonalNamesTest, AreRarelyAskedFor) {
+  start(kFast);
+  ASSERT_TRUE(wait_for_addresses({ip("10.0.5.5"), ip("10.0.5.6")}));
+  wait_for_questions(server, kNlb, 40);
+  for (const char letter : std::string("abcdef")) {
+    EXPECT_EQ(server.questions(std::string("eu-west-1") + letter + "." + kNlb), kOneRound) << letter;
+  }
+  EXPECT_EQ(server.questions("eu-west-1g." + kNlb), 0);
+  EXPECT_THAT(errors, ::testing::Not(::testing::Contains(::testing::HasSubstr(kNlb))))
+      << "that there is no such zone is as it should be";
+}
+
+TEST_F(ZonalNamesTest, ThoseThatAreNotThereAreAskedForMoreRarely) {
+  Resolver::Options options = kFast;
+  options.rare = 20ms;
+  start(options);
+  wait_for_questions(server, "eu-west-1b." + kNlb, 40);
+  EXPECT_EQ(server.questions("eu-west-1c." + kNlb), kOneRound);
+}
+
+TEST_F(ZonalNamesTest, AZoneThatIsAddedIsFound) {
+  Resolver::Options options = kFast;
+  options.absent = 20ms;
+  start(options);
+  wait_for_questions(server, "eu-west-1c." + kNlb, 40);
+  server.set({.addresses = {ip("10.0.5.7")}}, "eu-west-1c." + kNlb);
+  EXPECT_TRUE(wait_for_addresses({ip("10.0.5.5"), ip("10.0.5.6"), ip("10.0.5.7")}));
+  EXPECT_EQ(server.questions("eu-west-1b." + kNlb), kOneRound);
+}
+
+TEST_F(ZonalNamesTest, AZoneThatIsTakenOutIsForgottenAfterTheGrace) {
+  Resolver::Options options = kFast;
+  options.rare = 20ms;
+  options.grace = 1ms;
+  start(options);
+  ASSERT_TRUE(wait_for_addresses({ip("10.0.5.5"), ip("10.0.5.6")}));
+  server.set({.addresses = {}, .response_code = 2 /* SERVFAIL */}, "eu-west-1b." + kNlb);
+  wait_for_questions(server, "eu-west-1b." + kNlb, 20);
+  EXPECT_EQ(resolutions.back().addresses.size(), 2) << "who could not be asked has said nothing";
+  server.set({.addresses = {}, .response_code = 3 /* NXDOMAIN */}, "eu-west-1b." + kNlb);
+  EXPECT_TRUE(wait_for_addresses({ip("10.0.5.5")}));
+}
+
+TEST_F(ZonalNamesTest, AnAddressStaysUntilItsZoneIsAskedAgain) {
+  Resolver::Options options = kFast;
+  options.grace = 1ms;
+  start(options);
+  ASSERT_TRUE(wait_for_addresses({ip("10.0.5.5"), ip("10.0.5.6")}));
+  wait_for_questions(server, kNlb, 40);
+  EXPECT_EQ(resolutions.back().addresses.size(), 2);
+}
+
+TEST_F(ZonalNamesTest, OfANameThatIsNotThereAreNotAskedFor) {
+  server.set({.addresses = {}, .response_code = 3 /* NXDOMAIN */}, kNlb);
+  start(kFast);
+  wait_for_questions(server, kNlb, 40);
+  EXPECT_EQ(server.questions("eu-west-1a." + kNlb), 0);
+}
+
+TEST_F(ZonalNamesTest, AreLookedForInNoDomainOfTheSearchList) {
+  setenv("LOCALDOMAIN", "search.test", 1);
+  start(kFast);
+  EXPECT_TRUE(wait_for_addresses({ip("10.0.5.5"), ip("10.0.5.6")}));
+  wait_for_questions(server, kNlb, 40);
+  unsetenv("LOCALDOMAIN");
+  EXPECT_EQ(server.questions("eu-west-1c." + kNlb), kOneRound);
+  EXPECT_EQ(server.questions("eu-west-1c." + kNlb + ".search.test"), 0);
+}
+
+TEST_F(ZonalNamesTest, ManyOfThemAreAskedForOneByOne) {
+  Resolver::Options options = kFast;
+  options.spacing = 10min;
+  start(options);
+  std::set<std::string> names;
+  for (int i = 0; i < 100; i++) {
+    names.insert("web-" + std::to_string(i) + ".elb.eu-west-1.amazonaws.com");
+    server.set({.addresses = {ip("10.0.5.9")}}, *names.rbegin());
+  }
+  wait_for_questions(server, kNlb, 40);
+  for (const std::string& name : names) {
+    server.set({.addresses = {ip("10.0.5.9")}}, name);
+  }
+  resolver->change_names(names);
+  wait_for_questions(server, "web-99.elb.eu-west-1.amazonaws.com", 40);
+  int zonal = 0;
+  names.insert(kNlb);
+  for (const std::string& name : names) {
+    for (const char letter : std::string("abcdef")) {
+      zonal += server.questions(std::string("eu-west-1") + letter + "." + name);
+    }
+  }
+  EXPECT_EQ(zonal, kOneRound);
+}
+
+TEST_F(ZonalNamesTest, ServersThatKeepSilentAboutThemDelayNoName) {
+  std::set<std::string> names;
+  for (int i = 0; i < 100; i++) {
+    names.insert("web-" + std::to_string(i) + ".elb.eu-west-1.amazonaws.com");
+    server.set({.addresses = {ip("10.0.5.9")}}, "web-" + std::to_string(i) + ".elb.eu-west-1.amazonaws.com");
+  }
+  server.set({.addresses = {}, .silent = true});
+  start(kFast);
+  resolver->change_names(names);
+  while (server.questions("eu-west-1a.web-0.elb.eu-west-1.amazonaws.com") < 1) {
+    std::this_thread::sleep_for(1ms);
+  }
+  server.set({.addresses = {ip("10.0.5.7")}}, "other.test");
+  resolver->change_names({"other.test"});
+  // Behind six hundred of them, six seconds each, it would wait for a minute.
+  EXPECT_TRUE(wait_until([&] {
+    return std::ranges::any_of(resolutions, [](const Resolution& each) { return each.name == "other.test"; });
+  }));
+}
+
+/// What pods ask is another server than the node's.
+class ClusterServersTest : public ResolverTest {
+ protected:
+  void start(Resolver::Options options) {
+    options.cluster_servers = cluster.servers();
+    ResolverTest::start(std::move(options));
+  }
+
+  DnsServer cluster;
+};
+
+TEST_F(ClusterServersTest, TheAnswersOfBothAreTheNames) {
+  server.set({.addresses = {ip("10.0.5.5")}});
+  cluster.set({.addresses = {ip("10.0.5.6"), ip("fd00:5::6")}});
+  start({});
+  EXPECT_TRUE(wait_for_addresses({ip("10.0.5.5"), ip("10.0.5.6"), ip("fd00:5::6")}));
+  EXPECT_EQ(cluster.questions("lb.test"), kOneRound);
+}
+
+TEST_F(ClusterServersTest, AreRarelyAskedWhatTheNodesHaveAnswered) {
+  server.set({.addresses = {ip("10.0.5.5")}});
+  cluster.set({.addresses = {ip("10.0.5.6")}, .ttl = 0});
+  start(kFast);
+  ASSERT_TRUE(wait_for_addresses({ip("10.0.5.5"), ip("10.0.5.6")}));
+  wait_for_questions(server, "lb.test", 40);
+  EXPECT_EQ(cluster.questions("lb.test"), kOneRound);
+}
+
+TEST_F(ClusterServersTest, AreAskedAtOnceAndOftenWhatTheNodesDoNotKnowAnyMore) {
+  server.set({.addresses = {ip("10.0.5.5")}});
+  cluster.set({.addresses = {ip("10.0.5.6")}});
+  Resolver::Options options = kFast;
+  options.grace = 1ms;
+  start(options);
+  ASSERT_TRUE(wait_for_addresses({ip("10.0.5.5"), ip("10.0.5.6")}));
+  server.set({.addresses = {}, .response_code = 3 /* NXDOMAIN */});
+  cluster.set({.addresses = {ip("10.0.5.7")}});
+  EXPECT_TRUE(wait_for_addresses({ip("10.0.5.5"), ip("10.0.5.6"), ip("10.0.5.7")}));
+  wait_for_questions(cluster, "lb.test", 40);
+  EXPECT_THAT(errors, ::testing::ElementsAre(::testing::StartsWith("lb.test: DNS: ")));
+}
+
+TEST_F(ClusterServersTest, WhatTheyFailToTellTakesNothingAway) {
+  server.set({.addresses = {ip("10.0.5.5")}});
+  cluster.set({.addresses = {ip("10.0.5.6")}});
+  Resolver::Options options = kFast;
+  options.rare = 20ms;
+  options.grace = 1ms;
+  start(options);
+  ASSERT_TRUE(wait_for_addresses({ip("10.0.5.5"), ip("10.0.5.6")}));
+  cluster.set({.addresses = {}, .response_code = 3 /* NXDOMAIN */});
+  wait_for_questions(cluster, "lb.test", 20);
+  wait_for_questions(server, "lb.test", 40);
+  EXPECT_EQ(resolutions.back().addresses.size(), 2);
+  EXPECT_THAT(errors, ::testing::ElementsAre(::testing::StartsWith("lb.test: the cluster's DNS: ")));
+}
+
+TEST_F(ClusterServersTest, TheirSilenceDelaysNoName) {
+  server.set({.addresses = {ip("10.0.5.5")}});
+  cluster.set({.addresses = {}, .silent = true});
+  start(kFast);
+  std::set<std::string> names;
+  for (int i = 0; i < 300; i++) {
+    names.insert("lb" + std::to_string(i) + ".test");
+  }
+  resolver->change_names(names);
+  EXPECT_TRUE(wait_until([&] { return resolutions.size() == names.size() + 1; }));
+  EXPECT_THAT(errors, ::testing::IsEmpty());
+}
+
+TEST_F(ClusterServersTest, AreNotAskedForZonesWhichAreTheSameEverywhere) {
+  server.set({.addresses = {ip("10.0.5.5")}}, kNlb);
+  cluster.set({.addresses = {ip("10.0.5.6")}}, kNlb);
+  start(kFast);
+  resolver->change_names({kNlb});
+  ASSERT_TRUE(wait_for_addresses({ip("10.0.5.5"), ip("10.0.5.6")}));
+  while (server.questions("eu-west-1f." + kNlb) < kOneRound) {
+    std::this_thread::sleep_for(1ms);
+  }
+  EXPECT_EQ(cluster.questions("eu-west-1a." + kNlb), 0);
 }
 
 }  // namespace
