@@ -26,6 +26,15 @@ constexpr std::string_view kIngressLink =
 constexpr std::string_view kAlbLink =
     "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/x-forwarded-headers.html";
 
+// What the agent on the nodes does with each, so that an unknown is no dead end.
+constexpr std::string_view kWatched =
+    "; hairpind run watches for the addresses that its status has, and says if they fail";
+constexpr std::string_view kNamedByBinding =
+    "; hairpind run finds the load balancer when it fails, and names it by this binding and its Service";
+constexpr std::string_view kNamedByIngress =
+    "; hairpind run finds the load balancer when it fails, and names this Ingress where its status has the address";
+constexpr std::string_view kFound = "; hairpind run finds it when it fails";
+
 constexpr std::string_view kAlb = ", an Application Load Balancer's: a full proxy with an address of its own";
 
 std::string class_of(const LoadBalancerObject& object, std::string_view field) {
@@ -50,7 +59,7 @@ Assessment assess_gateway(const LoadBalancerObject& object) {
                       ", an NLB's, whose targets are instances by default and then keep the client's address; "
                       "each backend Service's TargetGroupConfiguration decides",
             .fix = "look at the TargetGroupConfigurations: targetType ip, or targetGroupAttributes with " +
-                   std::string(kPreserve) + " \"false\"",
+                   std::string(kPreserve) + " \"false\"" + std::string(kWatched),
             .link = std::string(kGatewayLink)};
   }
   return {.risk = Risk::kUnknown,
@@ -59,17 +68,19 @@ Assessment assess_gateway(const LoadBalancerObject& object) {
                     "the client's address",
           .fix =
               "look at the Service of type LoadBalancer that the controller makes for it (hairpind audit on the "
-              "cluster), or at the controller's load balancer",
+              "cluster), or at the controller's load balancer" +
+              std::string(kWatched),
           .link = std::string(kGatewayApiLink)};
 }
 
 Assessment assess_binding(const LoadBalancerObject& object) {
   const std::string type = object.target_type.empty() ? "no targetType" : "targetType " + object.target_type;
   return {.risk = Risk::kUnknown,
-          .reason = "a target group that was made elsewhere (" + type + "), and its attributes are not in the cluster" +
+          .reason = "a target group that was made elsewhere, or for a Service or Ingress that decides (" + type +
+                    "); its attributes are not in the cluster" +
                     (object.target_type == "ip" ? "" : ": instance targets keep the client's address by default"),
           .fix = "look at the target group: aws elbv2 describe-target-group-attributes, " + std::string(kPreserve) +
-                 " must be false if a Network Load Balancer uses it",
+                 " must be false if a Network Load Balancer uses it" + std::string(kNamedByBinding),
           .link = std::string(kBindingLink)};
 }
 
@@ -165,7 +176,7 @@ Assessment assess_ingress_controller(const LoadBalancerObject& object) {
     return {.risk = Risk::kUnknown,
             .reason = "endpointPublishingStrategy " + value_words(object.publishing) +
                       ": OpenShift makes no load balancer for it, and whoever does decides",
-            .fix = "look at the load balancer that is put in front of it by hand",
+            .fix = "look at the load balancer that is put in front of it by hand" + std::string(kFound),
             .link = std::string(kOpenShiftLink)};
   }
   const std::string provider = object.provider.empty() ? "the platform's load balancer" : object.provider;
@@ -184,8 +195,11 @@ Assessment assess_ingress(const LoadBalancerObject& object) {
     return {.risk = Risk::kSafe, .reason = whose + std::string(kAlb), .fix = "", .link = std::string(kAlbLink)};
   }
   return {.risk = Risk::kUnknown,
-          .reason = whose + ": clients reach it through its controller's load balancer, of which it says nothing",
-          .fix = "look at the Service of type LoadBalancer in front of that ingress controller",
+          .reason = whose +
+                    ": clients reach it through its controller's load balancer, of which it has the address at "
+                    "most",
+          .fix = "look at the Service of type LoadBalancer in front of that ingress controller" +
+                 std::string(kNamedByIngress),
           .link = std::string(kIngressLink)};
 }
 

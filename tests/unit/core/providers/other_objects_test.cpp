@@ -48,6 +48,23 @@ TEST(AssessObject, EachKindSaysWhatToLookAt) {
   EXPECT_EQ(assess(object("Teapot")).risk, Risk::kUnknown);
 }
 
+TEST(AssessObject, EachKindSaysWhatTheAgentDoesWithIt) {
+  LoadBalancerObject nlb = object("Gateway");
+  nlb.class_name = "gateway.k8s.aws/nlb";
+  for (const LoadBalancerObject& gateway : {object("Gateway"), nlb}) {
+    EXPECT_THAT(assess(gateway).fix, HasSubstr("hairpind run watches for the addresses that its status has"));
+  }
+  EXPECT_THAT(assess(object("TargetGroupBinding")).fix, HasSubstr("names it by this binding and its Service"));
+  EXPECT_THAT(assess(object("TargetGroupBinding")).reason, HasSubstr("or for a Service or Ingress that decides"))
+      << "most are the controller's own";
+  EXPECT_THAT(assess(object("Ingress")).fix, HasSubstr("names this Ingress where its status has the address"));
+  LoadBalancerObject by_hand = object("IngressController");
+  by_hand.publishing = "HostNetwork";
+  EXPECT_THAT(assess(by_hand).fix, HasSubstr("hairpind run finds it when it fails"));
+  by_hand.publishing = "LoadBalancerService";
+  EXPECT_THAT(assess(by_hand).fix, HasSubstr("the Service router-web")) << "which is watched as any other";
+}
+
 TEST(AssessGateway, TheClassSaysWhose) {
   LoadBalancerObject gateway = object("Gateway");
   gateway.class_name = "internal";
