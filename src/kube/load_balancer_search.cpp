@@ -27,16 +27,15 @@ constexpr const char* kBindings = "/apis/elbv2.k8s.aws/v1beta1";
 constexpr const char* kIngresses = "/apis/networking.k8s.io/v1/ingresses";
 // Of a question that may concern each of them; true clusters have a few for each load balancer.
 constexpr std::size_t kMostBindings = 1024;
-// Load balancers whose last question is remembered.
-constexpr std::size_t kMostAsked = 512;
 
 }  // namespace
 
 class LoadBalancerSearch::Worker {
  public:
-  explicit Worker(std::unique_ptr<ApiClient> client)
+  Worker(std::unique_ptr<ApiClient> client, SearchPauses pauses)
       : client_(std::move(client)),
-        thread_(*client_, {.waiting = kMostWaiting, .pause = kPause},
+        pauses_(pauses),
+        thread_(*client_, {.waiting = kMostWaiting, .pause = pauses.after_failure},
                 [this](const Question& question) { return answer(question); }) {}
 
   bool is_to_be_asked(const Endpoint& load_balancer) {
@@ -53,7 +52,7 @@ class LoadBalancerSearch::Worker {
     if (!again_.contains(question.load_balancer) && again_.size() >= kMostAsked) {
       again_.erase(std::ranges::min_element(again_, {}, [](const auto& entry) { return entry.second; }));
     }
-    again_[question.load_balancer] = now + kAskAgain;
+    again_[question.load_balancer] = now + pauses_.ask_again;
     thread_.put(std::move(question));
   }
 
@@ -77,6 +76,7 @@ class LoadBalancerSearch::Worker {
   std::optional<Service> read_service(const std::string& namespace_name, const std::string& name);
 
   const std::unique_ptr<ApiClient> client_;
+  const SearchPauses pauses_;
 
   // The thread's own.
   Kind bindings_;
@@ -95,7 +95,7 @@ std::optional<LoadBalancerSearch::Answers> LoadBalancerSearch::Worker::answer(co
     // Who could not be asked has said nothing.
     const std::scoped_lock lock(mutex_);
     if (const auto asked = again_.find(question.load_balancer); asked != again_.end()) {
-      asked->second = Clock::now() + kPause;
+      asked->second = Clock::now() + pauses_.after_failure;
     }
     return std::nullopt;
   }
@@ -114,7 +114,7 @@ void LoadBalancerSearch::Worker::list(Kind& kind, const std::string& path,
   }
   const auto listed = list_collection(*client_, {.path = path, .field_selector = ""}, {}, on_object);
   if (!listed && (listed.error().status == 404 || listed.error().status == 403)) {
-    kind.absent_until = Clock::now() + kAskAgain;
+    kind.absent_until = Clock::now() + pauses_.ask_again;
   } else if (!listed) {
     failed_ = true;
   }
@@ -193,12 +193,14 @@ LoadBalancerSearch::LoadBalancerSearch(std::unique_ptr<Worker> worker) : worker_
 
 LoadBalancerSearch::~LoadBalancerSearch() = default;
 
-Result<std::unique_ptr<LoadBalancerSearch>> LoadBalancerSearch::start(const ClusterAccess& access) {
+Result<std::unique_ptr<LoadBalancerSearch>> LoadBalancerSearch::start(const ClusterAccess& access,
+                                                                      SearchPauses pauses) {
   auto client = ApiClient::create(access);
   if (!client) {
     return std::unexpected(client.error());
   }
-  return std::unique_ptr<LoadBalancerSearch>(new LoadBalancerSearch(std::make_unique<Worker>(*std::move(client))));
+  return std::unique_ptr<LoadBalancerSearch>(
+      new LoadBalancerSearch(std::make_unique<Worker>(*std::move(client), pauses)));
 }
 
 bool LoadBalancerSearch::is_to_be_asked(const Endpoint& load_balancer) const {

@@ -15,6 +15,14 @@
 
 namespace hairpind {
 
+/// How long the API server is left alone.
+struct SearchPauses {
+  /// About one load balancer, and of a kind that the server has not, or does not grant.
+  std::chrono::milliseconds ask_again = std::chrono::minutes(10);
+  /// After a server that could not be asked, by anybody.
+  std::chrono::milliseconds after_failure = std::chrono::minutes(1);
+};
+
 /// Asks the API server what else of the cluster names a load balancer that no Service publishes, in a thread of its
 /// own: a TargetGroupBinding, whose Service has the target; else an Ingress with its address. Asked is only when there
 /// is one, so that a cluster without trouble costs its server nothing. Without the right to, or where the kinds are not
@@ -23,10 +31,8 @@ class LoadBalancerSearch {
  public:
   /// More never wait for their turn; a question beyond is forgotten.
   static constexpr std::size_t kMostWaiting = 16;
-  /// About one load balancer, and of a kind that the server has not, nobody is asked again for so long.
-  static constexpr std::chrono::minutes kAskAgain{10};
-  /// After a server that could not be asked, nobody is asked for so long.
-  static constexpr std::chrono::minutes kPause{1};
+  /// Load balancers whose last question is remembered.
+  static constexpr std::size_t kMostAsked = 512;
   /// Services that one question may read.
   static constexpr std::size_t kMostServices = 64;
 
@@ -37,7 +43,7 @@ class LoadBalancerSearch {
   /// Nothing where nothing names it.
   using Answers = std::map<Endpoint, std::optional<LoadBalancerRef>>;
 
-  static Result<std::unique_ptr<LoadBalancerSearch>> start(const ClusterAccess& access);
+  static Result<std::unique_ptr<LoadBalancerSearch>> start(const ClusterAccess& access, SearchPauses pauses = {});
   /// Waits for the thread, which may be at its server.
   ~LoadBalancerSearch();
   LoadBalancerSearch(const LoadBalancerSearch&) = delete;

@@ -45,6 +45,11 @@ TEST(TargetGroupBinding, APodTargetIsOneOfItsServicesBackendsAtItsPort) {
   Service other = backend();
   other.name = "other";
   EXPECT_FALSE(feeds(binding, other, target));
+  other = backend();
+  other.namespace_name = "elsewhere";
+  EXPECT_FALSE(feeds(binding, other, target)) << "another namespace's, whose pods its selector does not mean";
+  EXPECT_FALSE(feeds(binding, backend(), {.endpoint = endpoint("10.0.1.20", 30443), .pod = pod("api")}))
+      << "a pod is no node, whatever the port's number";
   Service by_name = backend();
   by_name.ports[1].target_port = 0;
   EXPECT_TRUE(feeds(binding, by_name, target));
@@ -58,6 +63,9 @@ TEST(TargetGroupBinding, ANodeTargetIsItsServicesNodePort) {
   binding.instances = true;
   EXPECT_TRUE(feeds(binding, backend(), {.endpoint = endpoint("10.0.0.4", 30443), .pod = std::nullopt}));
   EXPECT_FALSE(feeds(binding, backend(), {.endpoint = endpoint("10.0.0.4", 30080), .pod = std::nullopt}));
+  Service elsewhere = backend();
+  elsewhere.namespace_name = "elsewhere";
+  EXPECT_FALSE(feeds(binding, elsewhere, {.endpoint = endpoint("10.0.0.4", 30443), .pod = std::nullopt}));
   EXPECT_FALSE(feeds(binding, backend(), {.endpoint = endpoint("10.0.0.4", 8443), .pod = std::nullopt}));
 }
 

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "api_server.hpp"
 #include "hairpind/kube/load_balancer_objects.hpp"
@@ -19,10 +20,13 @@ namespace {
 using namespace std::chrono_literals;
 using Json = nlohmann::json;
 using testing::ApiServer;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::StartsWith;
 
 constexpr const char* kListBindings = "list targetgroupbindings.elbv2.k8s.aws";
 constexpr const char* kListIngresses = "list ingresses.networking.k8s.io";
+constexpr const char* kGetServices = "get services";
 
 Endpoint endpoint(const char* address, std::uint16_t port) {
   return {.address = *IpAddress::parse(address), .port = port};
@@ -62,12 +66,16 @@ class LoadBalancerSearchTest : public ::testing::Test {
     server.upsert("services", service("shop", "other", "other", 30444));
     server.upsert("services", service("shop", "backend", "api", 30443));
     server.upsert("services", service("elsewhere", "backend", "api", 30445));
+    start({});
+  }
+
+  void start(SearchPauses pauses) {
     ClusterAccess access;
     access.host = "127.0.0.1";
     access.port = server.port();
     access.ca.text = server.certificates().ca;
     access.token = server.token();
-    search = *LoadBalancerSearch::start(access);
+    search = *LoadBalancerSearch::start(access, pauses);
   }
 
   std::optional<LoadBalancerRef> answer(const Endpoint& load_balancer, const LoadBalancerTarget& target) {
@@ -96,7 +104,7 @@ TEST_F(LoadBalancerSearchTest, ATargetGroupBindingOfThePodsNamespaceNamesTheServ
   EXPECT_EQ(found->full_name(), "shop/backend");
   EXPECT_EQ(found->binding, "d");
   EXPECT_EQ(found->target_group, "arn:d");
-  EXPECT_EQ(server.count_of("get services"), 3) << "one by one, of this namespace, and never the whole collection";
+  EXPECT_EQ(server.count_of(kGetServices), 3) << "one by one, of this namespace, and never the whole collection";
   EXPECT_EQ(server.count_of(kListIngresses), 0);
 }
 
@@ -151,7 +159,144 @@ TEST_F(LoadBalancerSearchTest, ATenantsBindingsMakeNobodyAskForEver) {
     server.upsert("targetgroupbindings", binding("shop", "b" + std::to_string(i), "s" + std::to_string(i), "ip"));
   }
   EXPECT_EQ(answer(endpoint("10.0.5.5", 443), pod_target()), std::nullopt);
-  EXPECT_EQ(server.count_of("get services"), LoadBalancerSearch::kMostServices);
+  EXPECT_EQ(server.count_of(kGetServices), LoadBalancerSearch::kMostServices);
+}
+
+TEST_F(LoadBalancerSearchTest, WhatIsAskedIsOfTheNamespaceAndFromTheServersCache) {
+  server.upsert("targetgroupbindings", binding("shop", "a", "backend", "ip"));
+  ASSERT_TRUE(answer(endpoint("10.0.5.5", 443), pod_target()));
+  const std::vector<std::string> targets = server.targets();
+  ASSERT_EQ(targets.size(), 2);
+  EXPECT_THAT(targets[0], StartsWith("/apis/elbv2.k8s.aws/v1beta1/namespaces/shop/targetgroupbindings?"));
+  EXPECT_THAT(targets[0], HasSubstr("resourceVersion=0"));
+  EXPECT_EQ(targets[1], "/api/v1/namespaces/shop/services/backend?resourceVersion=0");
+}
+
+TEST_F(LoadBalancerSearchTest, OneServiceOfManyBindingsIsReadOnce) {
+  for (const char* const name : {"a", "b", "c"}) {
+    server.upsert("targetgroupbindings", binding("shop", name, "other", "ip"));
+  }
+  server.upsert("targetgroupbindings", binding("shop", "d", "backend", "ip"));
+  const auto found = answer(endpoint("10.0.5.5", 443), pod_target());
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->full_name(), "shop/backend");
+  EXPECT_EQ(server.count_of(kGetServices), 2);
+}
+
+TEST_F(LoadBalancerSearchTest, ABindingOfInstancesIsNotAPodsWhateverThePortsNumber) {
+  server.upsert("targetgroupbindings", binding("shop", "a", "backend", "instance"));
+  LoadBalancerTarget target = pod_target();
+  target.endpoint.port = 30443;
+  EXPECT_EQ(answer(endpoint("10.0.5.5", 443), target), std::nullopt);
+  EXPECT_EQ(server.count_of(kGetServices), 0);
+}
+
+TEST_F(LoadBalancerSearchTest, AHostNetworkPodIsANodesPortOrOneOfItsOwnNamespace) {
+  server.upsert("targetgroupbindings", binding("elsewhere", "a", "backend", "ip"));
+  server.upsert("targetgroupbindings", binding("elsewhere", "b", "backend", "instance"));
+  LoadBalancerTarget target = pod_target();
+  target.pod->host_network = true;
+  target.endpoint = endpoint("10.0.0.4", 30445);
+  const auto by_port = answer(endpoint("10.0.5.5", 443), target);
+  ASSERT_TRUE(by_port);
+  EXPECT_EQ(by_port->binding, "b");
+  EXPECT_EQ(by_port->full_name(), "elsewhere/backend");
+  server.upsert("targetgroupbindings", binding("shop", "c", "backend", "ip"));
+  target.endpoint = endpoint("10.0.0.4", 8443);
+  const auto by_selector = answer(endpoint("10.0.5.6", 443), target);
+  ASSERT_TRUE(by_selector);
+  EXPECT_EQ(by_selector->full_name(), "shop/backend");
+}
+
+TEST_F(LoadBalancerSearchTest, ABindingGoesBeforeAnIngressAndTheFirstThatFits) {
+  server.upsert("ingresses", ingress("a", "2026-02-01T00:00:00Z", "10.0.5.5"));
+  server.upsert("targetgroupbindings", binding("shop", "b", "backend", "ip"));
+  server.upsert("targetgroupbindings", binding("shop", "a", "backend", "ip"));
+  const auto found = answer(endpoint("10.0.5.5", 443), pod_target());
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->kind, "");
+  EXPECT_EQ(found->binding, "a");
+}
+
+TEST_F(LoadBalancerSearchTest, AKindThatIsNotGrantedIsPassedOverAndNotAskedForAgain) {
+  server.set_permissions({kListIngresses, kGetServices});
+  server.upsert("targetgroupbindings", binding("shop", "a", "backend", "ip"));
+  server.upsert("ingresses", ingress("a", "2026-02-01T00:00:00Z", "10.0.5.5"));
+  const auto found = answer(endpoint("10.0.5.5", 443), pod_target());
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->full_name(), "Ingress shop/a");
+  EXPECT_EQ(answer(endpoint("10.0.5.6", 443), pod_target()), std::nullopt);
+  EXPECT_EQ(server.count_of(kListBindings), 1);
+  EXPECT_EQ(server.count_of(kListIngresses), 2) << "the one is not the other";
+}
+
+TEST_F(LoadBalancerSearchTest, AServiceThatIsNotGrantedIsNoAnswer) {
+  server.set_permissions({kListBindings, kListIngresses});
+  server.upsert("targetgroupbindings", binding("shop", "a", "backend", "ip"));
+  server.upsert("ingresses", ingress("a", "2026-02-01T00:00:00Z", "10.0.5.5"));
+  search->ask({.load_balancer = endpoint("10.0.5.5", 443), .target = pod_target()});
+  for (int i = 0; i < 3000 && search->is_to_be_asked(endpoint("10.0.5.7", 443)); i++) {
+    std::this_thread::sleep_for(10ms);
+  }
+  EXPECT_FALSE(search->is_to_be_asked(endpoint("10.0.5.7", 443))) << "who could not be asked is left alone";
+  EXPECT_THAT(search->take(), IsEmpty()) << "and has not said that it is the Ingress";
+  EXPECT_EQ(server.count_of(kListIngresses), 0);
+}
+
+TEST_F(LoadBalancerSearchTest, WhatWasAskedAndWhatWasNotThereIsAskedAgainInTime) {
+  start({.ask_again = 300ms, .after_failure = 1min});
+  server.set_faults({.without_gateways = true});
+  const Endpoint load_balancer = endpoint("10.0.5.5", 443);
+  EXPECT_EQ(answer(load_balancer, pod_target()), std::nullopt);
+  server.set_faults({});
+  server.upsert("targetgroupbindings", binding("shop", "a", "backend", "ip"));
+  for (int i = 0; i < 3000 && !search->is_to_be_asked(load_balancer); i++) {
+    std::this_thread::sleep_for(10ms);
+  }
+  // The kind is looked for again a moment later than the load balancer.
+  std::optional<LoadBalancerRef> found;
+  for (int i = 0; i < 20 && !found; i++) {
+    found = answer(endpoint("10.0.5.5", static_cast<std::uint16_t>(443 + i)), pod_target());
+    std::this_thread::sleep_for(100ms);
+  }
+  EXPECT_TRUE(found);
+  EXPECT_GE(server.count_of(kListBindings), 2);
+}
+
+TEST_F(LoadBalancerSearchTest, AServerThatFailedIsAskedAgainLongBeforeOneThatAnswered) {
+  start({.ask_again = 10min, .after_failure = 200ms});
+  const Endpoint load_balancer = endpoint("10.0.5.5", 443);
+  server.upsert("targetgroupbindings", binding("shop", "a", "backend", "ip"));
+  server.fail_next(1, 500, 0, kListBindings);
+  search->ask({.load_balancer = load_balancer, .target = pod_target()});
+  EXPECT_FALSE(search->is_to_be_asked(load_balancer));
+  for (int i = 0; i < 3000 && !search->is_to_be_asked(load_balancer); i++) {
+    std::this_thread::sleep_for(10ms);
+  }
+  EXPECT_TRUE(answer(load_balancer, pod_target()));
+  EXPECT_FALSE(search->is_to_be_asked(load_balancer));
+}
+
+TEST_F(LoadBalancerSearchTest, WhoWasAskedLongestAgoIsForgottenFirst) {
+  server.set_permissions({"get pods"});
+  const auto nth = [](std::size_t number) { return endpoint("10.0.5.5", static_cast<std::uint16_t>(1000 + number)); };
+  for (std::size_t i = 0; i <= LoadBalancerSearch::kMostAsked; i++) {
+    EXPECT_EQ(answer(nth(i), pod_target()), std::nullopt);
+  }
+  EXPECT_TRUE(search->is_to_be_asked(nth(0)));
+  EXPECT_FALSE(search->is_to_be_asked(nth(1)));
+  EXPECT_FALSE(search->is_to_be_asked(nth(LoadBalancerSearch::kMostAsked)));
+  EXPECT_EQ(server.count_of(kListBindings), 1);
+  EXPECT_EQ(server.count_of(kListIngresses), 1);
+}
+
+TEST(IsPublishedByIngress, AnyOfItsAddressesAndNoOther) {
+  Json object = ingress("a", "2026-02-01T00:00:00Z", "10.0.5.4");
+  Json& entries = object["status"]["loadBalancer"]["ingress"];
+  entries.push_back({{"hostname", "lb.example.com"}});
+  entries.push_back({{"ip", "10.0.5.5"}});
+  EXPECT_TRUE(is_published_by_ingress(object, *IpAddress::parse("10.0.5.5")));
+  EXPECT_FALSE(is_published_by_ingress(object, *IpAddress::parse("10.0.5.6")));
 }
 
 TEST(ParseGateway, TakesAddressesNamesAndPorts) {
@@ -196,6 +341,12 @@ TEST(ParseTargetGroupBinding, ItsPortIsANumberOrAName) {
   EXPECT_FALSE(parse_target_group_binding(object)->instances);
   EXPECT_LT(parse_target_group_binding(object)->target_group.size(), 270);
   EXPECT_FALSE(parse_target_group_binding(object)->target_group.contains('\x1b'));
+  object["spec"].erase("targetGroupARN");
+  object["spec"]["targetGroupName"] = "by-name";
+  EXPECT_EQ(parse_target_group_binding(object)->target_group, "by-name");
+  Json nowhere = object;
+  nowhere["metadata"].erase("namespace");
+  EXPECT_FALSE(parse_target_group_binding(nowhere));
   object["spec"]["serviceRef"]["name"] = 7;
   EXPECT_FALSE(parse_target_group_binding(object));
 }
