@@ -62,10 +62,12 @@ usage: lab.sh up PREFIX [DATAPATH [MODE]]
                                   bridges: the same, and the bridge learns no address: each frame goes to every port
            proxy                  legitimate: the LB ends connections, and opens its own to p2
            proxy-as-client        the LB ends connections (as for TLS), and opens its own to p2 under the client's address
-           bridged-card, two-cards, pod-default-route, macvlan
+           bridged-card, two-cards, two-uplinks, pod-default-route, macvlan
                                   routed, ip-target by other ways in: eth0 is a port of br0, which has the address and
-                                  the routes; the LB is reached by a second card, eth1; the node has a default route to
-                                  p1, in a table of its own; pods reach the LB by macvlan devices on eth0
+                                  the routes; the LB is reached by a second card, eth1; what is for pods comes in by
+                                  eth1, and what they send leaves by eth0, each with a default route; the node has a
+                                  default route to p1, in a table of its own; pods reach the LB by macvlan devices on
+                                  eth0
            bridged-card-lb-snat, ...
                                   legitimate: the same, with the LB's own address as source
            silent                 the LB answers nothing
@@ -483,12 +485,18 @@ change_ways() { # change_ways WAYS: a mode's name
     address node br0 10.0.0.4/24 fd00::4/64
     route node default default via 10.0.0.1 -- via fd00::1
     ;;
-  two-cards)
+  two-cards | two-uplinks)
     link node eth1 net node1
     address node eth1 10.0.2.4/24 fd00:2::4/64
     address net node1 10.0.2.1/24 fd00:2::1/64
-    route node 10.0.5.0/24 fd00:5::/64 via 10.0.2.1 -- via fd00:2::1
     route net 10.0.1.0/24 fd00:1::/64 via 10.0.2.4 -- via fd00:2::4
+    case $1 in
+    two-cards) route node 10.0.5.0/24 fd00:5::/64 via 10.0.2.1 -- via fd00:2::1 ;;
+    two-uplinks)
+      ip -n "$prefix-node" route add default via 10.0.2.1 dev eth1 table 102
+      ip -n "$prefix-node" -6 route add default via fd00:2::1 dev eth1 table 102
+      ;;
+    esac
     ;;
   pod-default-route)
     ip -n "$prefix-node" route add default via 10.0.1.10 dev veth1 onlink table 101
@@ -530,7 +538,7 @@ undo_ways() {
     address node eth0 10.0.0.4/24 fd00::4/64
     route node default default via 10.0.0.1 -- via fd00::1
     ;;
-  two-cards)
+  two-cards | two-uplinks)
     ip -n "$prefix-node" link del eth1
     route net 10.0.1.0/24 fd00:1::/64 via 10.0.0.4 -- via fd00::4
     ;;
@@ -684,7 +692,7 @@ RULES
     *-synack-loss) drop_first node forward 'syn | ack' ;;
     esac
     ;;
-  bridged-card* | two-cards* | pod-default-route*)
+  bridged-card* | two-cards* | two-uplinks* | pod-default-route*)
     change_ways "${1%-lb-snat}"
     case $1 in
     *-lb-snat) lb_sends_to 10.0.1.20:8443 '[fd00:1::20]:8443' snat ;;

@@ -174,6 +174,10 @@ constexpr Shape kSynAckLoss{
 constexpr Shape kBridgedCard{
     .title = "LB -> pod, the card is a bridge's port", .mode = "bridged-card", .pod_interfaces = "veth?"};
 constexpr Shape kTwoCards{.title = "LB -> pod, by a second card", .mode = "two-cards", .more_hooks = 2};
+constexpr Shape kTwoUplinks{.title = "LB -> pod, out by one uplink and back by another",
+                            .mode = "two-uplinks",
+                            .pod_interfaces = "veth?",
+                            .more_hooks = 2};
 constexpr Shape kPodDefaultRoute{.title = "LB -> pod, the node has a default route to the client",
                                  .mode = "pod-default-route"};
 constexpr Shape kMacvlan{.title = "LB -> pod, pods by macvlan", .mode = "macvlan"};
@@ -188,6 +192,9 @@ constexpr Shape kBridgedCardLbSnat = by_another_way(
     "legitimate: the card is a bridge's port, LB does not keep the client's address", "bridged-card-lb-snat", "veth?");
 constexpr Shape kTwoCardsLbSnat =
     by_another_way("legitimate: a second card, LB does not keep the client's address", "two-cards-lb-snat", nullptr, 2);
+constexpr Shape kTwoUplinksLbSnat =
+    by_another_way("legitimate: out by one uplink and back by another, LB does not keep the client's address",
+                   "two-uplinks-lb-snat", "veth?", 2);
 constexpr Shape kPodDefaultRouteLbSnat = by_another_way(
     "legitimate: a default route to the client, LB does not keep its address", "pod-default-route-lb-snat");
 constexpr Shape kMacvlanLbSnat =
@@ -219,6 +226,7 @@ constexpr Shape kUnnamedHostClient = unnamed(kHostClient, "hostNetwork client, u
 constexpr Shape kUnnamedHostClientHostTarget =
     unnamed(kHostClientHostTarget, "hostNetwork client, unknown LB -> hostNetwork pod");
 constexpr Shape kUnnamedBridgedCard = unnamed(kBridgedCard, "unknown LB -> pod, the card is a bridge's port");
+constexpr Shape kUnnamedTwoUplinks = unnamed(kTwoUplinks, "unknown LB -> pod, out by one uplink and back by another");
 constexpr Shape kUnnamedPodDefaultRoute =
     unnamed(kPodDefaultRoute, "unknown LB -> pod, the node has a default route to the client");
 constexpr Shape kUnnamedMacvlan = unnamed(kMacvlan, "unknown LB -> pod, pods by macvlan");
@@ -232,6 +240,8 @@ constexpr Shape kUnnamedHostClientLbSnat =
     unnamed(kHostClientLbSnat, "legitimate: the same, hostNetwork client, unknown LB");
 constexpr Shape kUnnamedBridgedCardLbSnat =
     unnamed(kBridgedCardLbSnat, "legitimate: the card is a bridge's port, unknown LB does not keep the address");
+constexpr Shape kUnnamedTwoUplinksLbSnat = unnamed(
+    kTwoUplinksLbSnat, "legitimate: out by one uplink and back by another, unknown LB does not keep the address");
 constexpr Shape kUnnamedPodDefaultRouteLbSnat =
     unnamed(kPodDefaultRouteLbSnat, "legitimate: a default route to the client, unknown LB does not keep its address");
 constexpr Shape kUnnamedMacvlanLbSnat =
@@ -391,6 +401,7 @@ const std::vector<Expectation>& expectations() {
 
       {&kBridgedCard, kRouted, kBoth, Misdirected{"hairpin_ip_target"}},
       {&kTwoCards, kRouted, kBoth, Misdirected{"hairpin_ip_target"}},
+      {&kTwoUplinks, kRouted, kBoth, Misdirected{"hairpin_ip_target"}},
       {&kPodDefaultRoute, kRouted, kBoth, Misdirected{"hairpin_ip_target"}},
       // macvlan hands what goes between its devices to the card's ingress, too.
       {&kMacvlan, kRouted, kBoth,
@@ -473,6 +484,7 @@ const std::vector<Expectation>& expectations() {
                    .devices = "eth0, lo",
                    .client = "NODE"}},
       {&kUnnamedBridgedCard, kRouted, kBoth, Misdirected{"hairpin_ip_target"}},
+      {&kUnnamedTwoUplinks, kRouted, kBoth, Misdirected{"hairpin_ip_target"}},
       {&kUnnamedPodDefaultRoute, kRouted, kBoth, Misdirected{"hairpin_ip_target"}},
       {&kUnnamedMacvlan, kRouted, kBoth,
        Misdirected{.cause = "hairpin_ip_target", .conntrack = "unchecked", .devices = "eth0, eth0"}},
@@ -490,6 +502,7 @@ const std::vector<Expectation>& expectations() {
       {&kRemoteTarget, kEverywhere, kBoth, silent("answered")},
       {&kBridgedCardLbSnat, kRouted, kBoth, silent("answered")},
       {&kTwoCardsLbSnat, kRouted, kBoth, silent("answered")},
+      {&kTwoUplinksLbSnat, kRouted, kBoth, silent("answered")},
       {&kPodDefaultRouteLbSnat, kRouted, kBoth, silent("answered")},
       {&kMacvlanLbSnat, kRouted, kBoth, silent("answered")},
       {&kPolicyRouted, kOpen, kBoth, silent("answered")},
@@ -502,6 +515,7 @@ const std::vector<Expectation>& expectations() {
       {&kUnnamedLbSnat, kRouted | kBridge | 8, kBoth, kNotFound},
       {&kUnnamedHostClientLbSnat, kRouted, kBoth, kNotFound},
       {&kUnnamedBridgedCardLbSnat, kRouted, kBoth, kNotFound},
+      {&kUnnamedTwoUplinksLbSnat, kRouted, kBoth, kNotFound},
       {&kUnnamedPodDefaultRouteLbSnat, kRouted, kBoth, kNotFound},
       {&kUnnamedMacvlanLbSnat, kRouted, kBoth, kNotFound},
       {&kUnnamedRemoteTarget, kRouted, kBoth, kNotFound},
