@@ -61,6 +61,7 @@ Result<ProblemFile> ProblemFile::open(const std::string& directory) {
     return fail(written.error().message +
                 "; give --state-directory a directory that exists and can be written, or leave it out");
   }
+  std::remove((file.path_ + ".new").c_str());
   return file;
 }
 

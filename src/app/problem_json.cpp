@@ -216,34 +216,34 @@ Json write(const IncidentCount& incident, Writer writer) {
 }
 
 IncidentCount read_incident(const Reader& json) {
-  Attempt example{.client = json.endpoint("client"),
-                  .isn = json.get<std::uint32_t>("isn"),
-                  .load_balancer = json.endpoint("load_balancer"),
-                  .returned = json.endpoint("returned"),
-                  .synack_sent = json.endpoint("synack_sent"),
-                  .synack_delivered = json.endpoint("synack_delivered"),
-                  .responder = json.endpoint("responder"),
-                  .first_syn = json.since_boot("first_syn"),
-                  .synack = json.optional_since_boot("synack").value_or(SinceBoot{}),
-                  .syn_ifindex = json.ifindex("syn_ifindex"),
-                  .synack_ifindex = json.ifindex("synack_ifindex"),
-                  .synack_ack = json.get<std::uint32_t>("synack_ack"),
-                  .host_client = json.get<bool>("host_client"),
-                  .learned = json.get<bool>("learned"),
-                  .captured = false,
-                  .conntrack = json.enumerator("conntrack", Conntrack::kTranslated),
-                  .conntrack_source = json.enumerator("conntrack_source", ConntrackSource::kCilium),
-                  .cause = json.enumerator("cause", Cause::kUnsolicitedSynAck),
-                  .outcome = json.enumerator("outcome", Outcome::kCompleted),
-                  .drop_reason = json.get<std::uint32_t>("drop_reason"),
-                  .syn_dropped = json.get<bool>("syn_dropped"),
-                  .cilium_drop = std::nullopt,
-                  .responder_kind = json.enumerator("responder_kind", ResponderKind::kRemote)};
-  IncidentKey key = IncidentKey::of(example);
+  const Attempt example{.client = json.endpoint("client"),
+                        .isn = json.get<std::uint32_t>("isn"),
+                        .load_balancer = json.endpoint("load_balancer"),
+                        .returned = json.endpoint("returned"),
+                        .synack_sent = json.endpoint("synack_sent"),
+                        .synack_delivered = json.endpoint("synack_delivered"),
+                        .responder = json.endpoint("responder"),
+                        .first_syn = json.since_boot("first_syn"),
+                        .synack = json.optional_since_boot("synack").value_or(SinceBoot{}),
+                        .syn_ifindex = json.ifindex("syn_ifindex"),
+                        .synack_ifindex = json.ifindex("synack_ifindex"),
+                        .synack_ack = json.get<std::uint32_t>("synack_ack"),
+                        .host_client = json.get<bool>("host_client"),
+                        .learned = json.get<bool>("learned"),
+                        .captured = false,
+                        .conntrack = json.enumerator("conntrack", Conntrack::kTranslated),
+                        .conntrack_source = json.enumerator("conntrack_source", ConntrackSource::kCilium),
+                        .cause = json.enumerator("cause", Cause::kUnsolicitedSynAck),
+                        .outcome = json.enumerator("outcome", Outcome::kCompleted),
+                        .drop_reason = json.get<std::uint32_t>("drop_reason"),
+                        .syn_dropped = json.get<bool>("syn_dropped"),
+                        .cilium_drop = std::nullopt,
+                        .responder_kind = json.enumerator("responder_kind", ResponderKind::kRemote)};
+  const IncidentKey key = IncidentKey::of(example);
   return {.key = key,
           .count = json.get<std::uint64_t>("count"),
           .last_event = json.since_boot("last_event"),
-          .example = std::move(example)};
+          .example = example};
 }
 
 Json write(const KeptProblem& problem, Writer writer) {

@@ -26,7 +26,7 @@ ProblemReport report_as_told(const Problem& problem, const Placement& placement,
 ProblemWatch::Followed::Followed(Problem::Thresholds thresholds, KeptProblem kept)
     : problem(thresholds, kept.problem),
       placement(std::move(kept.placement)),
-      newest(std::move(kept.newest)),
+      newest(kept.newest),
       last_mismatch(std::move(kept.last_mismatch)),
       last_answered(kept.last_answered),
       restored(true) {}
@@ -81,7 +81,7 @@ std::vector<Alert> ProblemWatch::look(const std::vector<IncidentCount>& incident
 }
 
 std::optional<Alert> ProblemWatch::update(Followed& followed, const LoadBalancerCounters& row, const NodeView& node,
-                                          const AlertSources& sources, SinceBoot now) const {
+                                          const AlertSources& sources, SinceBoot now) {
   if (row.mismatched != 0 || followed.problem.state()) {
     followed.placement.look(row.load_balancer, node);
   }

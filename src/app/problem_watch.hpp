@@ -68,8 +68,8 @@ class ProblemWatch {
   };
 
   void follow(const std::vector<LoadBalancerCounters>& rows, WallTime wall, SinceBoot now);
-  std::optional<Alert> update(Followed& followed, const LoadBalancerCounters& row, const NodeView& node,
-                              const AlertSources& sources, SinceBoot now) const;
+  static std::optional<Alert> update(Followed& followed, const LoadBalancerCounters& row, const NodeView& node,
+                                     const AlertSources& sources, SinceBoot now);
   void take_incidents(const std::vector<IncidentCount>& incidents, const NodeView& node, SinceBoot now);
   static void take_times(Followed& followed, const LoadBalancerCounters& row, WallTime now);
   void publish();

@@ -68,7 +68,7 @@ std::string named(const std::optional<PodRef>& pod, const Endpoint& endpoint, De
   if (!pod) {
     return endpoint.to_string();
   }
-  const std::string name = "pod " + pod->namespace_name + "/" + pod->name;
+  std::string name = "pod " + pod->namespace_name + "/" + pod->name;
   if (detail != Detail::kAll) {
     return name;
   }

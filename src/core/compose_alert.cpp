@@ -194,7 +194,10 @@ Alert compose_alert(const DueAlert& due, const AlertSources& sources) {
   if (alert.cilium_drop && is_cilium_policy_drop(alert.cilium_drop->reason)) {
     alert.hint = std::string(kPolicyHint) + alert.hint;
   }
-  if (due.event == AlertEvent::kAsymmetricHandshakeRepeated || due.event == AlertEvent::kAsymmetricHandshakeEvidence) {
+  // Where a TargetGroupBinding was found only after the first alert, this is the first that says where it is set.
+  const bool bound = alert.load_balancer_service && !alert.load_balancer_service->binding.empty();
+  if (!bound && (due.event == AlertEvent::kAsymmetricHandshakeRepeated ||
+                 due.event == AlertEvent::kAsymmetricHandshakeEvidence)) {
     alert.hint = alert.conntrack == Conntrack::kTranslated ? std::string(kTranslatedHint) : brief_hint(due.key.cause);
   }
   alert.message = message_of(alert, example);

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 
+#include "alert_message.hpp"
 #include "hairpind/core/incident_tracker.hpp"
 #include "hairpind/core/preservation.hpp"
+#include "hairpind/core/printable.hpp"
 
 namespace hairpind {
 
@@ -53,11 +55,13 @@ Alert compose_exposure_alert(const Service& service, const Exposure& exposure, c
   alert.load_balancer_origin = LoadBalancerOrigin::kService;
   alert.load_balancer_service =
       LoadBalancerRef{.namespace_name = service.namespace_name, .service = service.name, .hostname = ""};
-  alert.message = "pod " + exposure.client.namespace_name + "/" + exposure.client.name + " calls load balancer " +
-                  service.full_name() + " (" + exposure.example.load_balancer.to_string() +
-                  ") and a ready backend of it runs on the same node; the load balancer keeps the client's address (" +
-                  preserved + "), so each connection it sends to that backend will fail";
-  alert.hint = hint_for(service);
+  alert.message =
+      printable("pod " + exposure.client.namespace_name + "/" + exposure.client.name + " calls load balancer " +
+                    service.full_name() + " (" + exposure.example.load_balancer.to_string() +
+                    "), which keeps its address and has a ready backend on the same node: what it sends "
+                    "there will fail",
+                kMostOfAMessage);
+  alert.hint = "The load balancer keeps the client's address (" + preserved + "). " + hint_for(service);
   return alert;
 }
 

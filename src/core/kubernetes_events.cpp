@@ -80,9 +80,10 @@ std::optional<EventObject> load_balancer_object(const std::optional<LoadBalancer
 
 }  // namespace
 
-std::set<EventObject> KubernetesEvents::concerned(const Alert& alert, const Cluster& cluster) const {
+std::set<EventObject> KubernetesEvents::concerned(const Alert& alert, const Cluster& cluster) {
   std::set<EventObject> objects;
-  for (auto& object : {pod_object(alert.client_pod, cluster), load_balancer_object(alert.load_balancer_service)}) {
+  for (const auto& object :
+       {pod_object(alert.client_pod, cluster), load_balancer_object(alert.load_balancer_service)}) {
     if (object && is_object_name(object->namespace_name) && is_object_name(object->name)) {
       objects.insert(*object);
     }

@@ -93,6 +93,7 @@ class Resolver::Worker {
     Kind kind;
     std::string name;
     NamedHost* host;
+    // NOLINTNEXTLINE(readability-redundant-member-init): g++ warns of designated initializers that leave it out
     Clock::time_point due{};  ///< while it is not being asked, it is queued with this
     bool asking = false;
     bool failing = false;
@@ -112,8 +113,10 @@ class Resolver::Worker {
     int most;  ///< being asked at once
     std::chrono::milliseconds spacing;
     int asking = 0;
+    // NOLINTBEGIN(readability-redundant-member-init): likewise
     Clock::time_point next{};                                 ///< nothing is asked before
     std::set<std::pair<Clock::time_point, Question*>> due{};  ///< not being asked; soonest first
+    // NOLINTEND(readability-redundant-member-init)
   };
 
   void run() {

@@ -59,7 +59,8 @@ kubernetes-events = true
 lb = ["10.0.5.5:443","lb.example.com:443"]
 listen = "0.0.0.0:9477"
 log-format = "json"
-pending-syns = 131072' "$(cat "$work/hairpind.toml")"
+pending-syns = 131072
+state-directory = "/var/lib/hairpind"' "$(cat "$work/hairpind.toml")"
 is "the pods are restarted for it" "$checksum != $before" true
 use --set 'config.listen=[::]:9500'
 is "probes, port and annotation follow the listener" \

@@ -22,9 +22,10 @@ ordered_json invalid(const std::string& name, const std::string& field, const st
                  {{"name", name}, {"kind", "Event"}, {"causes", {{{"message", why}, {"field", field}}}}});
 }
 
+// Without one it is the first that the real server knows.
 std::string media_type(const httplib::Request& request) {
   const std::string type = request.get_header_value("Content-Type");
-  return type.substr(0, type.find(';'));
+  return type.empty() ? "application/json" : type.substr(0, type.find(';'));
 }
 
 std::string text(const json& object, const char* pointer) {

@@ -81,7 +81,7 @@ class KubernetesEvents {
   };
   using Key = std::pair<EventObject, std::string_view>;  ///< and the reason
 
-  [[nodiscard]] std::set<EventObject> concerned(const Alert& alert, const Cluster& cluster) const;
+  [[nodiscard]] static std::set<EventObject> concerned(const Alert& alert, const Cluster& cluster);
   std::uint64_t attempts_since(const Alert& alert, SinceBoot now);
   Record* record_of(const Key& key, const Alert& alert, SinceBoot now);
   std::string new_name(const std::string& object, WallTime time);

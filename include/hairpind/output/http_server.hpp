@@ -29,6 +29,7 @@ class HttpServer {
     std::function<std::string()> status;
     std::function<bool()> healthy;
     std::function<bool()> ready;
+    // NOLINTNEXTLINE(readability-redundant-member-init): g++ warns of designated initializers that leave it out
     std::string landing{};  ///< HTML, for a person who has found the port
   };
 
