@@ -37,12 +37,22 @@ static __noinline int on_forwarded_syn(struct __sk_buff *skb, const struct segme
 	return 0;
 }
 
+/* from_pod has noted it a moment ago, when its load balancer was not known yet: should it come
+ * back, it becomes an attempt (learn.h), and is none of the node's own because the node has renamed
+ * it. */
+static __noinline bool is_noted(const struct segment *syn)
+{
+	union noted_syn *noted = note_of(syn->sequence);
+
+	return noted && noted->isn == syn->sequence && is_noted_destination(noted, syn);
+}
+
 /* Whose SYN is it that no pod's device has seen: flags for the attempt, 0 if it is not to be judged
  * here. Nothing but the uplink's word says whose a pod's address is there. */
 static __noinline int client_of(struct __sk_buff *skb, const struct segment *syn)
 {
 	if (is_node_address(&syn->source))
-		return HP_HOST_CLIENT;
+		return skb->ingress_ifindex && is_noted(syn) ? 0 : HP_HOST_CLIENT;
 	return is_without_device(skb, syn) ? HP_HOST_CLIENT | HP_UNVERIFIED : 0;
 }
 

@@ -196,6 +196,18 @@ TEST_P(LearnedTest, TheSynThatWasNotedBeforeIsAnAttemptAllTheSame) {
   EXPECT_EQ(counters(unnamed()).syn_retransmits, 1);
 }
 
+// The load balancer becomes known between the pod's device and the uplink, where the SYN has the node's address.
+TEST_P(LearnedTest, ASynThatTheNodeRenamesMeanwhileIsNoneOfTheNodes) {
+  see(Hook::kFromPod, "pod1", call(a().p1));
+  ASSERT_TRUE(change_frontends({Frontend{.address = ip(unnamed()), .port = 443}}, {}));
+  forward(PacketBuilder().from(a().node, 50000).to(unnamed(), 443).tcp(kSyn, kIsn), "pod1");
+  EXPECT_EQ(attempts(), 0);
+  see(Hook::kFromNet, "eth0", back(a().node, 50000));
+  EXPECT_EQ(attempts(), 1);
+  see(Hook::kToNet, "eth0", PacketBuilder().from(a().node, 50001).to(unnamed(), 443).tcp(kSyn, kIsn + 1));
+  EXPECT_EQ(attempts(), 2) << "its own";
+}
+
 TEST_P(LearnedTest, WhatComesBackForTheSameDestinationHasGoneAstray) {
   // A client that has called a load balancer: what it never sent would be unsolicited.
   see(Hook::kFromPod, "pod1", syn(a(), 999, 999));
