@@ -83,11 +83,13 @@ std::vector<KeptProblem> ProblemFile::read(WallTime::duration boot_to_wall) cons
 
 void ProblemFile::write(const std::vector<KeptProblem>& problems, WallTime::duration boot_to_wall, SinceBoot now) {
   next_ = now + kBetween;
-  std::string text = problems_to_json(problems, {.boot = boot_, .boot_to_wall = boot_to_wall});
-  if (text == written_) {
+  // The difference of the two clocks is never twice the same.
+  std::string content = problems_to_json(problems, {.boot = boot_, .boot_to_wall = {}});
+  if (content == written_) {
     return;
   }
-  if (const auto replaced = replace(text); !replaced) {
+  const auto replaced = replace(problems_to_json(problems, {.boot = boot_, .boot_to_wall = boot_to_wall}));
+  if (!replaced) {
     if (writing_.begins()) {
       spdlog::error("{}; a restart will not know of problems since then; trying again", replaced.error().message);
     }
@@ -96,7 +98,7 @@ void ProblemFile::write(const std::vector<KeptProblem>& problems, WallTime::dura
   if (writing_.ends()) {
     spdlog::info("problems are kept in '{}' again", path_);
   }
-  written_ = std::move(text);
+  written_ = std::move(content);
 }
 
 Result<void> ProblemFile::replace(const std::string& text) const {

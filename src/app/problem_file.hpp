@@ -35,7 +35,7 @@ class ProblemFile {
 
   std::string path_;
   std::string boot_;
-  std::string written_;
+  std::string written_;  ///< without the clocks
   SinceBoot next_{};
   Fault writing_;
 };

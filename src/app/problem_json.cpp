@@ -16,8 +16,8 @@ constexpr std::string_view kSchema = "hairpind.problems/1";
 // Throws std::exception on what is not as this build writes it.
 class Reader {
  public:
-  Reader(const Json& json, bool same_boot, WallTime::duration boot_to_wall)
-      : json_(json), same_boot_(same_boot), boot_to_wall_(boot_to_wall) {}
+  /// `shift` is nothing where both boots are one.
+  Reader(const Json& json, bool same_boot, SinceBoot shift) : json_(json), same_boot_(same_boot), shift_(shift) {}
 
   template <typename T>
   [[nodiscard]] T get(const char* key) const {
@@ -32,7 +32,7 @@ class Reader {
     return json_.contains(key) ? std::optional(enumerator(key, last)) : std::nullopt;
   }
   [[nodiscard]] WallTime wall(const char* key) const { return WallTime(WallTime::duration(get<std::int64_t>(key))); }
-  [[nodiscard]] SinceBoot since_boot(const char* key) const { return wall(key).time_since_epoch() - boot_to_wall_; }
+  [[nodiscard]] SinceBoot since_boot(const char* key) const { return SinceBoot(get<std::int64_t>(key)) + shift_; }
   [[nodiscard]] std::optional<SinceBoot> optional_since_boot(const char* key) const {
     return json_.contains(key) ? std::optional(since_boot(key)) : std::nullopt;
   }
@@ -44,8 +44,8 @@ class Reader {
     return {.address = address(endpoint.at("ip").get<std::string>()), .port = endpoint.at("port").get<std::uint16_t>()};
   }
   [[nodiscard]] std::uint32_t ifindex(const char* key) const { return same_boot_ ? get<std::uint32_t>(key) : 0; }
-  [[nodiscard]] Reader at(const char* key) const { return {json_.at(key), same_boot_, boot_to_wall_}; }
-  [[nodiscard]] Reader of(const Json& json) const { return {json, same_boot_, boot_to_wall_}; }
+  [[nodiscard]] Reader at(const char* key) const { return {json_.at(key), same_boot_, shift_}; }
+  [[nodiscard]] Reader of(const Json& json) const { return {json, same_boot_, shift_}; }
   [[nodiscard]] const Json& json() const { return json_; }
 
   static IpAddress address(const std::string& text) {
@@ -67,56 +67,46 @@ class Reader {
  private:
   const Json& json_;
   bool same_boot_;
-  WallTime::duration boot_to_wall_;
+  SinceBoot shift_;
 };
 
-class Writer {
- public:
-  explicit Writer(WallTime::duration boot_to_wall) : boot_to_wall_(boot_to_wall) {}
-
-  void endpoint(const char* key, const Endpoint& endpoint) {
-    if (!endpoint.empty()) {
-      json[key] = {{"ip", endpoint.address.to_string()}, {"port", endpoint.port}};
-    }
+void put(Json& json, const char* key, const Endpoint& endpoint) {
+  if (!endpoint.empty()) {
+    json[key] = {{"ip", endpoint.address.to_string()}, {"port", endpoint.port}};
   }
-  void since_boot(const char* key, SinceBoot time) { json[key] = (time + boot_to_wall_).count(); }
-  void since_boot(const char* key, const std::optional<SinceBoot>& time) {
-    if (time) {
-      since_boot(key, *time);
-    }
+}
+
+void put(Json& json, const char* key, const std::optional<SinceBoot>& time) {
+  if (time) {
+    json[key] = time->count();
   }
-  template <typename T>
-  void enumerator(const char* key, const std::optional<T>& value) {
-    if (value) {
-      json[key] = static_cast<std::uint64_t>(*value);
-    }
+}
+
+template <typename T>
+void put_enumerator(Json& json, const char* key, const std::optional<T>& value) {
+  if (value) {
+    json[key] = static_cast<std::uint64_t>(*value);
   }
-  [[nodiscard]] Writer another() const { return Writer(boot_to_wall_); }
+}
 
-  Json json = Json::object();
-
- private:
-  WallTime::duration boot_to_wall_;
-};
-
-Json write(const ProblemRecord& record, Writer writer) {
-  writer.json = {{"mismatched", record.mismatched},
-                 {"answered", record.answered},
-                 {"reopenings", record.reopenings},
-                 {"interruptions", record.interruptions},
-                 {"share_mismatched", record.share_mismatched},
-                 {"share_attempts", record.share_attempts},
-                 {"spared", record.spared},
-                 {"run", record.run},
-                 {"same_node_answers", record.same_node_answers}};
-  writer.enumerator("state", std::optional(record.state));
-  writer.enumerator("told", record.told);
-  writer.enumerator("proof", record.proof);
-  writer.since_boot("opened", record.opened);
-  writer.since_boot("last_mismatch", record.last_mismatch);
-  writer.since_boot("target_gone", record.target_gone);
-  writer.since_boot("clients_gone", record.clients_gone);
-  return std::move(writer.json);
+Json write(const ProblemRecord& record) {
+  Json json{{"mismatched", record.mismatched},
+            {"answered", record.answered},
+            {"reopenings", record.reopenings},
+            {"interruptions", record.interruptions},
+            {"share_mismatched", record.share_mismatched},
+            {"share_attempts", record.share_attempts},
+            {"spared", record.spared},
+            {"run", record.run},
+            {"same_node_answers", record.same_node_answers}};
+  put_enumerator(json, "state", std::optional(record.state));
+  put_enumerator(json, "told", record.told);
+  put_enumerator(json, "proof", record.proof);
+  put(json, "opened", record.opened);
+  put(json, "last_mismatch", record.last_mismatch);
+  put(json, "target_gone", record.target_gone);
+  put(json, "clients_gone", record.clients_gone);
+  return json;
 }
 
 ProblemRecord read_record(const Reader& json) {
@@ -185,34 +175,34 @@ PlacementRecord read_placement(const Reader& json) {
 }
 
 // What a program of Cilium's said of its drop, and that its packets are copied, end with the agent.
-Json write(const IncidentCount& incident, Writer writer) {
+Json write(const IncidentCount& incident) {
   const Attempt& example = incident.example;
-  writer.json = {{"count", incident.count},
-                 {"isn", example.isn},
-                 {"syn_ifindex", example.syn_ifindex},
-                 {"synack_ifindex", example.synack_ifindex},
-                 {"synack_ack", example.synack_ack},
-                 {"host_client", example.host_client},
-                 {"learned", example.learned},
-                 {"syn_dropped", example.syn_dropped},
-                 {"drop_reason", example.drop_reason}};
-  writer.since_boot("last_event", incident.last_event);
-  writer.since_boot("first_syn", example.first_syn);
+  Json json{{"count", incident.count},
+            {"isn", example.isn},
+            {"syn_ifindex", example.syn_ifindex},
+            {"synack_ifindex", example.synack_ifindex},
+            {"synack_ack", example.synack_ack},
+            {"host_client", example.host_client},
+            {"learned", example.learned},
+            {"syn_dropped", example.syn_dropped},
+            {"drop_reason", example.drop_reason}};
+  put(json, "last_event", incident.last_event);
+  put(json, "first_syn", example.first_syn);
   if (example.synack_seen()) {
-    writer.since_boot("synack", example.synack);
+    put(json, "synack", example.synack);
   }
-  writer.endpoint("client", example.client);
-  writer.endpoint("load_balancer", example.load_balancer);
-  writer.endpoint("returned", example.returned);
-  writer.endpoint("synack_sent", example.synack_sent);
-  writer.endpoint("synack_delivered", example.synack_delivered);
-  writer.endpoint("responder", example.responder);
-  writer.enumerator("conntrack", std::optional(example.conntrack));
-  writer.enumerator("conntrack_source", std::optional(example.conntrack_source));
-  writer.enumerator("cause", std::optional(example.cause));
-  writer.enumerator("outcome", std::optional(example.outcome));
-  writer.enumerator("responder_kind", std::optional(example.responder_kind));
-  return std::move(writer.json);
+  put(json, "client", example.client);
+  put(json, "load_balancer", example.load_balancer);
+  put(json, "returned", example.returned);
+  put(json, "synack_sent", example.synack_sent);
+  put(json, "synack_delivered", example.synack_delivered);
+  put(json, "responder", example.responder);
+  put_enumerator(json, "conntrack", std::optional(example.conntrack));
+  put_enumerator(json, "conntrack_source", std::optional(example.conntrack_source));
+  put_enumerator(json, "cause", std::optional(example.cause));
+  put_enumerator(json, "outcome", std::optional(example.outcome));
+  put_enumerator(json, "responder_kind", std::optional(example.responder_kind));
+  return json;
 }
 
 IncidentCount read_incident(const Reader& json) {
@@ -246,20 +236,20 @@ IncidentCount read_incident(const Reader& json) {
           .example = example};
 }
 
-Json write(const KeptProblem& problem, Writer writer) {
-  writer.json = {{"problem", write(problem.problem, writer.another())}, {"placement", write(problem.placement)}};
-  writer.endpoint("load_balancer", problem.load_balancer);
+Json write(const KeptProblem& problem) {
+  Json json{
+      {"problem", write(problem.problem)}, {"placement", write(problem.placement)}, {"last_mismatch", Json::array()}};
+  put(json, "load_balancer", problem.load_balancer);
   if (problem.newest) {
-    writer.json["newest"] = write(*problem.newest, writer.another());
+    json["newest"] = write(*problem.newest);
   }
-  writer.json["last_mismatch"] = Json::array();
   for (const auto& [cause, time] : problem.last_mismatch) {
-    writer.json["last_mismatch"].push_back({{"cause", cause}, {"time", time.time_since_epoch().count()}});
+    json["last_mismatch"].push_back({{"cause", cause}, {"time", time.time_since_epoch().count()}});
   }
   if (problem.last_answered) {
-    writer.json["last_answered"] = problem.last_answered->time_since_epoch().count();
+    json["last_answered"] = problem.last_answered->time_since_epoch().count();
   }
-  return std::move(writer.json);
+  return json;
 }
 
 KeptProblem read_problem(const Reader& json) {
@@ -285,9 +275,12 @@ KeptProblem read_problem(const Reader& json) {
 }  // namespace
 
 std::string problems_to_json(const std::vector<KeptProblem>& problems, const KeptSince& since) {
-  Json json{{"schema", kSchema}, {"boot", since.boot}, {"problems", Json::array()}};
+  Json json{{"schema", kSchema},
+            {"boot", since.boot},
+            {"boot_to_wall", since.boot_to_wall.count()},
+            {"problems", Json::array()}};
   for (const KeptProblem& problem : problems) {
-    json["problems"].push_back(write(problem, Writer(since.boot_to_wall)));
+    json["problems"].push_back(write(problem));
   }
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
@@ -299,9 +292,11 @@ Result<std::vector<KeptProblem>> problems_from_json(std::string_view text, const
       return fail("its schema is '" + schema + "', not '" + std::string(kSchema) + "'");
     }
     const bool same_boot = json.at("boot").get<std::string>() == since.boot;
+    const SinceBoot shift =
+        same_boot ? SinceBoot{} : SinceBoot(json.at("boot_to_wall").get<std::int64_t>()) - since.boot_to_wall;
     std::vector<KeptProblem> problems;
     for (const Json& problem : json.at("problems")) {
-      problems.push_back(read_problem(Reader(problem, same_boot, since.boot_to_wall)));
+      problems.push_back(read_problem(Reader(problem, same_boot, shift)));
     }
     return problems;
   } catch (const std::exception& exception) {
