@@ -190,7 +190,7 @@ void Agent::count() {
   if (rows) {
     look_at_problems(*incidents, *rows);
     if (cluster_) {
-      cluster_->books.book(*incidents, *std::move(rows), watch_list_->listed(), cluster_->sync.cluster());
+      cluster_->books.book(*incidents, *std::move(rows), *problems_.status(), cluster_->sync.cluster());
     }
   }
   for (const IncidentKey& incident : idle) {

@@ -6,7 +6,7 @@
 namespace hairpind {
 
 void MismatchBooks::book(const std::vector<IncidentCount>& incidents, std::vector<LoadBalancerCounters> rows,
-                         const std::vector<Endpoint>& listed, const Cluster& cluster) {
+                         const ProblemStatus& problems, const Cluster& cluster) {
   // Built anew: what has no series any more needs no name.
   std::map<Endpoint, std::string> services;
   const auto name = [&](const Endpoint& load_balancer) -> const std::string& {
@@ -21,7 +21,7 @@ void MismatchBooks::book(const std::vector<IncidentCount>& incidents, std::vecto
   for (LoadBalancerCounters& row : rows) {
     row.service = name(row.load_balancer);
   }
-  for (const Endpoint& load_balancer : listed) {
+  for (const auto& [load_balancer, standing] : problems) {
     name(load_balancer);
   }
   services_ = std::move(services);

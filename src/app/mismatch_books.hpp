@@ -19,10 +19,9 @@ namespace hairpind {
 /// Never reads counts or names itself.
 class MismatchBooks {
  public:
-  /// The incidents first, then the rows, as read in this order. `listed`: load balancers with a series before their
-  /// first SYN.
+  /// The incidents first, then the rows, as read in this order. `problems`: load balancers with a series of these, too.
   void book(const std::vector<IncidentCount>& incidents, std::vector<LoadBalancerCounters> rows,
-            const std::vector<Endpoint>& listed, const Cluster& cluster);
+            const ProblemStatus& problems, const Cluster& cluster);
   /// The kernel's count of this incident starts over.
   void forget(const IncidentKey& key) { ledger_.forget(key); }
 

@@ -33,7 +33,7 @@ struct WatchStatus {
   std::map<std::string, std::uint64_t> by_origin;  ///< load balancers wanted, by LoadBalancerOrigin
   std::uint64_t watched = 0;
   std::uint64_t unwatched = 0;   ///< wanted, and the kernel's table has no room
-  std::vector<Endpoint> listed;  ///< those that get their series before the first SYN; empty if there are too many
+  std::vector<Endpoint> listed;  ///< those that are watched by address and port; empty if there are too many
 };
 
 /// What became of alerts.

@@ -38,7 +38,7 @@ class WatchList {
   /// Who names a load balancer; nullopt if nobody does.
   [[nodiscard]] std::optional<LoadBalancerOrigin> origin_of(const Endpoint& load_balancer) const;
   [[nodiscard]] WatchStatus status() const;
-  /// Those to have their series before the first SYN; none where they are many.
+  /// Those that are watched by address and port; none where they are many.
   [[nodiscard]] std::vector<Endpoint> listed() const;
 
  private:

@@ -122,8 +122,8 @@ TEST(MismatchBooks, WhatHasNoSeriesNeedsNoName) {
   Cluster cluster;
   cluster.apply({.services = {service("api", "10.0.5.5")}}, kNow);
   MismatchBooks books;
-  books.book({}, {row({})}, {kLb}, cluster);
-  EXPECT_EQ(books.named()->services.at(kLb), "shop/api") << "before its first SYN";
+  books.book({}, {row({})}, {{kLb, {}}}, cluster);
+  EXPECT_EQ(books.named()->services.at(kLb), "shop/api") << "of a problem, before it is called again";
   books.book({}, {row({})}, {}, cluster);
   EXPECT_EQ(books.named()->services.count(kLb), 0);
   EXPECT_EQ(books.named()->services.size(), 1);
