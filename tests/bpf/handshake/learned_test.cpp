@@ -208,6 +208,14 @@ TEST_P(LearnedTest, ASynThatTheNodeRenamesMeanwhileIsNoneOfTheNodes) {
   EXPECT_EQ(attempts(), 2) << "its own";
 }
 
+// Nobody else notes it: sent again, it is an attempt like any other.
+TEST_P(LearnedTest, TheNodesOwnSynThatWasNotedBeforeIsAnAttemptWhenItIsSentAgain) {
+  see(Hook::kToNet, "eth0", call(a().node));
+  ASSERT_TRUE(change_frontends({Frontend{.address = ip(unnamed()), .port = 443}}, {}));
+  see(Hook::kToNet, "eth0", call(a().node));
+  EXPECT_EQ(attempts(), 1);
+}
+
 TEST_P(LearnedTest, WhatComesBackForTheSameDestinationHasGoneAstray) {
   // A client that has called a load balancer: what it never sent would be unsolicited.
   see(Hook::kFromPod, "pod1", syn(a(), 999, 999));

@@ -12,7 +12,7 @@
 #include <fstream>
 #include <thread>
 
-#include "api_server.hpp"
+#include "api_access.hpp"
 #include "hairpind/core/file_descriptor.hpp"
 #include "hairpind/kube/collection.hpp"
 
@@ -20,6 +20,7 @@ namespace hairpind {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::access_to;
 using testing::ApiServer;
 using ::testing::HasSubstr;
 
@@ -31,10 +32,7 @@ class ApiClientTest : public ::testing::Test {
     std::signal(SIGPIPE, SIG_IGN);
     std::string name = "/tmp/hairpind-client-XXXXXX";
     directory = mkdtemp(name.data());
-    access.host = "127.0.0.1";
-    access.port = server.port();
-    access.ca.text = server.certificates().ca;
-    access.token = server.token();
+    access = access_to(server);
   }
   void TearDown() override { std::filesystem::remove_all(directory); }
 

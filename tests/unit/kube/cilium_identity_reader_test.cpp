@@ -13,7 +13,7 @@
 #include <thread>
 #include <vector>
 
-#include "api_server.hpp"
+#include "api_access.hpp"
 #include "hairpind/kube/objects.hpp"
 
 namespace hairpind {
@@ -21,9 +21,11 @@ namespace {
 
 using namespace std::chrono_literals;
 using Json = nlohmann::json;
+using testing::access_to;
 using testing::ApiServer;
 using ::testing::Each;
 using ::testing::ElementsAre;
+using testing::eventually;
 using ::testing::IsEmpty;
 using ::testing::Pair;
 using ::testing::SizeIs;
@@ -40,23 +42,7 @@ class CiliumIdentityReaderTest : public ::testing::Test {
     std::signal(SIGPIPE, SIG_IGN);
     server.upsert("ciliumidentities", identity("12345", {{"k8s:app", "web"}, {"k8s:zone", ""}}));
     server.upsert("ciliumidentities", identity("54321", {{"k8s:app", "api"}}));
-    ClusterAccess access;
-    access.host = "127.0.0.1";
-    access.port = server.port();
-    access.ca.text = server.certificates().ca;
-    access.token = server.token();
-    reader = *CiliumIdentityReader::start(access);
-  }
-
-  template <typename Condition>
-  static bool eventually(Condition condition) {
-    for (int i = 0; i < 3000; i++) {
-      if (condition()) {
-        return true;
-      }
-      std::this_thread::sleep_for(10ms);
-    }
-    return false;
+    reader = *CiliumIdentityReader::start(access_to(server));
   }
 
   ApiServer server;

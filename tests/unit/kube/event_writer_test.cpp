@@ -8,18 +8,19 @@
 #include <csignal>
 #include <mutex>
 #include <nlohmann/json.hpp>
-#include <thread>
 
-#include "api_server.hpp"
+#include "api_access.hpp"
 
 namespace hairpind {
 namespace {
 
 using namespace std::chrono_literals;
 using Json = nlohmann::json;
+using testing::access_to;
 using ::testing::AllOf;
 using testing::ApiServer;
 using ::testing::ElementsAre;
+using testing::eventually;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -45,30 +46,16 @@ class EventWriterTest : public ::testing::Test {
   void SetUp() override { std::signal(SIGPIPE, SIG_IGN); }
 
   void start(const std::string& node = "n1") {
-    ClusterAccess access;
-    access.host = "127.0.0.1";
-    access.port = server.port();
-    access.ca.text = server.certificates().ca;
-    access.token = server.token();
-    writer = *EventWriter::start(access, {.node = node, .first_backoff = 5ms, .spread = 5ms, .longest_backoff = 20ms},
+    writer = *EventWriter::start(access_to(server),
+                                 {.node = node, .first_backoff = 5ms, .spread = 5ms, .longest_backoff = 20ms},
                                  [this](const std::string& why) {
                                    const std::scoped_lock lock(mutex);
                                    troubles.push_back(why);
                                  });
   }
 
-  template <typename Condition>
-  static bool wait_until(Condition condition) {
-    for (int i = 0; i < 3000; i++) {
-      if (condition()) {
-        return true;
-      }
-      std::this_thread::sleep_for(10ms);
-    }
-    return false;
-  }
   bool wait_for_counts(std::uint64_t written, std::uint64_t refused = 0, std::uint64_t lost = 0) const {
-    return wait_until([&] {
+    return eventually([&] {
       const auto counts = writer->counts();
       return counts.written == written && counts.refused == refused && counts.lost == lost;
     });
@@ -228,9 +215,9 @@ TEST_F(EventWriterTest, OneThatFailsAlwaysHoldsNobodyUpAndIsGivenUp) {
   server.fail_next(11, 500, 0, kCreate);
   start();
   writer->put(event("web"));
-  ASSERT_TRUE(wait_until([&] { return server.count_of(kCreate) >= 1; }));
+  ASSERT_TRUE(eventually([&] { return server.count_of(kCreate) >= 1; }));
   writer->put(event("cart"));
-  ASSERT_TRUE(wait_until([&] {
+  ASSERT_TRUE(eventually([&] {
     const auto counts = writer->counts();
     return counts.written + counts.lost == 2;
   }));
@@ -248,9 +235,9 @@ TEST_F(EventWriterTest, WhileTheServerIsAwayTheNewestWait) {
   }
   // A newer one takes the place of one that waits.
   writer->put(event("p" + std::to_string(kMost + 19), 9));
-  ASSERT_TRUE(wait_until([&] { return writer->counts().lost >= 19 && told_troubles().size() == 1; }));
+  ASSERT_TRUE(eventually([&] { return writer->counts().lost >= 19 && told_troubles().size() == 1; }));
   server.set_faults({});
-  ASSERT_TRUE(wait_until([&] {
+  ASSERT_TRUE(eventually([&] {
     const auto counts = writer->counts();
     return counts.written + counts.lost == kMost + 20;
   }));
@@ -268,7 +255,7 @@ TEST_F(EventWriterTest, PuttingNeverWaitsAndLeavingNotForASilentServer) {
   for (int i = 0; i < 1000; i++) {
     writer->put(event("p" + std::to_string(i)));
   }
-  ASSERT_TRUE(wait_until([&] { return server.count_of(kCreate) == 1; }));
+  ASSERT_TRUE(eventually([&] { return server.count_of(kCreate) == 1; }));
   writer.reset();
   EXPECT_LT(std::chrono::steady_clock::now() - begun, 10s);
 }

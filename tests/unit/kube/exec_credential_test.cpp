@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "api_server.hpp"
+#include "api_access.hpp"
 #include "hairpind/core/file_descriptor.hpp"
 #include "hairpind/kube/api_client.hpp"
 
@@ -102,10 +102,8 @@ TEST(ExecCredential, IsKeptUntilItExpiresOrIsRefused) {
     std::ifstream file(directory + "/runs");
     return std::string(std::istreambuf_iterator<char>(file), {}).size();
   };
-  ClusterAccess access;
-  access.host = "127.0.0.1";
-  access.port = server.port();
-  access.ca.text = server.certificates().ca;
+  ClusterAccess access = testing::access_to(server);
+  access.token.clear();
   std::ofstream(directory + "/token") << server.token();
   access.exec = shell("printf x >>" + directory + "/runs; token=$(cat " + directory +
                       "/token); cat <<END\n{\"kind\":\"ExecCredential\",\"apiVersion\":\"" + kVersion +

@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "api_server.hpp"
+#include "api_access.hpp"
 #include "hairpind/kube/load_balancer_objects.hpp"
 
 namespace hairpind {
@@ -19,6 +19,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using Json = nlohmann::json;
+using testing::access_to;
 using testing::ApiServer;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -69,14 +70,7 @@ class LoadBalancerSearchTest : public ::testing::Test {
     start({});
   }
 
-  void start(SearchPauses pauses) {
-    ClusterAccess access;
-    access.host = "127.0.0.1";
-    access.port = server.port();
-    access.ca.text = server.certificates().ca;
-    access.token = server.token();
-    search = *LoadBalancerSearch::start(access, pauses);
-  }
+  void start(SearchPauses pauses) { search = *LoadBalancerSearch::start(access_to(server), pauses); }
 
   std::optional<LoadBalancerRef> answer(const Endpoint& load_balancer, const LoadBalancerTarget& target) {
     search->ask({.load_balancer = load_balancer, .target = target});

@@ -13,13 +13,14 @@
 #include <set>
 #include <vector>
 
-#include "api_server.hpp"
+#include "api_access.hpp"
 
 namespace hairpind {
 namespace {
 
 using namespace std::chrono_literals;
 using Json = nlohmann::json;
+using testing::access_to;
 using testing::ApiServer;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -39,11 +40,7 @@ class ResourceWatchTest : public ::testing::Test {
   }
 
   void start(ApiServer& server) {
-    ClusterAccess access;
-    access.host = "127.0.0.1";
-    access.port = server.port();
-    access.ca.text = server.certificates().ca;
-    access.token = server.token();
+    const ClusterAccess access = access_to(server);
     const auto locked = [this](auto change) {
       const std::scoped_lock lock(mutex);
       change();
