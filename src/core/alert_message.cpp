@@ -9,20 +9,19 @@ namespace {
 // What is left out first where names are long.
 enum class Detail : std::uint8_t {
   kAll,
-  kNames,  ///< pods by their names alone
-  kShort,  ///< of the load balancer nothing but name and address
-  kBare,   ///< not what became of the answer
+  kEnding,  ///< not what follows from the ending
+  kReason,  ///< of a drop not where
+  kNames,   ///< pods by their names alone
+  kShort,   ///< of the load balancer nothing but name and address
+  kBare,    ///< not what became of the answer
 };
 
-std::string dropped_by(const Alert& alert) {
-  std::string text;
-  if (alert.drop_reason) {
-    text += " (" + *alert.drop_reason;
-    text += alert.drop_location ? " in " + *alert.drop_location + ")" : ")";
-  } else if (alert.drop_location) {
-    text += " (in " + *alert.drop_location + ")";
+std::string dropped_by(const Alert& alert, Detail detail) {
+  if (!alert.drop_reason) {
+    return alert.drop_location ? " (in " + *alert.drop_location + ")" : "";
   }
-  return text;
+  const bool located = alert.drop_location && detail < Detail::kReason;
+  return " (" + *alert.drop_reason + (located ? " in " + *alert.drop_location : "") + ")";
 }
 
 std::string ending(const Alert& alert, bool host_client, Detail detail) {
@@ -32,7 +31,7 @@ std::string ending(const Alert& alert, bool host_client, Detail detail) {
     case Outcome::kResetByClient:
       return (host_client ? "the node's own stack reset it" : "the client's kernel reset it") + consequence;
     case Outcome::kDropped:
-      return "the kernel dropped " + packet + dropped_by(alert) + consequence;
+      return "the kernel dropped " + packet + dropped_by(alert, detail) + consequence;
     case Outcome::kCompleted:
       return "a later SYN of the same attempt was answered by the load balancer, so the connection was only delayed";
     case Outcome::kUnknown:
@@ -69,7 +68,7 @@ std::string named(const std::optional<PodRef>& pod, const Endpoint& endpoint, De
     return endpoint.to_string();
   }
   std::string name = "pod " + pod->namespace_name + "/" + pod->name;
-  if (detail != Detail::kAll) {
+  if (detail >= Detail::kNames) {
     return name;
   }
   const std::string workload = pod->workload.empty() ? "" : " of " + pod->workload;
@@ -118,7 +117,8 @@ std::string message(const Alert& alert, const Attempt& example, Detail detail) {
 
 std::string message_of(const Alert& alert, const Attempt& example) {
   std::string text;
-  for (const Detail detail : {Detail::kAll, Detail::kNames, Detail::kShort, Detail::kBare}) {
+  for (const Detail detail :
+       {Detail::kAll, Detail::kEnding, Detail::kReason, Detail::kNames, Detail::kShort, Detail::kBare}) {
     text = message(alert, example, detail);
     if (text.size() <= kMostOfAMessage) {
       return text;

@@ -84,8 +84,8 @@ void Cluster::apply(const ClusterChanges& changes, SinceBoot now) {
       resolutions_.erase(hostname);
     }
   }
-  if (changes.node_addresses) {
-    node_addresses_ = *changes.node_addresses;
+  if (changes.node) {
+    node_ = *changes.node;
   }
 }
 
@@ -138,7 +138,7 @@ void Cluster::change_claims(const Pod& pod, bool add) {
 // neither.
 std::optional<PodRef> Cluster::claimant_of(const IpAddress& address) const {
   const auto claimed = claims_.find(address);
-  if (claimed == claims_.end() || claimed->second.size() != 1 || node_addresses_.contains(address) ||
+  if (claimed == claims_.end() || claimed->second.size() != 1 || node_.addresses.contains(address) ||
       tenancies_.contains(address) || is_load_balancer(address)) {
     return std::nullopt;
   }
@@ -181,7 +181,7 @@ void Cluster::forget_gone(SinceBoot now) {
 }
 
 std::optional<PodRef> Cluster::pod_at(const Endpoint& endpoint, SinceBoot time) const {
-  if (node_addresses_.contains(endpoint.address)) {
+  if (node_.addresses.contains(endpoint.address)) {
     for (const auto& [key, pod] : pods_) {
       if (pod.host_network && !pod.finished && std::ranges::find(pod.tcp_ports, endpoint.port) != pod.tcp_ports.end()) {
         return pod.ref;

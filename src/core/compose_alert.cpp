@@ -99,6 +99,8 @@ void add_names(Alert& alert, const Attempt& example, const AlertSources& sources
     return;
   }
   const Cluster& cluster = *sources.cluster;
+  alert.node_zone = cluster.node().zone;
+  alert.provider_id = cluster.node().provider_id;
   // An address may have changed hands since: the pod that had it when the SYN was sent.
   const SinceBoot sent = example.first_syn;
   alert.client_pod = cluster.pod_at(alert.client, sent);

@@ -146,7 +146,7 @@ struct ClusterWatch::State {
     if (!std::exchange(node_known, true) && in_step_but_for_the_node) {
       set_state(kNodes, true, "");
     }
-    changes.set_node_addresses(parse_node_addresses(object));
+    changes.set(parse_node(object));
   }
 
   /// The server is in step; with what it says of the node, are we?

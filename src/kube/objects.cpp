@@ -26,6 +26,8 @@ constexpr std::size_t kLongestNetworkStatus = 16384;
 constexpr std::size_t kMostLabelBytes = 4096;
 constexpr std::size_t kMostJudgedBytes = 4096;
 constexpr std::size_t kLongestAnnotation = 1024;
+constexpr std::size_t kLongestZone = 63;  // a label's value
+constexpr std::size_t kLongestProviderId = 256;
 constexpr std::size_t kMostIdentityLabels = 32;
 constexpr std::size_t kMostIdentityBytes = 2048;
 constexpr std::size_t kLongestIdentityLabel = 400;  // of a source, a key of 317 and a value of 63
@@ -243,14 +245,17 @@ std::optional<KubernetesVersion> parse_kubelet_version(const Json& object) {
   return KubernetesVersion::parse(text(member(member(object, "status"), "nodeInfo"), "kubeletVersion"));
 }
 
-std::set<IpAddress> parse_node_addresses(const Json& object) {
-  std::set<IpAddress> addresses;
+Node parse_node(const Json& object) {
+  Node node;
   for_each(member(object, "status"), "addresses", [&](const Json& entry) {
     if (const auto address = IpAddress::parse(text(entry, "address"))) {
-      addresses.insert(*address);
+      node.addresses.insert(*address);
     }
   });
-  return addresses;
+  const Json& labels = member(member(object, "metadata"), "labels");
+  node.zone = printable(text(labels, "topology.kubernetes.io/zone"), kLongestZone);
+  node.provider_id = printable(text(member(object, "spec"), "providerID"), kLongestProviderId);
+  return node;
 }
 
 std::vector<std::string> parse_cilium_identity(const Json& object) {

@@ -39,9 +39,9 @@ void UntakenChanges::remove_service(const std::string& key) {
   removed_services_.insert(key);
 }
 
-void UntakenChanges::set_node_addresses(std::set<IpAddress> addresses) {
+void UntakenChanges::set(Node node) {
   const std::scoped_lock lock(mutex_);
-  node_addresses_ = std::move(addresses);
+  node_ = std::move(node);
 }
 
 ClusterChanges UntakenChanges::take() {
@@ -59,7 +59,7 @@ ClusterChanges UntakenChanges::take() {
   for (const std::string& key : std::exchange(removed_services_, {})) {
     changes.removed_services.push_back(key);
   }
-  changes.node_addresses = std::exchange(node_addresses_, std::nullopt);
+  changes.node = std::exchange(node_, std::nullopt);
   return changes;
 }
 

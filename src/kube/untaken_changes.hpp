@@ -19,7 +19,7 @@ class UntakenChanges {
   void remove_pod(const std::string& key);
   void upsert(Service service);
   void remove_service(const std::string& key);
-  void set_node_addresses(std::set<IpAddress> addresses);
+  void set(Node node);
 
   ClusterChanges take();
 
@@ -29,7 +29,7 @@ class UntakenChanges {
   std::set<std::string> removed_pods_;
   std::map<std::string, Service> services_;
   std::set<std::string> removed_services_;
-  std::optional<std::set<IpAddress>> node_addresses_;
+  std::optional<Node> node_;
 };
 
 }  // namespace hairpind

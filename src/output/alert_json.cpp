@@ -29,6 +29,18 @@ Json peer(const Endpoint& at, const std::optional<PodRef>& pod) {
   return json;
 }
 
+// Where it runs: which of a zonal load balancer's addresses it calls, and which of its targets it may be sent to.
+Json client(const Alert& alert) {
+  Json json = peer(alert.client, alert.client_pod);
+  if (!alert.node_zone.empty()) {
+    json["node_zone"] = alert.node_zone;
+  }
+  if (!alert.provider_id.empty()) {
+    json["provider_id"] = alert.provider_id;
+  }
+  return json;
+}
+
 const char* key_of_kind(const std::string& kind) {
   if (kind.empty()) {
     return "service";
@@ -173,7 +185,7 @@ std::string to_json(const Alert& alert) {
       {"count", alert.count},
       {"hint", alert.hint},
       {"runbook", has_cause ? Json(runbook(alert.cause)) : Json(nullptr)},
-      {"client", peer(alert.client, alert.client_pod)},
+      {"client", client(alert)},
       {"load_balancer", load_balancer(alert)},
       {"responder", std::move(responder)},
       {"backend", alert.backend ? peer(*alert.backend, alert.backend_pod) : Json(nullptr)},

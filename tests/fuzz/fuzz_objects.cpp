@@ -16,7 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       hairpind::hint_for(*service);
     }
     hairpind::parse_pod(object);
-    hairpind::parse_node_addresses(object);
+    hairpind::parse_node(object);
   }
   return 0;
 }

@@ -383,7 +383,8 @@ TEST_F(LifecycleTest, AnswersProbesAndRefusesOtherPaths) {
   const auto agent = start_agent();
   EXPECT_EQ(agent->get("/healthz"), (std::pair<int, std::string>{200, "ok\n"}));
   EXPECT_EQ(agent->get("/readyz"), (std::pair<int, std::string>{200, "ready\n"}));
-  EXPECT_EQ(agent->get("/").first, 404);
+  EXPECT_EQ(agent->get("/").first, 200);
+  EXPECT_EQ(agent->get("/debug").first, 404);
   agent->send_signal(SIGSTOP);
   agent->send_signal(SIGCONT);
   EXPECT_TRUE(eventually([&] { return agent->get("/healthz").first == 200; }));

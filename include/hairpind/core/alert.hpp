@@ -109,6 +109,8 @@ struct Alert {
   ResponderKind responder_kind = ResponderKind::kNone;
   std::optional<Endpoint> backend;  ///< the pod behind the responder, where it was seen
 
+  std::string node_zone;    ///< of the node, and so of the client; empty where the API does not tell
+  std::string provider_id;  ///< likewise
   std::optional<PodRef> client_pod;
   std::optional<PodRef> responder_pod;
   std::optional<PodRef> backend_pod;

@@ -24,11 +24,11 @@ struct ClusterChanges {
   std::vector<PodRef> removed_pods{};           ///< by namespace and name
   std::vector<Service> services{};              ///< new or changed, of type LoadBalancer; Gateways
   std::vector<std::string> removed_services{};  ///< Service::full_name()
-  std::optional<std::set<IpAddress>> node_addresses{};
+  std::optional<Node> node{};
   // NOLINTEND(readability-redundant-member-init)
 
   [[nodiscard]] bool empty() const {
-    return pods.empty() && removed_pods.empty() && services.empty() && removed_services.empty() && !node_addresses;
+    return pods.empty() && removed_pods.empty() && services.empty() && removed_services.empty() && !node;
   }
 };
 
@@ -92,6 +92,8 @@ class Cluster {
   [[nodiscard]] std::set<Frontend> frontends() const;
   /// The ready pods of this node that the Service selects.
   [[nodiscard]] std::vector<PodRef> local_backends(const Service& service) const;
+  /// This node, as the API tells of it; empty before it has.
+  [[nodiscard]] const Node& node() const { return node_; }
   /// Whether any pod of this node is one that the Service selects, ready or not.
   [[nodiscard]] bool has_backend(const Service& service) const;
   /// Whether this pod, or another one of its workload, is on this node.
@@ -131,7 +133,7 @@ class Cluster {
   std::map<IpAddress, std::vector<Tenancy>> tenancies_;  ///< newest last
   std::map<IpAddress, std::set<PodKey>> claims_;         ///< of pods_
   std::map<IpAddress, IpAddress> further_;
-  std::set<IpAddress> node_addresses_;
+  Node node_;
   std::map<std::string, Service> services_;                         ///< by full name
   std::map<std::string, SinceBoot> service_changed_;                ///< of each of services_
   std::map<Endpoint, std::vector<Claim>> load_balancers_;           ///< oldest first: two Services may share an address

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,15 @@ struct Pod {
   std::string node_name;
 
   bool operator==(const Pod&) const = default;
+};
+
+/// The part of a v1 Node that hairpind uses.
+struct Node {
+  std::set<IpAddress> addresses;
+  std::string zone;         ///< its label topology.kubernetes.io/zone; empty where it has none
+  std::string provider_id;  ///< its machine for the cloud, "aws:///eu-west-1a/i-0abc"; empty likewise
+
+  bool operator==(const Node&) const = default;
 };
 
 /// One port of a v1 Service.

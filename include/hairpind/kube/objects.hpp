@@ -4,7 +4,6 @@
 #include <chrono>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -25,8 +24,8 @@ std::chrono::sys_seconds creation_time(const nlohmann::json& object);
 void keep_what_is_judged(Service& service);
 /// status.nodeInfo.kubeletVersion of a v1 Node.
 std::optional<KubernetesVersion> parse_kubelet_version(const nlohmann::json& object);
-/// status.addresses[] of a v1 Node that are addresses.
-std::set<IpAddress> parse_node_addresses(const nlohmann::json& object);
+/// Of status.addresses[] those that are addresses.
+Node parse_node(const nlohmann::json& object);
 /// security-labels of a cilium.io/v2 CiliumIdentity as Cilium writes them, "k8s:app=web": the first 32 or 2 KiB of
 /// them, printable.
 std::vector<std::string> parse_cilium_identity(const nlohmann::json& object);

@@ -88,7 +88,7 @@ TEST(Cluster, WhatAPodClaimsIsItsOwnWhereNobodyElseHasOrClaimsIt) {
   const auto addresses = [&] { return cluster.pod_addresses().size(); };
   cluster.apply({.pods = {claims(pod("web", "10.0.1.10"), "192.168.7.10"), pod("api", "10.0.1.20")},
                  .services = {service("web", "", "10.0.5.5")},
-                 .node_addresses = std::set{*IpAddress::parse("10.0.0.4")}},
+                 .node = Node{.addresses = {*IpAddress::parse("10.0.0.4")}, .zone = "", .provider_id = ""}},
                 kStart);
   EXPECT_EQ(name_at(cluster, "192.168.7.10", kStart), "web");
   EXPECT_EQ(addresses(), 3);
@@ -196,7 +196,9 @@ TEST(Cluster, HostNetworkPodsAreFoundByTheNodesAddressAndTheirPort) {
   Pod proxy = pod("proxy", "10.0.0.4");
   proxy.host_network = true;
   proxy.tcp_ports = {8443};
-  cluster.apply({.pods = {proxy}, .node_addresses = std::set{*IpAddress::parse("10.0.0.4")}}, kStart);
+  cluster.apply(
+      {.pods = {proxy}, .node = Node{.addresses = {*IpAddress::parse("10.0.0.4")}, .zone = "", .provider_id = ""}},
+      kStart);
   EXPECT_EQ(name_at(cluster, "10.0.0.4", kStart, 8443), "proxy");
   EXPECT_EQ(name_at(cluster, "10.0.0.4", kStart, 9999), "");
 }

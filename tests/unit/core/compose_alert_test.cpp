@@ -10,6 +10,7 @@ namespace hairpind {
 namespace {
 
 using testing::endpoint;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using testing::ip_target_attempt;
 using ::testing::Not;
@@ -32,6 +33,20 @@ Alert compose(const Attempt& example, const std::string& drop_symbol = "",
                         .example = example,
                         .drop_symbol = drop_symbol},
                        sources);
+}
+
+// By these names, and nothing else that is known.
+Alert compose_in(const Cluster& cluster, const Attempt& example, AlertEvent event = AlertEvent::kAsymmetricHandshake) {
+  return compose_alert({.event = event,
+                        .key = IncidentKey::of(example),
+                        .count = 1,
+                        .time = example.first_syn,
+                        .example = example,
+                        .drop_symbol = ""},
+                       {.node = "n1",
+                        .interface_name = [](std::uint32_t) { return std::nullopt; },
+                        .drop_reason_name = [](std::uint32_t) { return std::nullopt; },
+                        .cluster = &cluster});
 }
 
 TEST(ComposeAlert, NamesClientLoadBalancerResponderAndEnding) {
@@ -203,16 +218,7 @@ TEST(ComposeAlert, NamesWhatElseThanAServiceHasTheLoadBalancer) {
   Cluster cluster;
   const auto alert_by = [&](const LoadBalancerRef& ref) {
     cluster.set_found(attempt.load_balancer, ref);
-    return compose_alert({.event = AlertEvent::kAsymmetricHandshake,
-                          .key = IncidentKey::of(attempt),
-                          .count = 1,
-                          .time = attempt.first_syn,
-                          .example = attempt,
-                          .drop_symbol = ""},
-                         {.node = "n1",
-                          .interface_name = [](std::uint32_t) { return std::nullopt; },
-                          .drop_reason_name = [](std::uint32_t) { return std::nullopt; },
-                          .cluster = &cluster});
+    return compose_in(cluster, attempt);
   };
   const Alert bound = alert_by({.namespace_name = "shop", .service = "api", .binding = "tgb", .target_group = "arn:1"});
   EXPECT_THAT(bound.message, HasSubstr("load balancer shop/api (10.0.5.5:443, by TargetGroupBinding tgb) was"));
@@ -221,6 +227,15 @@ TEST(ComposeAlert, NamesWhatElseThanAServiceHasTheLoadBalancer) {
   const Alert gateway = alert_by({.namespace_name = "shop", .service = "api", .kind = "Gateway"});
   EXPECT_THAT(gateway.message, HasSubstr("load balancer Gateway shop/api (10.0.5.5:443) was"));
   EXPECT_THAT(gateway.hint, HasSubstr("TargetGroupConfiguration"));
+}
+
+TEST(ComposeAlert, TellsWhereTheNodeIs) {
+  Cluster cluster;
+  cluster.apply({.node = Node{.addresses = {}, .zone = "eu-west-1a", .provider_id = "aws:///eu-west-1a/i-0abc"}},
+                SinceBoot{});
+  const Alert alert = compose_in(cluster, ip_target_attempt());
+  EXPECT_EQ(alert.node_zone, "eu-west-1a");
+  EXPECT_EQ(alert.provider_id, "aws:///eu-west-1a/i-0abc");
 }
 
 // Two hundred characters, whatever the names: what a notification shows.
@@ -237,17 +252,7 @@ TEST(ComposeAlert, AMessageIsShortAndLosesWhatMattersLast) {
     cluster.apply({.pods = {pod_at("10.0.1.10"), pod_at("10.0.1.20")}}, SinceBoot{});
     cluster.set_found(attempt.load_balancer,
                       LoadBalancerRef{.namespace_name = name, .service = name, .binding = "tgb"});
-    return compose_alert({.event = AlertEvent::kAsymmetricHandshake,
-                          .key = IncidentKey::of(attempt),
-                          .count = 1,
-                          .time = attempt.first_syn,
-                          .example = attempt,
-                          .drop_symbol = ""},
-                         {.node = "n1",
-                          .interface_name = [](std::uint32_t) { return std::nullopt; },
-                          .drop_reason_name = [](std::uint32_t) { return std::nullopt; },
-                          .cluster = &cluster})
-        .message;
+    return compose_in(cluster, attempt).message;
   };
   Attempt attempt = ip_target_attempt();
   attempt.outcome = Outcome::kResetByClient;
@@ -271,24 +276,29 @@ TEST(ComposeAlert, AMessageIsShortAndLosesWhatMattersLast) {
 
 TEST(ComposeAlert, WhatIsToldAgainPointsToTheRunbook) {
   const Attempt attempt = ip_target_attempt();
-  const auto hint_of = [&](AlertEvent event) {
-    return compose_alert({.event = event,
-                          .key = IncidentKey::of(attempt),
-                          .count = 2,
-                          .time = attempt.first_syn,
-                          .example = attempt,
-                          .drop_symbol = ""},
-                         {.node = "n1",
-                          .interface_name = [](std::uint32_t) { return std::nullopt; },
-                          .drop_reason_name = [](std::uint32_t) { return std::nullopt; },
-                          .cluster = nullptr})
-        .hint;
-  };
+  const auto hint_of = [&](AlertEvent event) { return compose_in({}, attempt, event).hint; };
   EXPECT_GT(hint_of(AlertEvent::kAsymmetricHandshake).size(), 400);
   for (const AlertEvent event : {AlertEvent::kAsymmetricHandshakeRepeated, AlertEvent::kAsymmetricHandshakeEvidence}) {
     EXPECT_LE(hint_of(event).size(), 200);
     EXPECT_THAT(hint_of(event), HasSubstr("runbook"));
   }
+  // A binding is found only after the first alert.
+  Cluster cluster;
+  cluster.set_found(attempt.load_balancer,
+                    LoadBalancerRef{.namespace_name = "shop", .service = "api", .binding = "tgb"});
+  EXPECT_THAT(compose_in(cluster, attempt, AlertEvent::kAsymmetricHandshakeRepeated).hint,
+              HasSubstr("TargetGroupBinding shop/tgb names it"));
+}
+
+TEST(ComposeAlert, WhereItWasDroppedGoesBeforeThatItWas) {
+  Attempt attempt = ip_target_attempt();
+  attempt.outcome = Outcome::kDropped;
+  attempt.cilium_drop = CiliumDrop{.reason = 133};
+  const auto message_at = [&](const std::string& symbol) { return compose(attempt, symbol).message; };
+  EXPECT_THAT(message_at("sch_handle"),
+              EndsWith("; the kernel dropped the answer (CILIUM_POLICY_DENIED in sch_handle)"));
+  EXPECT_THAT(message_at("__netif_receive_skb_core.constprop.0"),
+              EndsWith("; the kernel dropped the answer (CILIUM_POLICY_DENIED)"));
 }
 
 // Clauses are put together from what is known; none may bring its neighbour's comma.

@@ -9,19 +9,20 @@
 #include <iterator>
 #include <mutex>
 #include <nlohmann/json.hpp>
-#include <thread>
 #include <vector>
 
-#include "api_server.hpp"
+#include "api_access.hpp"
 
 namespace hairpind {
 namespace {
 
 using namespace std::chrono_literals;
 using Json = nlohmann::json;
+using testing::access_to;
 using testing::ApiServer;
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using testing::eventually;
 using ::testing::HasSubstr;
 
 Json pod(const std::string& name) {
@@ -40,29 +41,14 @@ class ClusterWatchTest : public ::testing::Test {
   }
 
   void start(const std::string& node = "n1") {
-    ClusterAccess access;
-    access.host = "127.0.0.1";
-    access.port = server.port();
-    access.ca.text = server.certificates().ca;
-    access.token = server.token();
     watch = *ClusterWatch::start(
-        access, node, [] {},
+        access_to(server), node, [] {},
         [this](const std::string& resource, const std::string& why) {
           const std::scoped_lock lock(mutex);
           told.push_back(resource + ": " + why);
         });
   }
 
-  template <typename Condition>
-  static bool eventually(Condition condition) {
-    for (int i = 0; i < 3000; i++) {
-      if (condition()) {
-        return true;
-      }
-      std::this_thread::sleep_for(10ms);
-    }
-    return false;
-  }
   /// All watches have been told of everything so far: a witness comes through each.
   bool takes_in(const std::string& witness) {
     server.upsert("pods", pod(witness));
@@ -187,6 +173,19 @@ TEST_F(ClusterWatchTest, OnlyThisNodesPodsAreFollowed) {
   start();
   ASSERT_TRUE(takes_in("here"));
   EXPECT_THAT(pod_names(), ElementsAre("here"));
+}
+
+TEST_F(ClusterWatchTest, OfItsNodeItTellsWhatChanges) {
+  start();
+  const auto zone_is = [this](const std::string& zone) {
+    return eventually([&] {
+      const auto node = take().node;
+      return node && node->zone == zone;
+    });
+  };
+  EXPECT_TRUE(zone_is(""));
+  server.upsert("nodes", {{"metadata", {{"name", "n1"}, {"labels", {{"topology.kubernetes.io/zone", "eu-west-1a"}}}}}});
+  EXPECT_TRUE(zone_is("eu-west-1a"));
 }
 
 TEST_F(ClusterWatchTest, ANodeThatTheClusterLacksIsSaidOnce) {

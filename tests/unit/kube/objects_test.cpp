@@ -162,11 +162,22 @@ TEST(ParsePod, ListsAndMapsAreCut) {
   EXPECT_EQ(pod->tcp_ports.size(), 64);
 }
 
-TEST(ParseNodeAddresses, TakesAddressesOnly) {
-  EXPECT_THAT(parse_node_addresses(Json::parse(R"({"status": {"addresses": [
-    {"type": "InternalIP", "address": "10.0.0.4"}, {"type": "Hostname", "address": "n1"},
-    {"type": "InternalIP", "address": "fd00::4"}]}})")),
-              ElementsAre(*IpAddress::parse("10.0.0.4"), *IpAddress::parse("fd00::4")));
+TEST(ParseNode, TakesAddressesZoneAndMachine) {
+  const Node node = parse_node(Json::parse(R"({
+    "metadata": {"labels": {"topology.kubernetes.io/zone": "eu-west-1a", "topology.kubernetes.io/region": "eu-west-1"}},
+    "spec": {"providerID": "aws:///eu-west-1a/i-0abc"},
+    "status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.4"}, {"type": "Hostname", "address": "n1"},
+                             {"type": "InternalIP", "address": "fd00::4"}]}})"));
+  EXPECT_THAT(node.addresses, ElementsAre(*IpAddress::parse("10.0.0.4"), *IpAddress::parse("fd00::4")));
+  EXPECT_EQ(node.zone, "eu-west-1a");
+  EXPECT_EQ(node.provider_id, "aws:///eu-west-1a/i-0abc");
+}
+
+TEST(ParseNode, WhatIsNotThereOrNoTextIsEmpty) {
+  EXPECT_EQ(parse_node(Json::object()), Node());
+  EXPECT_EQ(parse_node(Json::parse(R"({"metadata": {"labels": {"topology.kubernetes.io/zone": 7}},
+                                       "spec": {"providerID": ["aws"]}, "status": {"addresses": "10.0.0.4"}})")),
+            Node());
 }
 
 }  // namespace

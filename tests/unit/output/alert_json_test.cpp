@@ -77,6 +77,18 @@ TEST(AlertJson, WhatElseThanAServiceHasTheLoadBalancerIsCalledWhatItIs) {
             Json::parse(R"({"ingress":"api","namespace":"shop"})"));
 }
 
+TEST(AlertJson, TheClientHasItsNodesZoneAndMachineWhereTheyAreKnown) {
+  const auto client_of = [](const Alert& alert) { return Json::parse(to_json(alert))["client"]; };
+  Alert alert = full_alert();
+  EXPECT_FALSE(client_of(alert).contains("node_zone") || client_of(alert).contains("provider_id"));
+  alert.node_zone = "eu-west-1a";
+  EXPECT_EQ(client_of(alert)["node_zone"], "eu-west-1a");
+  EXPECT_FALSE(client_of(alert).contains("provider_id"));
+  alert.provider_id = "aws:///eu-west-1a/i-0abc";
+  EXPECT_EQ(client_of(alert)["provider_id"], "aws:///eu-west-1a/i-0abc");
+  EXPECT_EQ(schema_violations(to_json(alert)), "");
+}
+
 TEST(AlertJson, CiliumsIdentitiesComeWithTheLabelsThatAreKnown) {
   Alert alert = full_alert();
   alert.cilium_drop = CiliumDrop{.source_identity = 1001, .destination_identity = 2, .endpoint = 3, .reason = 133};
