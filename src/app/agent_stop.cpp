@@ -2,7 +2,9 @@
 // How the agent leaves: off the devices first, whatever anybody else does.
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <atomic>
+#include <iterator>
 #include <memory>
 #include <thread>
 #include <utility>
@@ -61,6 +63,7 @@ void Agent::tell_the_rest() {
   const AlertSources sources = alert_sources();
   std::vector<Alert> untold = reporter_->take_untold(EventLoop::now(), sources);
   problems_.mark_reopening(untold, sources);
+  std::ranges::move(evidence_->take_untold(EventLoop::now(), sources), std::back_inserter(untold));
   write(untold);
   alerts_.finish();
   const SinceBoot until = EventLoop::now() + kLastAlerts;

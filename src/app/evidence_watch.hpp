@@ -35,6 +35,10 @@ class EvidenceWatch {
   void on_turn(SinceBoot now);
 
   [[nodiscard]] std::vector<Alert> take_due(SinceBoot now, const AlertSources& sources);
+  /// Also what may not be complete: of an agent that leaves.
+  [[nodiscard]] std::vector<Alert> take_untold(SinceBoot now, const AlertSources& sources) {
+    return take_due(now + EvidenceCollector::kGathering, sources);
+  }
   [[nodiscard]] std::optional<SinceBoot> next_deadline() const { return collector_.next_deadline(); }
 
  private:

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -176,6 +177,19 @@ TEST_P(EvidenceTest, ADropIsShownWithItsReason) {
     }
   }
   EXPECT_TRUE(dropped) << line;
+}
+
+TEST_P(EvidenceTest, AnAgentThatLeavesShowsWhatItHas) {
+  lab().set_mode("ip-target");
+  AgentProcess agent(lab(), {"--lb", "10.0.5.5:443", "--lb", "[fd00:5::5]:443"});
+  ASSERT_TRUE(agent.wait_until_ready());
+  connect(kFirstPort);
+  ASSERT_TRUE(eventually([&] { return !agent.alerts().empty(); }));
+  connect(kSecondPort);
+  ASSERT_TRUE(eventually([&] { return agent.metric_sum("hairpind_mismatches_total") == 2; }));
+  agent.send_signal(SIGTERM);
+  ASSERT_EQ(agent.wait_for_exit(), 0);
+  EXPECT_FALSE(evidence_of(agent, kSecondPort).is_null()) << read_file(agent.alerts_path());
 }
 
 TEST_P(EvidenceTest, OfHealthyConnectionsNothingIsCopied) {

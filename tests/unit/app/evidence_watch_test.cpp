@@ -49,6 +49,13 @@ TEST(EvidenceWatch, CarriesOrdersToTheKernelAndPacketsToAlerts) {
   EXPECT_EQ(alerts[0].conntrack, Conntrack::kNoEntry);
   ASSERT_EQ(alerts[0].packets.size(), 1);
   EXPECT_EQ(alerts[0].packets[0].interface, "veth3");
+
+  attempt.isn++;
+  packet.attempt = AttemptName::of(attempt);
+  watch.on_event({.kind = EventKind::kMismatch, .time = 9s, .attempt = attempt, .drop_symbol = ""}, 9s);
+  watch.on_packet(packet, 9s);
+  EXPECT_TRUE(watch.take_due(9s, sources).empty());
+  EXPECT_EQ(watch.take_untold(9s, sources).size(), 1);
 }
 
 }  // namespace
