@@ -84,14 +84,15 @@ class LifeTest : public LabTest {
                            [](const Json& alert) { return alert["event"].get<std::string>(); });
     return events;
   }
-  bool becomes(const std::string& state) const {
-    return eventually([&] {
-      const auto metrics = agent->metrics();
-      return std::ranges::any_of(metrics, [&](const auto& sample) {
-        return sample.first.starts_with("hairpind_problem_state{") &&
-               sample.first.find("state=\"" + state + "\"") != std::string::npos && sample.second == 1;
-      });
+  bool state_is(const std::string& state) const {
+    const auto metrics = agent->metrics();
+    return std::ranges::any_of(metrics, [&](const auto& sample) {
+      return sample.first.starts_with("hairpind_problem_state{") &&
+             sample.first.find("state=\"" + state + "\"") != std::string::npos && sample.second == 1;
     });
+  }
+  bool becomes(const std::string& state) const {
+    return eventually([&] { return state_is(state); });
   }
 
   // hairpind status on the node.
@@ -179,6 +180,39 @@ TEST_F(LifeTest, APolicyThatOnlyHidesTheDropLeavesItActive) {
   }
   EXPECT_TRUE(becomes("active"));
   EXPECT_THAT(events(), ElementsAre("asymmetric_handshake"));
+}
+
+// However the ends fall into the time that a conclusion takes: each is told once, and each is of what came after the last failure.
+TEST_F(LifeTest, WhatFlapsIsToldInTurns) {
+  constexpr int kTurns = 4;
+  start_agent();
+  // What is answered in the same second as a failure is not counted for it.
+  const auto is_fixed_in_the_end = [this] {
+    return eventually([this] {
+      succeed(1);
+      return state_is("fixed");
+    });
+  };
+  for (int i = 0; i < kTurns; i++) {
+    lab().set_mode("ip-target");
+    fail(1);
+    lab().set_mode("lb-snat");
+    succeed(3);
+    if (i == kTurns / 2) {
+      ASSERT_TRUE(is_fixed_in_the_end()) << agent->get("/metrics").second;
+    }
+  }
+  ASSERT_TRUE(is_fixed_in_the_end()) << agent->get("/metrics").second;
+  ASSERT_TRUE(eventually([&] { return events().back() == "asymmetric_handshake_resolved"; }));
+  const Json told = alerts();
+  ASSERT_GE(told.size(), 4) << "at least the turn that was waited for, and the last";
+  ASSERT_EQ(told.size() % 2, 0) << told;
+  for (std::size_t i = 0; i < told.size(); i++) {
+    EXPECT_EQ(told[i]["event"], i % 2 == 0 ? "asymmetric_handshake" : "asymmetric_handshake_resolved") << told;
+    EXPECT_EQ(told[i].value("reopened", false), i % 2 == 0 && i > 0) << told[i];
+  }
+  EXPECT_EQ(told.back()["problem"]["mismatched"], kTurns);
+  EXPECT_EQ(told.back()["problem"]["reopenings"], told.size() / 2 - 1);
 }
 
 TEST_F(LifeTest, AnAgentThatStartsAnewClaimsNothing) {
