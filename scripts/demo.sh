@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Shows the failure, the alert, and the fix, in network namespaces of its own. As root.
+# Shows the failure, the alert, how it goes quiet and comes back, and the fix, in network namespaces of its own. As root.
 #   scripts/demo.sh [--keep]     --keep: leave the lab and the agent up to explore
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -114,21 +114,39 @@ title "The metrics that moved"
 metrics >"$work/after"
 diff "$work/before" "$work/after" | sed -n 's/^> /  /p' || true
 
+told() { # told EVENT [MORE]: has such a line, and MORE in it, come since?
+  grep -F "\"event\":\"$1\"" "$work/alerts.jsonl" | grep -qF "${2:-}"
+}
+title "The target moves to another node: the failures stop, and the ticket is closed"
+tests/lab/lab.sh evict "$prefix"
+connect
+connect
+wait_for "hairpind to notice who has left" told asymmetric_handshake_dormant
+jq -r 'select(.event == "asymmetric_handshake_dormant") | "  " + .severity + ": " + .message' "$work/alerts.jsonl"
+
+title "Monday: it is placed beside the client again"
+tests/lab/lab.sh place "$prefix"
+watched() { node curl -sf http://127.0.0.1:9477/v1/status | jq -r '.devices[]' | grep -w veth2; }
+wait_for "the agent to see the pod's device" watched
+connect
+wait_for "an alert that says so" told asymmetric_handshake '"reopened":true'
+jq -r 'select(.reopened) | "  " + .severity + ": " + .message' "$work/alerts.jsonl"
+metrics >"$work/after"
+
 title "The fix: the load balancer stops preserving the client's address"
 note "  (AWS NLB: preserve_client_ip.enabled=false on the target group; here nftables masquerade)"
 tests/lab/lab.sh mode "$prefix" lb-snat
 for _ in 1 2 3 4 5; do connect; done
 lines=$(wc -l <"$work/alerts.jsonl")
 cp "$work/after" "$work/before"
-answered() { metrics | grep -qF 'hairpind_handshakes_total{lb="10.0.5.5:443",result="answered"} 5'; }
-wait_for "five answered handshakes" answered
+answered() { metrics | grep -qF 'hairpind_handshakes_total{lb="10.0.5.5:443",result="answered"} 7'; }
+wait_for "five more answered handshakes" answered
 metrics >"$work/after"
 title "The metrics that moved since: mismatches are not among them"
 diff "$work/before" "$work/after" | sed -n 's/^> /  /p' || true
 echo "  alerts: $lines, as before"
 title "Is it over? The very path that failed works now"
-resolved() { grep -q '"event":"asymmetric_handshake_resolved"' "$work/alerts.jsonl"; }
-wait_for "the proof" resolved
+wait_for "the proof" told asymmetric_handshake_resolved
 jq -r 'select(.event == "asymmetric_handshake_resolved") | "  " + .severity + ", proof " + .proof + ": " + .message' \
   "$work/alerts.jsonl"
 title "What is left in the logs, as 'hairpind explain' sums it up"

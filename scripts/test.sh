@@ -28,7 +28,7 @@ cmake --preset "$preset" -DBUILD_TESTING=ON
 cmake --build --preset "$preset"
 rm -rf "$results"
 status=0
-GTEST_OUTPUT="xml:$results/" ctest --test-dir "build/$preset" --output-on-failure || status=$?
+GTEST_OUTPUT="xml:$results/" ctest --test-dir "build/$preset" -j 2 --output-on-failure || status=$?
 
 sum() { # sum ATTRIBUTE: over all test binaries
   cat "$results"/*.xml 2>/dev/null | sed -n "s/^<testsuites.* $1=\"\([0-9]*\)\".*/\1/p" | awk "{ total += \$1 } END { print total + 0 }"

@@ -72,6 +72,8 @@ usage: lab.sh up PREFIX [DATAPATH [MODE]]
                                   legitimate: the same, with the LB's own address as source
            silent                 the LB answers nothing
            refuse                 the LB answers with RST
+       lab.sh evict PREFIX        routed: p2 leaves the node, and the LB sends to p3 (remote-target)
+       lab.sh place PREFIX        p2 is back, and the LB sends to it again (ip-target)
        lab.sh down PREFIX         remove all of it
 USAGE
   exit 2
@@ -187,17 +189,29 @@ stop_lb_proxy() {
   while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
 }
 
-# Pods as the AWS VPC CNI and Calico route them: one host route each, the node as gateway.
+# A pod as the AWS VPC CNI and Calico route it: one host route, the node as gateway.
+route_pod() { # route_pod NUMBER
+  address "p$1" eth0 "10.0.1.${1}0/32" "fd00:1::${1}0/128"
+  ip -n "$prefix-node" addr add 169.254.1.1/32 dev "veth$1"
+  ip -n "$prefix-node" addr add fe80::1/64 dev "veth$1" nodad
+  ip -n "$prefix-p$1" route add 169.254.1.1 dev eth0
+  route "p$1" default default via 169.254.1.1 dev eth0 -- via fe80::1 dev eth0
+  route node "10.0.1.${1}0" "fd00:1::${1}0" dev "veth$1" -- dev "veth$1"
+}
 route_pods() {
-  local pod
-  for pod in 1 2; do
-    address "p$pod" eth0 "10.0.1.${pod}0/32" "fd00:1::${pod}0/128"
-    ip -n "$prefix-node" addr add 169.254.1.1/32 dev "veth$pod"
-    ip -n "$prefix-node" addr add fe80::1/64 dev "veth$pod" nodad
-    ip -n "$prefix-p$pod" route add 169.254.1.1 dev eth0
-    route "p$pod" default default via 169.254.1.1 dev eth0 -- via fe80::1 dev eth0
-    route node "10.0.1.${pod}0" "fd00:1::${pod}0" dev "veth$pod" -- dev "veth$pod"
-  done
+  route_pod 1
+  route_pod 2
+}
+
+# The pod itself goes on, with its server, and without a network.
+evict() {
+  ip -n "$prefix-node" link del veth2
+  mode remote-target
+}
+place() {
+  link_pod 2
+  route_pod 2
+  mode ip-target
 }
 
 # Pods as the bridge plugin connects them: pods reach each other by layer 2.
@@ -735,6 +749,8 @@ up)
 attach) attach ;;
 detach) detach ;;
 mode) mode "${3:-}" ;;
+evict) evict ;;
+place) place ;;
 down) down ;;
 *) usage ;;
 esac
