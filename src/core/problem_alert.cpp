@@ -105,10 +105,14 @@ Alert compose_problem_alert(const ProblemReport& report, const IncidentCount& ne
 }
 
 void add_reopening(Alert& alert, const ProblemReport& before) {
-  alert.message =
-      printable((before.state == ProblemState::kFixed ? "had looked fixed, " : "back after it was dormant, ") +
-                    std::to_string(before.mismatched) + " attempts before: " + alert.message,
-                kMostOfAMessage);
+  const std::string attempts = before.mismatched == 1 ? " attempt before: " : " attempts before: ";
+  std::string message = (before.state == ProblemState::kFixed ? "had looked fixed, " : "back after it was dormant, ") +
+                        std::to_string(before.mismatched) + attempts + alert.message;
+  // What became of the answer goes first: that it is back is more.
+  if (const std::size_t ending = message.rfind("; "); message.size() > kMostOfAMessage && ending != std::string::npos) {
+    message.resize(ending);
+  }
+  alert.message = printable(message, kMostOfAMessage);
   alert.problem = before;
 }
 
