@@ -90,7 +90,9 @@ def problem(address, service, state, last, count=1, namespace="web"):
 
 
 class Stack:
-    def __init__(self, work, pages):
+    """Prometheus and Alertmanager, each when it is started. nodes: where each one's metrics are, (address, path)."""
+
+    def __init__(self, work, notify, nodes):
         self.work = work
         self.running = {}
         self.prometheus_at = f"http://127.0.0.1:{free_port()}"
@@ -98,14 +100,14 @@ class Stack:
         (work / "alertmanager.json").write_text(json.dumps({
             "route": {"receiver": "test", "group_by": ["alertname"], "group_wait": "0s", "group_interval": "1s",
                       "repeat_interval": "4h"},
-            "receivers": [{"name": "test", "webhook_configs": [{"url": f"http://{pages.address}/notify"}]}]}))
+            "receivers": [{"name": "test", "webhook_configs": [{"url": f"http://{notify}/notify"}]}]}))
         (work / "prometheus.json").write_text(json.dumps({
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
             "rule_files": [str(ROOT / "deploy/prometheus/rules.yaml")],
             "alerting": {"alertmanagers": [{"static_configs": [{"targets": [self.alertmanager_at[len("http://"):]]}]}]},
-            "scrape_configs": [{"job_name": f"hairpind-{node}", "metrics_path": f"/{node}", "static_configs": [
-                {"targets": [pages.address], "labels": {"node": node, "instance": f"{node}:9477", "job": "hairpind"}}]}
-                for node in ("n1", "n2")]}))
+            "scrape_configs": [{"job_name": f"hairpind-{node}", "metrics_path": path, "static_configs": [
+                {"targets": [address], "labels": {"node": node, "instance": f"{node}:9477", "job": "hairpind"}}]}
+                for node, (address, path) in nodes.items()]}))
 
     def start(self, name, *command):
         log = open(self.work / f"{name}.log", "ab")
@@ -205,15 +207,16 @@ def check(pages, stack):
     expect("it fails again: notified again", 2, 1)
 
 
-def main():
+def run(check_with, nodes=None):
+    """check_with(pages, stack), and shows what people would have read. Without nodes: two whose pages the test serves."""
     if not shutil.which("prometheus") or not (shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")):
-        print("notifications_test.py: skipped, prometheus or alertmanager is missing: scripts/install-dependencies.sh")
+        print("skipped, prometheus or alertmanager is missing: scripts/install-dependencies.sh")
         sys.exit(77)
     work = pathlib.Path(tempfile.mkdtemp(prefix="hairpind-notifications-"))
     pages = Pages()
-    stack = Stack(work, pages)
+    stack = Stack(work, pages.address, nodes or {node: (pages.address, f"/{node}") for node in ("n1", "n2")})
     try:
-        check(pages, stack)
+        check_with(pages, stack)
     except AssertionError:
         for log in work.glob("*.log"):
             print(f"--- {log.name}", *log.read_text().splitlines()[-15:], sep="\n", file=sys.stderr)
@@ -229,4 +232,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(check)
