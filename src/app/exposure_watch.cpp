@@ -16,7 +16,7 @@ std::set<std::string> seen_preserving(const std::vector<IncidentCount>& incident
   std::set<std::string> services;
   for (const IncidentCount& incident : incidents) {
     const Service* const service = cluster.publisher_at(incident.key.load_balancer);
-    // Who turns it off at the cloud's console changes no Service: then silence has to tell.
+    // Who turns it off at the cloud's console changes no Service: where nothing proves it fixed, silence has to tell.
     if (service == nullptr || incident.example.returned.empty() || now - incident.last_event >= kIdle) {
       continue;
     }
@@ -40,15 +40,34 @@ void ExposureWatch::see_translations(const std::vector<LoadBalancerCounters>& lo
   }
 }
 
+void ExposureWatch::see_fixed(const std::set<Endpoint>& fixed, SinceBoot now) {
+  std::erase_if(fixed_, [&](const auto& entry) { return !fixed.contains(entry.first); });
+  for (const Endpoint& load_balancer : fixed) {
+    fixed_.try_emplace(load_balancer, now);
+  }
+}
+
+// Whatever its Service says: who mends it at the cloud's console changes none.
+bool ExposureWatch::is_fixed(const Endpoint& load_balancer, const Cluster& cluster) const {
+  const auto fixed = fixed_.find(load_balancer);
+  const Service* const service = cluster.publisher_at(load_balancer);
+  if (fixed == fixed_.end() || service == nullptr) {
+    return false;
+  }
+  const auto changed = cluster.service_changed(service->full_name());
+  return changed && *changed <= fixed->second;
+}
+
 std::vector<Alert> ExposureWatch::look(const Counted& counted, const Cluster& cluster, SinceBoot now, WallTime wall) {
   see_translations(counted.load_balancers, now);
+  see_fixed(counted.fixed, now);
   const auto translated = [&](const Endpoint& load_balancer) {
     const auto found = translations_.find(load_balancer);
     return found != translations_.end() && now - found->second.last < kIdle;
   };
   std::vector<Call> calls;
   for (const Caller& caller : counted.callers) {
-    if (now - caller.last < kIdle && !translated(caller.load_balancer)) {
+    if (now - caller.last < kIdle && !translated(caller.load_balancer) && !is_fixed(caller.load_balancer, cluster)) {
       calls.push_back({.client = caller.client, .load_balancer = caller.load_balancer});
     }
   }

@@ -320,6 +320,19 @@ TEST_F(KubernetesTest, ExposureIsToldBeforeAnythingFails) {
   EXPECT_TRUE(alert["cause"].is_null());
   EXPECT_EQ(agent->metric("hairpind_exposed_pairs{lb_namespace=\"shop\",lb_service=\"api\"}"), 1);
   EXPECT_EQ(mismatches(), 0);
+
+  // It fails, and is mended where no Service says so.
+  lab().set_mode("ip-target");
+  fail_connections(1);
+  ASSERT_TRUE(eventually([&] { return mismatches() == 1; }));
+  lab().set_mode("lb-snat");
+  EXPECT_TRUE(eventually([&] {
+    lab().inside("p1", [&] { complete_requests("10.0.5.5", 443, 1); });
+    return agent->metric_sum("hairpind_exposed_pairs") == 0 &&
+           agent->metric(
+               "hairpind_problem_state{lb=\"10.0.5.5:443\",lb_namespace=\"shop\",lb_service=\"api\",state="
+               "\"fixed\"}") == 1;
+  })) << agent->get("/metrics").second;
 }
 
 TEST_F(KubernetesTest, AnOutageStopsNeitherDetectionNorNames) {

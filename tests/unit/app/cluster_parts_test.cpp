@@ -136,12 +136,14 @@ class ExposureWatchTest : public ::testing::Test {
         {.pods = {pod("web", "10.0.1.10"), pod("api", "10.0.1.20")}, .services = {service("api", "10.0.5.5")}}, kNow);
   }
   std::vector<Alert> look(SinceBoot now = kNow, const std::vector<IncidentCount>& incidents = {}) {
-    return watch.look({.callers = callers, .incidents = incidents, .load_balancers = rows}, cluster, now, kWall);
+    return watch.look({.callers = callers, .incidents = incidents, .load_balancers = rows, .fixed = fixed}, cluster,
+                      now, kWall);
   }
 
   Cluster cluster;
   std::vector<Caller> callers{{.client = *IpAddress::parse("10.0.1.10"), .load_balancer = kLb, .last = kNow - 59min}};
   std::vector<LoadBalancerCounters> rows;
+  std::set<Endpoint> fixed;
   ExposureWatch watch{"n1"};
 };
 
@@ -204,6 +206,29 @@ TEST_F(ExposureWatchTest, IsOverOnceTheServiceIsMended) {
   callers[0].last = kNow + 2h;
   EXPECT_THAT(look(kNow + 2h, {since}), IsEmpty());
   EXPECT_THAT(watch.pairs(), IsEmpty()) << "nothing came back for long: mended where no Service tells";
+}
+
+TEST_F(ExposureWatchTest, IsOverOnceItIsProvenToWorkUntilTheServiceChanges) {
+  IncidentCount seen = incident(1);
+  seen.last_event = kNow + 1s;
+  EXPECT_EQ(look(kNow + 1s, {seen}).size(), 1);
+  fixed = {endpoint("10.0.5.6", 443)};
+  look(kNow + 2s, {seen});
+  EXPECT_EQ(watch.pairs().at("shop/api"), 1) << "another one";
+  fixed = {kLb};
+  look(kNow + 3s, {seen});
+  EXPECT_THAT(watch.pairs(), IsEmpty());
+  Service changed = service("api", "10.0.5.5");
+  changed.annotations = {
+      {"service.beta.kubernetes.io/aws-load-balancer-target-group-attributes", "preserve_client_ip.enabled=true"}};
+  cluster.apply({.services = {changed}}, kNow + 4s);
+  look(kNow + 5s, {seen});
+  EXPECT_EQ(watch.pairs().at("shop/api"), 1) << "what was proven was of another setting";
+  fixed = {};
+  look(kNow + 6s);
+  fixed = {kLb};
+  look(kNow + 7s);
+  EXPECT_THAT(watch.pairs(), IsEmpty()) << "proven anew";
 }
 
 TEST_F(ExposureWatchTest, IsNoneWhereTheNodeTranslates) {
