@@ -6,7 +6,7 @@
 # What the jobs say comes on stdout. Exit status: 0 all jobs passed; 1 some did not; 2 the guest ended without saying,
 # or not in time.
 set -euo pipefail
-kernel=$1 results=$(realpath -m "$2") seconds=$3
+kernel=$(realpath "$1") results=$(realpath -m "$2") seconds=$3
 shift 3
 source=$(cd "$(dirname "$0")/../.." && pwd)
 release=$(basename "$kernel"/lib/modules/*)
