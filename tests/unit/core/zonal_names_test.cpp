@@ -37,9 +37,9 @@ TEST(ZonalNames, OthersHaveNone) {
        {"a0123-77.eu-west-1.elb.amazonaws.com", "dualstack.a0123-77.eu-west-1.elb.amazonaws.com",
         "a-1.cn-north-1.elb.amazonaws.com.cn", "eu-west-1a.my-nlb-12.elb.eu-west-1.amazonaws.com",
         "elb.eu-west-1.amazonaws.com", ".elb.eu-west-1.amazonaws.com", "a.elb..amazonaws.com",
-        "a.elb.internal.amazonaws.com", "a.elb.9.amazonaws.com", "a.elb.eu-west-1.amazonaws.com.example.net",
-        "a.elb.eu-west-1.notamazonaws.com", "a.elb.eu-west-1", "a.belb.eu-west-1.amazonaws.com",
-        "ec2-1.eu-west-1.compute.amazonaws.com", "lb.example.com", "localhost", ""}) {
+        "a.elb.internal.amazonaws.com", "a.elb.not-a-region.amazonaws.com", "a.elb.9.amazonaws.com",
+        "a.elb.eu-west-1.amazonaws.com.example.net", "a.elb.eu-west-1.notamazonaws.com", "a.elb.eu-west-1",
+        "a.belb.eu-west-1.amazonaws.com", "ec2-1.eu-west-1.compute.amazonaws.com", "lb.example.com", "localhost", ""}) {
     EXPECT_THAT(zonal_names(other), IsEmpty()) << other;
   }
 }
