@@ -91,8 +91,8 @@ class LoadBalancerSearch::Worker {
 std::optional<LoadBalancerSearch::Answers> LoadBalancerSearch::Worker::answer(const Question& question) {
   failed_ = false;
   auto found = search(question);
-  if (!found && failed_) {
-    // Who could not be asked has said nothing.
+  if (failed_) {
+    // Who could not be asked has said nothing, and a list that was cut short not which is the oldest.
     const std::scoped_lock lock(mutex_);
     if (const auto asked = again_.find(question.load_balancer); asked != again_.end()) {
       asked->second = Clock::now() + pauses_.after_failure;

@@ -122,6 +122,15 @@ TEST_F(LoadBalancerSearchTest, ElseTheOldestIngressWithTheAddress) {
   EXPECT_EQ(answer(endpoint("10.0.5.7", 443), pod_target()), std::nullopt);
 }
 
+TEST_F(LoadBalancerSearchTest, OfIngressesOfTheSameSecondTheFirstByName) {
+  for (const char* const name : {"a", "b", "c"}) {
+    server.upsert("ingresses", ingress(name, "2026-01-01T00:00:00Z", "10.0.5.5"));
+  }
+  const auto found = answer(endpoint("10.0.5.5", 443), pod_target());
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->full_name(), "Ingress shop/a");
+}
+
 TEST_F(LoadBalancerSearchTest, AboutOneLoadBalancerAndOfAKindThatIsNotServedNobodyIsAskedTwice) {
   server.set_faults({.without_gateways = true});
   EXPECT_EQ(answer(endpoint("10.0.5.5", 443), pod_target()), std::nullopt);
@@ -148,12 +157,64 @@ TEST_F(LoadBalancerSearchTest, AServerThatFailsIsLeftAloneAndHasSaidNothing) {
   EXPECT_FALSE(search->is_to_be_asked(endpoint("10.0.5.7", 443)));
 }
 
+TEST_F(LoadBalancerSearchTest, WhoWaitsBehindAServerThatFailsIsForgotten) {
+  // The first stands still until the others wait behind it, and fails then.
+  server.set_faults({.stall_requests = true});
+  search->ask({.load_balancer = endpoint("10.0.5.5", 443), .target = pod_target()});
+  ASSERT_TRUE(testing::eventually([&] { return server.count_of(kListBindings) == 1; }));
+  for (const char* const other : {"10.0.5.6", "10.0.5.7"}) {
+    search->ask({.load_balancer = endpoint(other, 443), .target = pod_target()});
+  }
+  server.fail_next(1, 500, 0, kListBindings);
+  server.set_faults({});
+  ASSERT_TRUE(testing::eventually([&] { return !search->is_to_be_asked(endpoint("10.0.5.8", 443)); }));
+  // Longer than it takes to put two questions that nothing holds up.
+  std::this_thread::sleep_for(200ms);
+  EXPECT_EQ(server.count_of(kListBindings), 1);
+  EXPECT_THAT(search->take(), IsEmpty());
+}
+
 TEST_F(LoadBalancerSearchTest, ATenantsBindingsMakeNobodyAskForEver) {
   for (int i = 0; i < 200; i++) {
     server.upsert("targetgroupbindings", binding("shop", "b" + std::to_string(i), "s" + std::to_string(i), "ip"));
   }
   EXPECT_EQ(answer(endpoint("10.0.5.5", 443), pod_target()), std::nullopt);
   EXPECT_EQ(server.count_of(kGetServices), LoadBalancerSearch::kMostServices);
+}
+
+TEST_F(LoadBalancerSearchTest, AServiceThatHasBeenReadCountsBehindTooManyOthers) {
+  Json elsewhere = binding("shop", "a", "backend", "ip");
+  elsewhere["spec"]["serviceRef"]["port"] = 80;
+  server.upsert("targetgroupbindings", elsewhere);
+  for (int i = 0; i < 200; i++) {
+    server.upsert("targetgroupbindings", binding("shop", "b" + std::to_string(i), "s" + std::to_string(i), "ip"));
+  }
+  server.upsert("targetgroupbindings", binding("shop", "c", "backend", "ip"));
+  const auto found = answer(endpoint("10.0.5.5", 443), pod_target());
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->binding, "c");
+  EXPECT_EQ(server.count_of(kGetServices), LoadBalancerSearch::kMostServices);
+}
+
+TEST_F(LoadBalancerSearchTest, BeyondAThousandBindingsOfATenantNobodyLooks) {
+  for (int i = 0; i < 1024; i++) {
+    server.upsert("targetgroupbindings", binding("shop", "b" + std::to_string(i), "other", "ip"));
+  }
+  server.upsert("targetgroupbindings", binding("shop", "c", "backend", "ip"));
+  EXPECT_EQ(answer(endpoint("10.0.5.5", 443), pod_target()), std::nullopt);
+  EXPECT_EQ(server.count_of(kGetServices), 1);
+  ASSERT_TRUE(server.remove("targetgroupbindings", "shop", "b0"));
+  EXPECT_TRUE(answer(endpoint("10.0.5.6", 443), pod_target()));
+}
+
+TEST_F(LoadBalancerSearchTest, TheEndWaitsForNoServerThatKeepsSilent) {
+  server.set_faults({.stall_requests = true});
+  search->ask({.load_balancer = endpoint("10.0.5.5", 443), .target = pod_target()});
+  ASSERT_TRUE(testing::eventually([&] { return server.count_of(kListBindings) == 1; }));
+  const auto begin = std::chrono::steady_clock::now();
+  search.reset();
+  // Half a minute it would be given.
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 20s);
 }
 
 TEST_F(LoadBalancerSearchTest, WhatIsAskedIsOfTheNamespaceAndFromTheServersCache) {
@@ -210,6 +271,25 @@ TEST_F(LoadBalancerSearchTest, ABindingGoesBeforeAnIngressAndTheFirstThatFits) {
   ASSERT_TRUE(found);
   EXPECT_EQ(found->kind, "");
   EXPECT_EQ(found->binding, "a");
+}
+
+TEST_F(LoadBalancerSearchTest, AnIngressOfAListThatWasCutShortIsNoAnswer) {
+  // Page by page, so that there is time enough to let one fail that is not the first.
+  constexpr std::size_t kIngresses = 500;
+  server.set_faults({.page_size = 1});
+  for (std::size_t i = 0; i < kIngresses; i++) {
+    server.upsert("ingresses", ingress("i" + std::to_string(i), "2026-01-01T00:00:00Z", "10.0.5.5"));
+  }
+  search->ask({.load_balancer = endpoint("10.0.5.5", 443), .target = pod_target()});
+  ASSERT_TRUE(testing::eventually([&] { return server.count_of(kListIngresses) > 0; }));
+  server.fail_next(1, 500, 0, kListIngresses);
+  LoadBalancerSearch::Answers answers;
+  ASSERT_TRUE(testing::eventually([&] {
+    answers = search->take();
+    return !answers.empty() || !search->is_to_be_asked(endpoint("10.0.5.6", 443));
+  }));
+  ASSERT_LT(server.count_of(kListIngresses), kIngresses);
+  EXPECT_THAT(answers, IsEmpty()) << "the oldest may be on a page that did not come";
 }
 
 TEST_F(LoadBalancerSearchTest, AKindThatIsNotGrantedIsPassedOverAndNotAskedForAgain) {
