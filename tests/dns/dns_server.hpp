@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -14,15 +15,17 @@
 
 namespace hairpind::testing {
 
-/// A DNS server on 127.0.0.1 over UDP (RFC 1035, 4.1): A, AAAA and CNAME records, failures, silence.
+/// A DNS server on 127.0.0.1 over UDP and TCP (RFC 1035, 4.1): A, AAAA and CNAME records, failures, silence.
 class DnsServer {
  public:
   struct Answer {
-    std::vector<IpAddress> addresses;  ///< the alias's, if there is one
+    std::vector<IpAddress> addresses;  ///< the last alias's, if there is one
     int response_code = 0;             ///< 3: NXDOMAIN
     bool silent = false;
-    std::uint32_t ttl = 1;   ///< seconds, less than 256
-    std::string alias = "";  ///< the name is one for this one (CNAME)
+    std::uint32_t ttl = 1;                                  ///< seconds, less than 256
+    std::vector<std::string> aliases = {};                  ///< what the name is one for, and what that is (CNAME)
+    bool truncated = false;                                 ///< over UDP: "ask by TCP", and no addresses
+    std::optional<std::uint32_t> ttl_of_v6 = std::nullopt;  ///< where it is another one
   };
 
   /// Binds in the calling thread, and so in its network namespace. Port 0: any.
@@ -41,9 +44,14 @@ class DnsServer {
 
  private:
   void serve();
+  void serve_datagram();
+  void serve_connection();
+  /// Makes the answer of a question; empty: silence.
+  std::vector<std::uint8_t> reply(std::vector<std::uint8_t> message, bool over_tcp);
   Answer answer_for(const std::string& name);
 
   FileDescriptor socket_;
+  FileDescriptor listener_;
   std::uint16_t port_ = 0;
   std::mutex mutex_;
   std::map<std::string, Answer> answers_{{"", {}}};
