@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "attempts.hpp"
 
 namespace hairpind {
@@ -42,6 +44,7 @@ TEST(ComposeEvidence, ShowsEachPacketWhereItWasSeen) {
   evidence.packets.push_back(packet);
   packet.sensor = Sensor::kReset;
   packet.tcp_flags = 0x12;
+  packet.drop_reason = 8;
   evidence.packets.push_back(packet);
 
   const Alert alert = compose_evidence(evidence, 12, sources);
@@ -64,9 +67,36 @@ TEST(ComposeEvidence, ShowsEachPacketWhereItWasSeen) {
   EXPECT_EQ(alert.packets[3].note, "the kernel dropped the SYN");
   EXPECT_EQ(alert.packets[3].reason, std::nullopt);
   EXPECT_EQ(alert.packets[4].note, "the client's stack answers the SYN-ACK with RST");
+  EXPECT_EQ(alert.packets[4].reason, std::nullopt) << "a refusal is no drop";
 
   evidence.mismatch.attempt.host_client = true;
   EXPECT_EQ(compose_evidence(evidence, 12, sources).packets[4].note, "the node's stack answers the SYN-ACK with RST");
+}
+
+TEST(ComposeEvidence, ADropHasItsPlaceAndThePacketItsName) {
+  const AlertSources sources{.node = "n1",
+                             .boot_to_wall = {},
+                             .interface_name = [](std::uint32_t) { return std::nullopt; },
+                             .drop_reason_name = [](std::uint32_t) { return std::optional("NETFILTER_DROP"); }};
+  Evidence evidence;
+  evidence.mismatch.attempt = ip_target_attempt();
+  evidence.mismatch.attempt.outcome = Outcome::kDropped;
+  evidence.mismatch.drop_symbol = "nf_hook_slow";
+  CapturedPacket packet;
+  packet.sensor = Sensor::kDrop;
+  for (const std::uint8_t flags : std::to_array<std::uint8_t>({0x02, 0x12, 0x10, 0x04, 0x14})) {
+    packet.tcp_flags = flags;
+    evidence.packets.push_back(packet);
+  }
+  const Alert alert = compose_evidence(evidence, 1, sources);
+  EXPECT_EQ(alert.drop_location, "nf_hook_slow");
+  std::vector<std::string> notes;
+  for (const auto& shown : alert.packets) {
+    notes.push_back(shown.note);
+  }
+  EXPECT_THAT(notes, ::testing::ElementsAre("the kernel dropped the SYN", "the kernel dropped the SYN-ACK",
+                                            "the kernel dropped the ACK", "the kernel dropped the RST",
+                                            "the kernel dropped the RST"));
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "attempts.hpp"
 
 namespace hairpind {
@@ -62,6 +64,8 @@ TEST_F(EvidenceCollectorTest, AnAttemptsPacketsAreToldTogetherInTheirOrder) {
   refused.outcome = Outcome::kResetByClient;
   collector.on_event({.kind = EventKind::kOutcome, .time = kStart + 4ms, .attempt = refused, .drop_symbol = "f"},
                      kStart + 4ms);
+  collector.on_event({.kind = EventKind::kOutcome, .time = kStart + 4ms, .attempt = attempt(2), .drop_symbol = "g"},
+                     kStart + 4ms);
   ASSERT_EQ(collector.next_deadline(), kStart + 3ms + EvidenceCollector::kGathering);
   EXPECT_LE(EvidenceCollector::kGathering, 5s);
   EXPECT_THAT(collector.take_due(kStart + 1s), IsEmpty());
@@ -77,6 +81,33 @@ TEST_F(EvidenceCollectorTest, AnAttemptsPacketsAreToldTogetherInTheirOrder) {
   EXPECT_EQ(collector.next_deadline(), std::nullopt);
   packet(attempt(1), kStart + 3s);
   EXPECT_THAT(collector.take_due(kStart + 100s), IsEmpty()) << "once";
+}
+
+TEST_F(EvidenceCollectorTest, AnAttemptIsOneHoweverOftenItIsFoundMisdirected) {
+  packet(attempt(1), kStart);
+  mismatch(attempt(1), kStart);
+  mismatch(attempt(1), kStart + 1s);
+  EXPECT_THAT(collector.take_due(kStart + 2s), SizeIs(1));
+  EXPECT_THAT(fail(2, kStart + 3s), SizeIs(1));
+}
+
+TEST_F(EvidenceCollectorTest, WhatIsDueAtOnceComesInTheOrderOfTheVerdicts) {
+  for (const std::uint16_t port : std::to_array<std::uint16_t>({2, 1})) {
+    packet(attempt(port), kStart);
+    mismatch(attempt(port), kStart + (port == 2 ? 1ms : 2ms));
+  }
+  const auto told = collector.take_due(kStart + 10s);
+  ASSERT_THAT(told, SizeIs(2));
+  EXPECT_EQ(told[0].mismatch.attempt.client.port, 2);
+  EXPECT_EQ(told[1].mismatch.attempt.client.port, 1);
+}
+
+TEST_F(EvidenceCollectorTest, WhatTheLoopIsLateForIsNotLost) {
+  packet(attempt(1), kStart);
+  collector.on_turn(kStart + 9s);
+  mismatch(attempt(1), kStart + 9s);
+  collector.on_turn(kStart + 60s);
+  EXPECT_THAT(collector.take_due(kStart + 60s), SizeIs(1));
 }
 
 TEST_F(EvidenceCollectorTest, WhatWasNotMisdirectedIsDropped) {
@@ -98,6 +129,20 @@ TEST_F(EvidenceCollectorTest, AnIncidentsPairIsOrderedUntilItHasItsEvidence) {
   EXPECT_THAT(collector.take_orders(), ElementsAre(Pair(kPair, 0)));
   EXPECT_THAT(fail(5, kStart + 4s), IsEmpty()) << "two an hour";
   EXPECT_THAT(turn(kStart + 40s), IsEmpty());
+}
+
+TEST_F(EvidenceCollectorTest, WhatAnotherPairLacksIsOrderedOfThatAlone) {
+  Attempt elsewhere = attempt(1, false);
+  elsewhere.load_balancer = endpoint("10.0.5.6", 443);
+  mismatch(elsewhere, kStart);
+  Attempt neighbour = attempt(1, false);
+  neighbour.client.address = *IpAddress::parse("10.0.1.11");
+  mismatch(neighbour, kStart);
+  static_cast<void>(collector.take_orders());
+  fail(1, kStart + 1s);
+  EXPECT_THAT(collector.take_orders(), ElementsAre(Pair(kPair, 1)));
+  fail(2, kStart + 2s);
+  EXPECT_THAT(collector.take_orders(), ElementsAre(Pair(kPair, 0)));
 }
 
 TEST_F(EvidenceCollectorTest, AfterAnHourThereMayBeMore) {
@@ -123,6 +168,8 @@ TEST_F(EvidenceCollectorTest, WhereMostAttemptsTurnOutWellMoreAreOrdered) {
     EXPECT_THAT(turn(kStart + std::chrono::seconds(port)), ElementsAre(Pair(kPair, expected)));
     port++;
   }
+  packet(attempt(103), kStart + 110s);
+  EXPECT_THAT(turn(kStart + 110s), IsEmpty()) << "a retransmit is no other attempt";
 }
 
 TEST_F(EvidenceCollectorTest, AnOrderThatWasLostIsGivenAgain) {
@@ -138,6 +185,13 @@ TEST_F(EvidenceCollectorTest, WhoHasNotFailedForAnHourIsLeftAlone) {
   EXPECT_THAT(turn(kStart + 59min), ElementsAre(Pair(kPair, 1)));
   EXPECT_THAT(turn(kStart + 1h), ElementsAre(Pair(kPair, 0)));
   EXPECT_THAT(turn(kStart + 2h), IsEmpty());
+}
+
+TEST_F(EvidenceCollectorTest, WhoGoesOnFailingIsNotLeftAlone) {
+  mismatch(attempt(1, false), kStart);
+  mismatch(attempt(2, false), kStart + 50min);
+  static_cast<void>(collector.take_orders());
+  EXPECT_THAT(turn(kStart + 61min), ElementsAre(Pair(kPair, 1)));
 }
 
 TEST_F(EvidenceCollectorTest, AnAttemptOfWhichNothingCameMakesRoomForAnother) {
@@ -182,11 +236,14 @@ TEST_F(EvidenceCollectorTest, PairsAttemptsAndPacketsAreBounded) {
     one.client.address = *IpAddress::parse("10.1.0." + std::to_string(i));
     mismatch(one, kStart + std::chrono::seconds(i));
   }
+  const auto oldest = [&](const CallingPair& pair) { return pair.client < *IpAddress::parse("10.1.0.36"); };
+  static_assert(EvidenceCollector::kPairs == 64);
   for (const auto& [pair, attempts] : collector.take_orders()) {
     attempts == 0 ? cancelled++ : ordered++;
+    EXPECT_EQ(attempts == 0, oldest(pair)) << pair.client.to_string();
   }
   EXPECT_EQ(ordered, EvidenceCollector::kPairs);
-  EXPECT_EQ(cancelled, 100 - EvidenceCollector::kPairs) << "the oldest";
+  EXPECT_EQ(cancelled, 100 - EvidenceCollector::kPairs);
 
   // Whoever is to be told of stays, whatever else comes.
   packet(attempt(1), kStart + 200s);
@@ -199,7 +256,46 @@ TEST_F(EvidenceCollectorTest, PairsAttemptsAndPacketsAreBounded) {
   }
   const auto told = collector.take_due(kStart + 202s);
   ASSERT_THAT(told, SizeIs(1));
+  EXPECT_GE(told[0].packets.size(), HP_PACKETS_AN_ATTEMPT) << "all that the kernel side is to copy";
   EXPECT_LE(told[0].packets.size(), HP_PACKETS_AN_ATTEMPT + 2);
+}
+
+TEST_F(EvidenceCollectorTest, WhoIsNotToBeToldOfMakesRoom) {
+  packet(attempt(1), kStart);
+  mismatch(attempt(1), kStart);
+  for (std::uint16_t port = 1000; port < 1000 + EvidenceCollector::kAttempts; port++) {
+    packet(attempt(port), kStart + 1ms);
+  }
+  packet(attempt(2), kStart + 2ms);
+  mismatch(attempt(2), kStart + 3ms);
+  EXPECT_THAT(collector.take_due(kStart + 10s), SizeIs(2));
+}
+
+TEST_F(EvidenceCollectorTest, WhereAllAreToBeToldOfOneMoreIsNot) {
+  const auto of = [](std::size_t number) {
+    Attempt one = attempt(static_cast<std::uint16_t>(1000 + number));
+    one.responder.port = static_cast<std::uint16_t>(1 + number / EvidenceCollector::kAttemptsAPeriod);
+    return one;
+  };
+  for (std::size_t i = 0; i <= EvidenceCollector::kAttempts; i++) {
+    packet(of(i), kStart + std::chrono::milliseconds(i));
+    mismatch(of(i), kStart + std::chrono::milliseconds(i));
+  }
+  const auto told = collector.take_due(kStart + 10s);
+  ASSERT_THAT(told, SizeIs(EvidenceCollector::kAttempts));
+  EXPECT_EQ(told.front().mismatch.attempt.client.port, 1000) << "who came first stays";
+}
+
+TEST_F(EvidenceCollectorTest, OfTooManyIncidentsTheOldestIsForgotten) {
+  fail(1, kStart);
+  fail(2, kStart);
+  for (std::size_t i = 0; i < EvidenceCollector::kIncidents; i++) {
+    EXPECT_THAT(fail(3, kStart + 1s), IsEmpty()) << i;
+    Attempt other = attempt(4, false);
+    other.responder.port = static_cast<std::uint16_t>(i + 1);
+    mismatch(other, kStart + 2s + std::chrono::milliseconds(i));
+  }
+  EXPECT_THAT(fail(5, kStart + 10s), SizeIs(1));
 }
 
 }  // namespace
