@@ -11,7 +11,7 @@ packages=(
   prometheus-cpp-dev zlib1g-dev
   # test
   clang-format-19 clang-tidy-19 clangd-19 libclang-rt-19-dev libcpp-httplib-dev libgmock-dev libgtest-dev libvalijson-dev prometheus prometheus-alertmanager
-  python3-yaml tshark
+  python3-jsonschema python3-yaml tshark
   # image, and the test that runs it
   buildah podman runc
   # lab and demo

@@ -61,4 +61,9 @@ std::string status_violations(const std::string& json) {
   return violations_of(schema, json);
 }
 
+std::string explain_violations(const std::string& json) {
+  static const Schema schema("explain-v1.schema.json");
+  return violations_of(schema, json);
+}
+
 }  // namespace hairpind::testing

@@ -10,5 +10,7 @@ namespace hairpind::testing {
 std::string schema_violations(const std::string& line);
 /// The same of /v1/status and docs/status-v1.schema.json.
 std::string status_violations(const std::string& json);
+/// The same of hairpind explain -o json and docs/explain-v1.schema.json.
+std::string explain_violations(const std::string& json);
 
 }  // namespace hairpind::testing

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """`hairpind explain` from outside: the page by an HTML parser, the packets by tshark and capinfos, bad input by what is said of it.
-   tests/explain/explain_test.py HAIRPIND      no root. Without tshark its checks are skipped, by name."""
+   tests/explain/explain_test.py HAIRPIND      no root. Without tshark or Python's jsonschema their checks are skipped, by name."""
 import gzip
 import html.parser
 import json
@@ -15,6 +15,11 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import make_log  # noqa: E402  (beside this file)
+
+try:
+    import jsonschema
+except ImportError:
+    jsonschema = None
 
 HAIRPIND = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else "build/dev/hairpind"
 
@@ -210,6 +215,33 @@ class BadInputTest(unittest.TestCase):
         told = json.loads(explain(make_log.cluster(), "-o", "json")[0])
         self.assertEqual([problem["state"] for problem in told["problems"]], ["dormant", "fixed"])
         self.assertEqual(told["problems"][0]["nodes"][0]["node"], "n2")
+
+
+@unittest.skipUnless(jsonschema, "Python's jsonschema is not installed")
+class JsonSchemaTest(unittest.TestCase):
+    def setUp(self):
+        docs = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs")
+        with open(os.path.join(docs, "explain-v1.schema.json"), encoding="utf-8") as file:
+            schema = json.load(file)
+        jsonschema.Draft7Validator.check_schema(schema)
+        self.validator = jsonschema.Draft7Validator(schema)
+
+    def violations(self, lines, *arguments):
+        told = json.loads(explain(lines, "-o", "json", *arguments)[0])
+        return [f"{error.json_path}: {error.message}" for error in self.validator.iter_errors(told)]
+
+    def test_the_state_and_each_incident(self):
+        for arguments in ((), ("--incident", "b775"), ("--incident", "c0ffee"), ("--incident", "d00d")):
+            self.assertEqual(self.violations(make_log.cluster(), *arguments), [], arguments)
+        self.assertEqual(self.violations([]), [])
+
+    def test_lines_of_any_kind(self):
+        lines = [make_log.alert(incident="1", client=None, load_balancer=None, responder=None, evidence=None, outcome=None),
+                 make_log.alert(incident="2", client={"ip": 5, "port": 70000}, load_balancer={"port": "x"}, hint=None),
+                 make_log.alert(event="hairpin_exposure", incident="3", cause=None, evidence=None, outcome=None),
+                 make_log.evidence(incident="4", responder={"ip": "10.9.9.9", "port": 1, "kind": "remote"}),
+                 make_log.alert(schema="hairpind.alert/v2")]
+        self.assertEqual(self.violations(lines), [])
 
 
 if __name__ == "__main__":

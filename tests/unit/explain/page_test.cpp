@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "alert_schema.hpp"
 #include "hairpind/explain/explain_json.hpp"
 #include "hairpind/explain/html_page.hpp"
 #include "lines.hpp"
@@ -11,6 +12,7 @@ namespace {
 
 using testing::alert_line;
 using testing::evidence_line;
+using testing::explain_violations;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using testing::state_of;
@@ -84,6 +86,89 @@ TEST(ExplainJson, TheSame) {
   ASSERT_EQ(one["incidents"].size(), 1);
   EXPECT_EQ(one["incidents"][0]["incident"], "2");
   EXPECT_EQ(one["problems"].size(), 1);
+}
+
+TEST(ExplainJson, SaysWhoDidWhat) {
+  auto line = told_at("02:43:00", "asymmetric_handshake_repeated", 17);
+  line["outcome"] = {{"state", "dropped"}, {"drop_reason", "NETFILTER_DROP"}, {"drop_location", "nf_hook_slow"}};
+  auto other = told_at("02:00:00");
+  other["incident"] = "2";
+  const auto json = nlohmann::json::parse(explain_json(state_of({line, other}), ""));
+  ASSERT_EQ(json["problems"].size(), 1);
+  EXPECT_EQ(json["problems"][0]["incidents"], (nlohmann::json{"b775f4d550e3d157", "2"})) << "most attempts first";
+  const auto& incident = json["incidents"][0];
+  EXPECT_EQ(incident["attempts"], 17);
+  EXPECT_EQ(incident["outcome"], (nlohmann::json{
+                                     {"state", "dropped"},
+                                     {"drop_reason", "NETFILTER_DROP"},
+                                     {"drop_location", "nf_hook_slow"},
+                                 }));
+  const auto& happened = incident["ladder"]["happened"];
+  EXPECT_EQ(happened[0]["from"], 0);
+  EXPECT_EQ(happened[0]["to"], 2);
+}
+
+TEST(ExplainJson, IsAsItsSchemaHasIt) {
+  auto exposure = told_at("02:00:00", "hairpin_exposure");
+  exposure["incident"] = "2";
+  exposure["load_balancer"]["ip"] = "fd00::5";
+  for (const char* const key : {"cause", "evidence", "outcome", "responder", "backend", "runbook"}) {
+    exposure[key] = nullptr;
+  }
+  auto resolved = told_at("02:50:00", "asymmetric_handshake_resolved");
+  auto reopened = told_at("02:55:00");
+  reopened["reopened"] = true;
+  auto dormant = told_at("02:50:00", "asymmetric_handshake_dormant");
+  dormant["node"] = "n2";
+  auto node_port = told_at("02:00:00");
+  node_port["incident"] = "3";
+  node_port["responder"] = {{"ip", "10.0.0.4"}, {"port", 30443}, {"kind", "node"}};
+  const nlohmann::json bare = {{"schema", "hairpind.alert/v1"},
+                               {"event", "asymmetric_handshake"},
+                               {"time", "2026-11-24T02:00:00Z"},
+                               {"node", "n3"},
+                               {"incident", "4"}};
+  const ClusterState state = state_of({alert_line(),
+                                       evidence_line(),
+                                       exposure,
+                                       resolved,
+                                       reopened,
+                                       dormant,
+                                       node_port,
+                                       bare,
+                                       {{"schema", "hairpind.alert/v2"}}});
+  for (const char* const incident : {"", "b775f4d550e3d157", "2", "3", "4", "none"}) {
+    const std::string text = explain_json(state, incident);
+    EXPECT_EQ(explain_violations(text), "") << incident << ": " << text;
+  }
+  const auto whole = nlohmann::json::parse(explain_json(state, ""));
+  ASSERT_EQ(whole["notes"].size(), 1);
+  ASSERT_EQ(whole["incidents"].size(), 5);
+  // No object but has a field taken, one added, and each value made what it never is.
+  const std::function<void(const nlohmann::json::json_pointer&)> break_below = [&](const auto& at) {
+    const auto refused = [&](const auto& damage) {
+      auto broken = whole;
+      damage(broken[at]);
+      return !explain_violations(broken.dump()).empty();
+    };
+    const auto& value = whole[at];
+    EXPECT_TRUE(refused([](nlohmann::json& here) { here = nlohmann::json{{"un", "listed"}}; })) << at.to_string();
+    if (value.is_object()) {
+      EXPECT_TRUE(refused([](nlohmann::json& here) { here["unlisted"] = 1; })) << at.to_string();
+    }
+    for (const auto& [key, inner] : value.items()) {
+      if (value.is_object() && key != "kind") {
+        EXPECT_TRUE(refused([&](nlohmann::json& here) { here.erase(key); })) << at.to_string() << "/" << key;
+      }
+      if (value.is_object()) {
+        break_below(at / key);
+      }
+    }
+    if (value.is_array() && !value.empty()) {
+      break_below(at / std::size_t{0});
+    }
+  };
+  break_below(nlohmann::json::json_pointer());
 }
 
 }  // namespace
