@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "../core/attempts.hpp"
 
@@ -42,13 +43,35 @@ class ProblemFileTest : public ::testing::Test {
 
 TEST_F(ProblemFileTest, AnotherAgentReadsWhatWasWritten) {
   ProblemFile file = open();
+  EXPECT_FALSE(std::filesystem::exists(path + ".new"));
+  ::testing::internal::CaptureStdout();
   EXPECT_THAT(file.read(0s), IsEmpty());
+  EXPECT_EQ(::testing::internal::GetCapturedStdout(), "") << "the first agent has nothing to go on with";
   file.write(problems(3), 0s, 1s);
   file.write(problems(4), 0s, 2s);
   const auto read = open().read(0s);
   ASSERT_THAT(read, SizeIs(1));
   EXPECT_EQ(read[0].problem.mismatched, 4);
   EXPECT_FALSE(std::filesystem::exists(path + ".new"));
+}
+
+// Without these a restart of the node would look like one of the agent, or the other way round.
+TEST_F(ProblemFileTest, KnowsTheBootAndItsClock) {
+  auto kept = problems(3);
+  kept[0].problem.target_gone = 7s;
+  open().write(kept, 1000s, 1s);
+  const auto json = nlohmann::json::parse(std::ifstream(path));
+  std::string boot;
+  std::ifstream("/proc/sys/kernel/random/boot_id") >> boot;
+  EXPECT_EQ(json["boot"], boot);
+  EXPECT_EQ(json["boot_to_wall"], std::chrono::nanoseconds(1000s).count());
+  const auto read = open().read(5000s);
+  ASSERT_THAT(read, SizeIs(1));
+  EXPECT_EQ(read[0].problem.target_gone, 7s);
+  auto other_boot = json;
+  other_boot["boot"] = "another";
+  std::ofstream(path) << other_boot;
+  EXPECT_EQ(open().read(5000s).at(0).problem.target_gone, 7s - 4000s);
 }
 
 TEST_F(ProblemFileTest, IsDueEveryTenSeconds) {

@@ -25,6 +25,7 @@ KeptProblem problem() {
   example.synack_ifindex = 12;
   example.host_client = true;
   example.learned = true;
+  example.captured = true;
   example.drop_reason = 77;
   example.syn_dropped = true;
   example.conntrack_source = ConntrackSource::kNetlink;
@@ -98,6 +99,7 @@ TEST(ProblemJson, WhatIsWrittenIsReadBack) {
   EXPECT_TRUE(example.host_client);
   EXPECT_TRUE(example.learned);
   EXPECT_TRUE(example.syn_dropped);
+  EXPECT_FALSE(example.captured) << "another agent copies anew";
   EXPECT_EQ(example.drop_reason, 77);
   EXPECT_EQ(example.conntrack, attempt.conntrack);
   EXPECT_EQ(example.conntrack_source, ConntrackSource::kNetlink);
@@ -123,6 +125,12 @@ TEST(ProblemJson, AnotherBootCountsTimeAndDevicesAnew) {
   ASSERT_TRUE(read) << read.error().message;
   const KeptProblem& kept = read->front();
   EXPECT_EQ(kept.problem.last_mismatch, 2s - 4000s);
+  EXPECT_EQ(kept.problem.opened, 1s - 4000s);
+  EXPECT_EQ(kept.problem.target_gone, 12s - 4000s);
+  EXPECT_EQ(kept.problem.clients_gone, 13s - 4000s);
+  EXPECT_EQ(kept.newest->last_event, 32s - 4000s);
+  EXPECT_EQ(kept.newest->example.first_syn, problem().newest->example.first_syn - 4000s);
+  EXPECT_EQ(kept.newest->example.synack, problem().newest->example.synack - 4000s);
   EXPECT_EQ(kept.last_answered, WallTime(1035s));
   EXPECT_EQ(kept.newest->example.syn_ifindex, 0);
   EXPECT_EQ(kept.newest->example.synack_ifindex, 0);
@@ -130,6 +138,22 @@ TEST(ProblemJson, AnotherBootCountsTimeAndDevicesAnew) {
     EXPECT_EQ(party.ifindex, 0) << address.to_string();
   }
   EXPECT_EQ(kept.placement.targets.begin()->second.ifindex, 0);
+}
+
+// Somebody has set the wall's clock.
+TEST(ProblemJson, InOneBootTimesAreWhatTheyWere) {
+  const auto read = problems_from_json(written(), {.boot = kThen.boot, .boot_to_wall = 5000s});
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->front().problem, problem().problem);
+  EXPECT_EQ(read->front().placement, problem().placement);
+}
+
+TEST(ProblemJson, ANameThatIsNoTextCostsNothingElse) {
+  KeptProblem odd = problem();
+  odd.placement.target_names = {"shop/\xff"};
+  const auto read = problems_from_json(problems_to_json({odd}, kThen), kThen);
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->front().problem, odd.problem);
 }
 
 TEST(ProblemJson, WhatIsNotUnderstoodIsNotHalfBelieved) {

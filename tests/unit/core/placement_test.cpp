@@ -89,6 +89,23 @@ TEST_F(PlacementTest, WithoutTheApiPodsGoWithTheirDevices) {
   EXPECT_EQ(clients(), Presence::kGone);
 }
 
+TEST_F(PlacementTest, APodThatIsItsOwnTargetGoesWithItsDevice) {
+  Attempt own = ip_target_attempt();
+  own.synack_sent.address = own.client.address;
+  own.synack_ifindex = own.syn_ifindex;
+  add(own);
+  EXPECT_EQ(target(), Presence::kHere);
+  devices = {2};
+  EXPECT_EQ(target(), Presence::kGone);
+}
+
+TEST_F(PlacementTest, TheClientsDeviceSaysNothingOfAnotherPod) {
+  Attempt seen_late = ip_target_attempt();
+  seen_late.synack_ifindex = seen_late.syn_ifindex;
+  add(seen_late);
+  EXPECT_EQ(target(), Presence::kUnknown);
+}
+
 TEST_F(PlacementTest, WhoseDeviceWasNotSeenIsNotKnown) {
   Attempt martian = ip_target_attempt();
   martian.synack_sent = martian.responder = martian.synack_delivered = {};
@@ -96,6 +113,7 @@ TEST_F(PlacementTest, WhoseDeviceWasNotSeenIsNotKnown) {
   add(martian);
   devices = {};
   EXPECT_EQ(target(), Presence::kUnknown);
+  EXPECT_THAT(placement.target_names(), ElementsAre("10.0.1.20")) << "where the SYN came back to";
   Attempt host = ip_target_attempt();
   host.responder_kind = ResponderKind::kNode;
   host.cause = Cause::kHairpinHostTarget;
@@ -127,6 +145,16 @@ TEST_F(PlacementTest, InTheClusterTargetsAreTheServicesReadyPods) {
   EXPECT_THAT(placement.target_names(), ElementsAre("shop/api-1")) << "who was here last";
   apply({.pods = {pod("api-3", "api", "10.0.1.22")}});
   EXPECT_EQ(target(), Presence::kHere);
+  EXPECT_THAT(placement.target_names(), ElementsAre("shop/api-3"));
+}
+
+TEST_F(PlacementTest, WhoIsBehindAServiceWithoutSelectorIsNotKnown) {
+  in_kubernetes();
+  add();
+  Service by_hand = service();
+  by_hand.selector.clear();
+  apply({.services = {by_hand}});
+  EXPECT_EQ(target(), Presence::kUnknown);
 }
 
 TEST_F(PlacementTest, AClientsSuccessorIsAClient) {
@@ -137,6 +165,14 @@ TEST_F(PlacementTest, AClientsSuccessorIsAClient) {
   EXPECT_EQ(clients(), Presence::kHere);
   apply({.removed_pods = {{"shop", "web-2", ""}}});
   EXPECT_EQ(clients(), Presence::kGone);
+  EXPECT_THAT(placement.client_names(), ElementsAre("shop/web-1"));
+}
+
+TEST_F(PlacementTest, ANameOnceKnownIsKept) {
+  in_kubernetes();
+  add();
+  node.cluster = nullptr;
+  add();
   EXPECT_THAT(placement.client_names(), ElementsAre("shop/web-1"));
 }
 
@@ -158,6 +194,11 @@ TEST_F(PlacementTest, ANodeThatForwardsIsATargetItself) {
   EXPECT_EQ(target(), Presence::kGone) << "externalTrafficPolicy Local";
   apply({.services = {service("Cluster")}});
   EXPECT_EQ(target(), Presence::kHere);
+  add();
+  EXPECT_EQ(target(), Presence::kHere) << "whatever fails beside it";
+  placement = {};
+  add();
+  EXPECT_EQ(target(), Presence::kGone) << "the load balancer's targets are pods";
 }
 
 TEST_F(PlacementTest, TheNodeAsClientStays) {
