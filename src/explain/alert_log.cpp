@@ -113,7 +113,7 @@ void AlertLog::count(Fault& fault, const std::string& file, std::uint64_t number
 void AlertLog::count_kind(std::map<std::string, Fault>& faults, std::string kind, const std::string& file,
                           std::uint64_t number) {
   kind.resize(std::min(kind.size(), kLongestName));
-  if (faults.size() == kMostKinds && !faults.contains(kind)) {
+  if (faults.size() >= kMostKinds && !faults.contains(kind)) {
     kind = "(and others)";
   }
   count(faults[kind], file, number);

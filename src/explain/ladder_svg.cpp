@@ -140,7 +140,8 @@ std::string timeline_svg(const ClusterState& state, const std::vector<std::size_
   std::string svg = fmt::format("<svg class=\"timeline\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"Timeline\">\n",
                                 kTimelineWidth, bottom + 28);
   for (int i = 0; i <= kTicks; i++) {
-    const WallTime time = axis.from + (axis.to - axis.from) / kTicks * i;
+    // The last is the end itself: what the division leaves would be a second less.
+    const WallTime time = i == kTicks ? axis.to : axis.from + (axis.to - axis.from) / kTicks * i;
     const std::string_view anchor = kAnchors.at(static_cast<std::size_t>(i));
     svg += fmt::format(R"(<path class="bar" d="M{} 0V{}"/>)", axis.at(time), bottom);
     svg += svg_text(axis.at(time), bottom + 18, anchor, R"(font-size="12" class="soft")", short_time(time));

@@ -37,6 +37,17 @@ TEST(FindAlerts, WhereverTheyStand) {
   ecs["event"] = {{"kind", "alert"}, {"action", "asymmetric_handshake"}};
   auto braces = alert_line();
   braces["message"] = "a { \" } \\ hairpind.alert/v1 {";
+  std::string labels;
+  for (int i = 0; i < 10; i++) {
+    labels += "{a=\"b\"} ";
+  }
+  // Far deeper than a stack of calls could follow.
+  constexpr std::size_t kDeep = 200'000;
+  std::string closed;
+  for (std::size_t i = 0; i < kDeep; i++) {
+    closed += "[";
+  }
+  closed += quoted(one) + std::string(kDeep, ']');
   const std::string opens = "{\"a\":";
   std::string deep;
   for (int i = 0; i < 100; i++) {
@@ -59,6 +70,8 @@ TEST(FindAlerts, WhereverTheyStand) {
        both, "hairpind-1"},
       {"Fluent Bit, merged", R"({"kubernetes":{"pod_name":"hairpind-2"},"log_processed":)" + one + "}", first,
        "hairpind-2"},
+      {"many braces before it", labels + one, first, ""},
+      {"nested far too deep", "{\"a\":" + closed + "}", {}, "", LineKind::kBroken},
       {"an array", "[" + one + "," + two + "]", both, ""},
       {"two in a line", one + " " + two, both, ""},
       {"braces and quotes in text", braces.dump(), first, ""},

@@ -105,6 +105,50 @@ TEST(AlertLog, SamplesOfALongLogAreThinned) {
   EXPECT_LE(log.records().begin()->second.samples.size(), 260);
 }
 
+// Two exports of one log, or a pipeline that delivers twice.
+TEST(AlertLog, TheSameLineTwiceIsOne) {
+  auto reopened = told_at("04:00:00", "asymmetric_handshake", 31);
+  reopened["reopened"] = true;
+  const auto resolved = told_at("03:30:00", "asymmetric_handshake_resolved", 30);
+  const auto evidence = told_at("02:00:01", "asymmetric_handshake_evidence");
+  const AlertLog log =
+      log_of({told_at("02:00:00"), evidence, resolved, reopened, told_at("02:00:00"), evidence, resolved, reopened});
+  const IncidentRecord& record = log.records().begin()->second;
+  EXPECT_EQ(record.evidence.size(), 1);
+  EXPECT_THAT(record.resolved_at, ElementsAre(at("03:30:00")));
+  EXPECT_THAT(record.reopened, ElementsAre(at("04:00:00")));
+  auto samples = record.samples;
+  EXPECT_EQ(attempts_of(samples), 31) << "a problem that is back counts on";
+}
+
+TEST(AlertLog, OfMuchEvidenceTheNewestIsKept) {
+  std::vector<nlohmann::json> lines;
+  for (int i = 1; i < 8; i++) {
+    lines.push_back(told_at("02:00:0" + std::to_string(i), "asymmetric_handshake_evidence"));
+  }
+  const AlertLog log = log_of(lines);
+  std::vector<WallTime> times;
+  for (const KeptAlert& kept : log.records().begin()->second.evidence) {
+    times.push_back(kept.time);
+  }
+  EXPECT_THAT(times, ElementsAre(at("02:00:04"), at("02:00:05"), at("02:00:06"), at("02:00:07")));
+}
+
+TEST(AlertLog, WhatIsFarTooLongOrOfTooManyKindsTakesNoRoom) {
+  auto huge = told_at("02:00:00");
+  huge["message"] = std::string(70'000, 'x');
+  std::vector<nlohmann::json> lines = {huge};
+  for (int i = 0; i < 100; i++) {
+    lines.push_back(told_at("02:00:00", "event_" + std::to_string(i)));
+  }
+  const AlertLog log = log_of(lines);
+  EXPECT_EQ(log.alerts(), 0);
+  const auto notes = log.notes();
+  EXPECT_EQ(notes.size(), 16 + 1 + 1);
+  EXPECT_THAT(notes, ::testing::Contains(HasSubstr("84 lines of event '(and others)'")));
+  EXPECT_THAT(notes, ::testing::Contains(HasSubstr("is shorter than 64 KiB")));
+}
+
 TEST(AlertLog, ALineForEachKindOfWhatCannotBeTaken) {
   auto future = alert_line();
   future["schema"] = "hairpind.alert/v2";

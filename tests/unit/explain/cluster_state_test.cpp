@@ -51,6 +51,7 @@ TEST(Conclude, TheStateIsWhatWasToldLast) {
       {"read backwards",
        {over("02:30:00", kResolved), over("02:10:00", kDormant), told_at("02:00:00")},
        ToldState::kFixed},
+      {"fixed in the very second", {told_at("02:30:00"), over("02:30:00", kResolved)}, ToldState::kFixed},
       {"reopened", {told_at("02:00:00"), over("02:30:00", kResolved), reopened}, ToldState::kActive},
       {"the log begins with its end", {over("02:30:00", kResolved)}, ToldState::kFixed},
       {"nothing has failed", {exposure}, ToldState::kExposed},
@@ -87,6 +88,26 @@ TEST(Conclude, AProblemIsALoadBalancerAndItsStateTheWorstNodes) {
   ASSERT_EQ(problem.changes.size(), 3);
   EXPECT_EQ(problem.changes[1].node + problem.changes[1].what, "n2opened");
   EXPECT_EQ(problem.changes[2].what, "fixed");
+}
+
+TEST(Conclude, TheIncidentsOfANodeOpenItsProblemOnce) {
+  auto other = told_at("02:10:00", "asymmetric_handshake", 9);
+  other["incident"] = "2";
+  const ClusterState state = state_of({told_at("02:40:00"), other});
+  ASSERT_EQ(state.problems.size(), 1);
+  const ToldProblem& problem = state.problems[0];
+  ASSERT_EQ(problem.changes.size(), 1);
+  EXPECT_EQ(problem.changes[0].time, at("02:10:00"));
+  ASSERT_EQ(problem.incidents.size(), 2);
+  EXPECT_EQ(state.incidents[problem.incidents[0]].alert.incident, "2") << "the most attempts";
+  EXPECT_EQ(problem.state, ToldState::kActive);
+}
+
+// The older incident of the two comes last, by its id.
+TEST(Conclude, WhatFailedLastCountsWhicheverIncidentItWas) {
+  auto other = told_at("01:00:00");
+  other["incident"] = "f";
+  EXPECT_EQ(state_of({told_at("02:40:00"), other}).problems[0].state, ToldState::kActive);
 }
 
 TEST(Conclude, WorstFirst) {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "hairpind/core/base64.hpp"
 #include "hairpind/explain/text.hpp"
 #include "lines.hpp"
 
@@ -99,6 +100,45 @@ TEST(Ladder, AMartianIsDroppedAtTheNode) {
   EXPECT_THAT(ladder.steps[2].meaning, HasSubstr("IP_LOCAL_SOURCE in ip_route_input"));
 }
 
+TEST(Ladder, EachEndHasItsWords) {
+  auto line = alert_line();
+  line["outcome"]["state"] = "completed";
+  EXPECT_THAT(arrows(ladder_of_lines({line})).back(), "0>0 completed");
+  line["outcome"]["state"] = "unknown";
+  EXPECT_THAT(arrows(ladder_of_lines({line})).back(), "0>0 end unknown !");
+}
+
+TEST(Ladder, WhatNobodySawIsNotDrawn) {
+  auto line = alert_line();
+  line["evidence"]["returned_syn"] = false;
+  EXPECT_THAT(arrows(ladder_of_lines({line})),
+              ElementsAre("0>2 SYN seq=1451877577", "1>0 SYN-ACK ack=1451877578 !", "0>1 RST !"));
+  line["cause"] = "unsolicited_synack";
+  line["responder"]["kind"] = "remote";
+  const Ladder ladder = ladder_of_lines({line});
+  EXPECT_THAT(arrows(ladder), ElementsAre("2>1 SYN !", "1>0 SYN-ACK ack=1451877578 !", "0>1 RST !"))
+      << "the client sent no SYN";
+  EXPECT_EQ(ladder.participants[1].role, "target elsewhere");
+}
+
+/// kSynPacket with other addresses.
+std::string syn_packet(std::string_view source, std::string_view destination) {
+  std::string bytes("\x45\0\0\x28\0\1\x40\0\x40\6\0\0", 12);
+  bytes.append(source).append(destination);
+  bytes += std::string("\x38\x92\x01\xbb\0\0\0\1\0\0\0\0\x50\2\0\0\0\0\0\0", 20);
+  return encode_base64(bytes);
+}
+
+TEST(Ladder, ASynOfAnotherSourceSaysWhose) {
+  auto line = evidence_line();
+  line["packets"][0]["data"] = syn_packet(std::string_view("\x0a\0\0\4", 4), std::string_view("\x0a\0\5\5", 4));
+  line["packets"][1]["data"] = syn_packet(std::string_view("\x0a\0\5\5", 4), std::string_view("\x0a\0\1\x14", 4));
+  const Ladder ladder = ladder_of_lines({line});
+  EXPECT_THAT(ladder.steps[0].meaning, HasSubstr("under the address 10.0.0.4:14482"));
+  EXPECT_THAT(ladder.steps[1].meaning, HasSubstr("from 10.0.5.5:14482"));
+  EXPECT_EQ(ladder.steps[1].instead, "") << "as it should be";
+}
+
 TEST(Ladder, WhatIsNoPacketIsToldAllTheSame) {
   auto line = evidence_line();
   line["packets"][0]["data"] = "AAAA";
@@ -129,6 +169,26 @@ TEST(LadderText, ShowsWhatHappenedAndWhatShouldHave) {
   EXPECT_THAT(text({alert_line(), evidence_line()}), HasSubstr("  times          since 2026-11-24T02:43:14.000100Z"));
 }
 
+TEST(LadderText, SaysWhatShouldBeOnceAndCountsAttempts) {
+  auto line = evidence_line();
+  line["runbook"] = "https://example.org/runbook";
+  line["outcome"] = {{"state", "dropped"}, {"drop_reason", "NETFILTER_DROP"}, {"drop_location", "nf_hook_slow"}};
+  auto delivered = line["packets"][1];
+  delivered["hook"] = "to_pod";
+  auto second = line["packets"][0];
+  second["data"] = "RQAAKAABQABABgAACgABCgoABQU4kgG7V4nkyQAAAABQAvrwAAAAAA==";
+  second["time"] = "2026-11-24T02:43:20.000000Z";
+  line["packets"].insert(line["packets"].begin() + 2, delivered);
+  line["packets"].push_back(second);
+  const std::string drawn = text({line});
+  const auto first = drawn.find("should be: the target answers");
+  ASSERT_NE(first, std::string::npos);
+  EXPECT_EQ(drawn.find("should be: the target answers", first + 1), std::string::npos);
+  EXPECT_THAT(drawn, HasSubstr("   attempt 2\n"));
+  EXPECT_THAT(drawn, HasSubstr("  see            https://example.org/runbook\n"));
+  EXPECT_THAT(drawn, HasSubstr("the kernel dropped the packet (NETFILTER_DROP) in nf_hook_slow"));
+}
+
 TEST(LadderText, NamesOfAnyKindDoNoHarm) {
   auto line = evidence_line();
   line["packets"][0]["hook"] = "\x1b]0;x\x07";
@@ -156,6 +216,17 @@ TEST(ClusterText, OneLineForEachProblemAndWhatToDo) {
   EXPECT_THAT(drawn, HasSubstr("incident b775f4d550e3d157 on n1: shop/cart-1 (10.0.1.10:14482), answered by"));
   EXPECT_THAT(drawn, HasSubstr("hairpind explain --incident b775f4"));
   EXPECT_THAT(cluster_text(state_of({}), {}), HasSubstr("No alert of hairpind"));
+}
+
+TEST(ClusterText, CountsOneAndMany) {
+  std::vector<nlohmann::json> lines;
+  for (const char* const cause : {"hairpin_ip_target", "hairpin_martian", "hairpin_node_port"}) {
+    lines.push_back(told_at("02:00:00"));
+    lines.back()["cause"] = cause;
+    lines.back()["incident"] = cause;
+  }
+  EXPECT_THAT(cluster_text(state_of(lines), {}), HasSubstr("hairpin_ip_target, hairpin_martian and 1 more"));
+  EXPECT_THAT(cluster_text(state_of({lines[0]}), {}), HasSubstr("1 line read, 1 alert, 0 passed over"));
 }
 
 TEST(ClusterText, ControlCharactersAreShown) {

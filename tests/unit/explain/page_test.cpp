@@ -58,6 +58,36 @@ TEST(HtmlPage, HasAllItsParts) {
   EXPECT_THAT(html_page(state_of({}), ""), HasSubstr("No alert of hairpind"));
 }
 
+TEST(HtmlPage, ArrowsPointWhereThePacketWent) {
+  const std::string page =
+      html_page(state_of({alert_line(), told_at("02:50:00", "asymmetric_handshake_resolved")}), "");
+  EXPECT_THAT(page,
+              HasSubstr(R"(<g class="plain"><path class="arrow" d="M95 76H486"/><path class="head" d="M495 76l-9)"));
+  EXPECT_THAT(page,
+              HasSubstr(R"(<g class="bad"><path class="arrow" d="M495 112H304"/><path class="head" d="M295 112l9)"));
+  EXPECT_THAT(page, HasSubstr("2026-11-24 02:50:00Z</text>")) << "the timeline ends with what was told last";
+}
+
+TEST(HtmlPage, OfTooManyTheRestIsCounted) {
+  std::vector<nlohmann::json> lines;
+  for (int i = 1; i <= 51; i++) {
+    lines.push_back(told_at("02:00:00"));
+    lines.back()["load_balancer"]["port"] = i;
+    lines.back()["incident"] = "p" + std::to_string(i);
+  }
+  EXPECT_THAT(html_page(state_of(lines), ""), HasSubstr("and 1 more problem; hairpind explain -o json has all"));
+  for (auto& line : lines) {
+    line["load_balancer"]["port"] = 443;
+  }
+  const std::string page = html_page(state_of(lines), "");
+  EXPECT_THAT(page, HasSubstr("and 31 more incidents: hairpind explain --incident ID"));
+  std::size_t articles = 0;
+  for (std::size_t at = page.find("<article>"); at != std::string::npos; at = page.find("<article>", at + 1)) {
+    articles++;
+  }
+  EXPECT_EQ(articles, 20);
+}
+
 TEST(HtmlPage, OfOneIncident) {
   auto other = told_at("02:00:00");
   other["incident"] = "2";

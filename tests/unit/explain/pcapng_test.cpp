@@ -92,6 +92,19 @@ TEST(Pcapng, BlockByBlock) {
   EXPECT_EQ(all[6].options(60)[2], (std::string("\1\0\0\0", 4))) << "inbound";
 }
 
+TEST(Pcapng, WhatIsDeliveredIsOutboundAndNotesStayWithTheirIncident) {
+  auto line = evidence_line();
+  line["packets"] = nlohmann::json::array({line["packets"][0]});
+  line["packets"][0]["hook"] = "to_pod";
+  auto without_bytes = evidence_line();
+  without_bytes["incident"] = "c";
+  without_bytes["packets"] = nlohmann::json::array({without_bytes["packets"][2]});
+  const auto all = blocks(pcapng(state_of({line, without_bytes}), ""));
+  ASSERT_EQ(all.size(), 1 + 1 + 1);
+  EXPECT_EQ(all[2].options(60)[2], (std::string("\2\0\0\0", 4)));
+  EXPECT_EQ(all[2].options(60)[1].find("tcp_send_reset"), std::string::npos);
+}
+
 TEST(Pcapng, NothingIsMadeUp) {
   EXPECT_EQ(pcapng(state_of({alert_line()}), ""), "");
   EXPECT_EQ(pcapng(state_of({evidence_line()}), "other"), "");

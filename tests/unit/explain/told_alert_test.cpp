@@ -22,6 +22,36 @@ TEST(ToldAlert, WhatTenantsWroteIsFitForATerminal) {
   EXPECT_EQ(alert.load_balancer.hostname.size(), 300);
 }
 
+TEST(ToldAlert, ANumberThatDoesNotFitIsNone) {
+  auto line = alert_line();
+  line["client"]["port"] = 65536 + 443;
+  line["evidence"]["syn_isn"] = 4294967296;
+  const auto alert = *parse_told_alert(line.dump());
+  EXPECT_EQ(alert.client.port, std::nullopt);
+  EXPECT_EQ(alert.evidence->syn_isn, std::nullopt);
+}
+
+TEST(ToldAlert, WhyAPacketWasDroppedIsToldOnce) {
+  auto line = testing::evidence_line();
+  line["packets"][2] = {{"hook", "kfree_skb"}, {"note", "the kernel dropped the SYN"}, {"reason", "NETFILTER_DROP"}};
+  EXPECT_EQ(parse_told_alert(line.dump())->packets[2].note, "the kernel dropped the SYN: NETFILTER_DROP");
+  line["packets"][2]["note"] = "dropped (NETFILTER_DROP)";
+  EXPECT_EQ(parse_told_alert(line.dump())->packets[2].note, "dropped (NETFILTER_DROP)");
+}
+
+TEST(ToldAlert, PacketsAreBoundedAndNoneIsShorterThanItsBytes) {
+  auto line = testing::evidence_line();
+  line["packets"][0].erase("length");
+  line["packets"][1]["length"] = 1;
+  for (int i = 0; i < 100; i++) {
+    line["packets"].push_back(line["packets"][2]);
+  }
+  const auto alert = *parse_told_alert(line.dump());
+  EXPECT_EQ(alert.packets.size(), 64);
+  EXPECT_EQ(alert.packets[0].length, 40);
+  EXPECT_EQ(alert.packets[1].length, 40);
+}
+
 TEST(ToldAlert, WhatIsNoAlert) {
   EXPECT_FALSE(parse_told_alert("[]"));
   EXPECT_FALSE(parse_told_alert("{"));
