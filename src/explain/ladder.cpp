@@ -112,7 +112,8 @@ void explain_syn(Step& step, const ToldAlert& alert, const Segment& segment, con
   } else {
     step.meaning += ", from " + segment.source.to_string();
     // The node's own address is a client's that the node hides: kept all the same.
-    step.instead = is(segment.source, alert.load_balancer.at) ? "" : kNoSynBack;
+    // The load balancer calls from any port.
+    step.instead = segment.source.address.to_string() == alert.load_balancer.at.ip ? "" : kNoSynBack;
   }
 }
 
