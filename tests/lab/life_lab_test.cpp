@@ -182,7 +182,8 @@ TEST_F(LifeTest, APolicyThatOnlyHidesTheDropLeavesItActive) {
   EXPECT_THAT(events(), ElementsAre("asymmetric_handshake"));
 }
 
-// However the ends fall into the time that a conclusion takes: each is told once, and each is of what came after the last failure.
+// However the ends fall into the time that a conclusion takes: each is told once, and each is of what came after the
+// last failure.
 TEST_F(LifeTest, WhatFlapsIsToldInTurns) {
   constexpr int kTurns = 4;
   start_agent();
