@@ -137,6 +137,10 @@ std::uint64_t AgentProcess::resident_kib() const {
   return std::stoull(status.substr(status.find("VmRSS:") + 6));
 }
 
+bool AgentProcess::logs(const std::string& text) const {
+  return eventually([&] { return standard_error().find(text) != std::string::npos; });
+}
+
 std::string AgentProcess::standard_error() const {
   return read_file(directory_ + "/stderr");
 }

@@ -48,6 +48,8 @@ class AgentProcess {
   /// Its resident memory now.
   [[nodiscard]] std::uint64_t resident_kib() const;
   [[nodiscard]] std::string standard_error() const;
+  /// Waits for this in its log; false if it never comes.
+  [[nodiscard]] bool logs(const std::string& text) const;
   [[nodiscard]] std::string standard_output() const;
 
   /// The alerts so far, without the packets that some are followed by; each line is checked against the schema.

@@ -91,14 +91,12 @@ class CiliumOwnersTest : public ::testing::Test {
 TEST_F(CiliumOwnersTest, APodThatLiesIsNotBelievedAndMutesNobody) {
   pin_endpoints();
   start();
-  ASSERT_TRUE(
-      eventually([&] { return agent->standard_error().find("Cilium's endpoints: reading") != std::string::npos; }));
+  ASSERT_TRUE(agent->logs("Cilium's endpoints: reading"));
   // Before the victim's first.
   lie();
   EXPECT_TRUE(eventually([&] { return spoofed() >= kLies; })) << agent->get("/metrics").second;
   EXPECT_EQ(agent->metric_sum("hairpind_syns_total"), 0);
-  EXPECT_TRUE(eventually([&] { return agent->standard_error().find("interface veth2: ") != std::string::npos; }))
-      << agent->standard_error();
+  EXPECT_TRUE(agent->logs("interface veth2: ")) << agent->standard_error();
   EXPECT_THAT(agent->alerts(), IsEmpty());
 
   lab.inside("p1", [] { const PendingConnections connections("10.0.5.5", 443, 3, 20000); });
@@ -129,8 +127,7 @@ TEST_F(CiliumOwnersTest, AnEntryOfADeviceThatIsGoneConvictsNobody) {
   endpoints.add(*IpAddress::parse("10.0.1.10"), 9999);
   endpoints.pin(filesystem);
   start();
-  ASSERT_TRUE(
-      eventually([&] { return agent->standard_error().find("Cilium's endpoints: reading") != std::string::npos; }));
+  ASSERT_TRUE(agent->logs("Cilium's endpoints: reading"));
   lab.inside("p1", [] { const PendingConnections connections("10.0.5.5", 443, 3, 20000); });
   EXPECT_TRUE(eventually([&] { return agent->metric_sum("hairpind_mismatches_total") == 3; }))
       << agent->get("/metrics").second;

@@ -116,10 +116,6 @@ class ConntrackLabTest : public LabTest {
     EXPECT_THAT(agent->alerts(), IsEmpty());
   }
 
-  bool log_has(const std::string& text) const {
-    return eventually([&] { return agent->standard_error().find(text) != std::string::npos; });
-  }
-
   std::unique_ptr<AgentProcess> agent;
 };
 
@@ -152,7 +148,7 @@ TEST_P(NetlinkHairpinCell, SaysWhatNetlinkSaid) {
   const auto& [cell, family] = GetParam();
   lab().set_mode(cell.name);
   start_agent({"--conntrack", "netlink"});
-  EXPECT_THAT(agent->standard_error(), HasSubstr("conntrack netlink"));
+  EXPECT_TRUE(agent->logs("conntrack netlink")) << agent->standard_error();
   const auto connections = connect(family);
   expect_one_alert(cell.conntrack, "netlink");
 }
@@ -279,7 +275,7 @@ TEST_P(CiliumHairpinCell, SaysWhatCiliumsTableSaid) {
   for_each_client(family, first_port, [&](const Endpoint& client) { cell.fill(map, family, client); });
   map.pin(filesystem);
   start_agent_beside_cilium();
-  EXPECT_THAT(agent->standard_error(), HasSubstr("conntrack kernel and cilium"));
+  EXPECT_TRUE(agent->logs("conntrack kernel and cilium")) << agent->standard_error();
   const auto connections = connect(family, first_port);
   expect_one_alert(cell.conntrack, "cilium");
 }
@@ -327,13 +323,13 @@ TEST_P(CiliumFamilyTest, WithoutEntriesTheSamePacketsAreAMismatch) {
 TEST_P(CiliumFamilyTest, ItsMapMayComeLaterAndBeReplaced) {
   lab().set_mode("stateless-dnat-policy");
   start_agent_beside_cilium();
-  EXPECT_TRUE(log_has("no map of it under " + filesystem.root() + "/tc/globals now; waiting for one"));
+  EXPECT_TRUE(agent->logs("no map of it under " + filesystem.root() + "/tc/globals now; waiting for one"));
   const int first_ports = take_ports();
   const CiliumMap first(GetParam().v4);
   add_balanced(first, GetParam(), first_ports);
   first.pin(filesystem);
   const std::string opened = "reading " + filesystem.pin(GetParam().v4);
-  ASSERT_TRUE(log_has(opened));
+  ASSERT_TRUE(agent->logs(opened));
   expect_silence_by_translation(GetParam(), connect(GetParam(), first_ports));
   const double before = agent->metric_sum("hairpind_legitimate_translations_total");
 
@@ -366,7 +362,7 @@ TEST(CiliumRedirectTest, HealthyConnectionsCostNoEventThereEither) {
   const AgentProcess agent(lab, {"--lb", kV4.lb_label, "--lb", kV6.lb_label, "--handshake-timeout", "5",
                                  "--cilium-bpffs", filesystem.root()});
   ASSERT_TRUE(agent.wait_until_ready());
-  EXPECT_THAT(agent.standard_error(), HasSubstr("conntrack kernel and cilium"));
+  EXPECT_TRUE(agent.logs("conntrack kernel and cilium")) << agent.standard_error();
   for (const Family& family : {kV4, kV6}) {
     int complete = 0;
     lab.inside("p1", [&] { complete = complete_requests(family.lb, 443, kRequests); });
@@ -442,7 +438,7 @@ TEST_P(CiliumFamilyTest, AMapOfAnotherShapeIsNotTrusted) {
   lab().set_mode("ip-target");
   CiliumMap::with_value_size(GetParam().v4, 64).pin(filesystem);
   start_agent_beside_cilium();
-  EXPECT_TRUE(log_has("has not the shape of Cilium's conntrack"));
+  EXPECT_TRUE(agent->logs("has not the shape of Cilium's conntrack"));
   const auto connections = connect(GetParam());
   expect_one_alert("unchecked", "none");
 }

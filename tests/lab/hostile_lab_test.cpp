@@ -145,7 +145,7 @@ TEST_F(HostileTest, TheAgentHasNoRightsBeyondItsWork) {
     EXPECT_EQ(field("Seccomp"), "2");
   }
   EXPECT_GE(threads, 3) << "the loop's, the resolver's, the listener's";
-  EXPECT_THAT(agent.standard_error(), ::testing::HasSubstr("rights after the start: "));
+  EXPECT_TRUE(agent.logs("rights after the start: ")) << agent.standard_error();
 }
 
 // Root without CAP_DAC_OVERRIDE may not write there.
@@ -160,7 +160,7 @@ TEST_F(HostileTest, AnAlertFileAmongAnothersIsOpenedAnewAllTheSame) {
     std::filesystem::rename(directory + "/alerts", directory + "/alerts.1");
     agent.send_signal(SIGHUP);
     EXPECT_TRUE(eventually([&] { return std::filesystem::exists(directory + "/alerts"); })) << agent.standard_error();
-    EXPECT_THAT(agent.standard_error(), ::testing::HasSubstr("cap_dac_override"));
+    EXPECT_TRUE(agent.logs("cap_dac_override")) << agent.standard_error();
   }
   std::filesystem::remove_all(directory);
 }

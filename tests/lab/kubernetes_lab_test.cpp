@@ -449,9 +449,7 @@ TEST_F(KubernetesDnsTest, ANewAddressIsWatchedAndTheOldOneStays) {
 TEST_F(KubernetesDnsTest, FailingDnsKeepsTheLastView) {
   dns->set({.addresses = {}, .response_code = 3 /* NXDOMAIN */}, kHostName);
   ASSERT_TRUE(asks_again(3));
-  EXPECT_TRUE(eventually([&] {
-    return agent->standard_error().find(std::string("load balancer ") + kHostName + ": DNS: ") != std::string::npos;
-  })) << agent->standard_error();
+  EXPECT_TRUE(agent->logs(std::string("load balancer ") + kHostName + ": DNS: ")) << agent->standard_error();
   EXPECT_TRUE(counts_syns_to("10.0.5.5"));
   dns->set({.addresses = {}, .silent = true}, kHostName);
   ASSERT_TRUE(asks_again(3));
@@ -652,7 +650,7 @@ TEST_F(KubernetesTest, AuditReadsTheCluster) {
 TEST_F(KubernetesTest, AMissingRightIsNamedOnce) {
   server->set_permissions({"list pods", "watch pods", "list nodes", "watch nodes"});
   start_agent();
-  EXPECT_TRUE(eventually([&] { return agent->standard_error().find("services is forbidden") != std::string::npos; }));
+  EXPECT_TRUE(agent->logs("services is forbidden"));
   EXPECT_THAT(agent->standard_error(), HasSubstr("cannot list resource \"services\""));
   EXPECT_THAT(agent->standard_error(), HasSubstr("ClusterRole"));
   EXPECT_EQ(agent->metric("hairpind_kubernetes_synced"), 0);
@@ -661,9 +659,7 @@ TEST_F(KubernetesTest, AMissingRightIsNamedOnce) {
 
 TEST_F(KubernetesTest, AForeignCaIsRefused) {
   start_agent(kubeconfig(*server, Credential::kToken, server->certificates().other_ca));
-  EXPECT_TRUE(eventually([&] {
-    return agent->standard_error().find("not signed by the expected CA") != std::string::npos;
-  })) << agent->standard_error();
+  EXPECT_TRUE(agent->logs("not signed by the expected CA")) << agent->standard_error();
   EXPECT_THAT(server->requests(), ::testing::IsEmpty());
 }
 

@@ -112,15 +112,12 @@ TEST(NetkitWarningTest, BlindIsSaid) {
   lab.set_mode("node-dnat");
   const AgentProcess agent(lab, {"--lb", "10.0.5.5:443", "--attach", "clsact"});
   ASSERT_TRUE(agent.wait_until_ready());
-  const auto log_has = [&](const std::string& text) {
-    return eventually([&] { return agent.standard_error().find(text) != std::string::npos; });
-  };
-  EXPECT_TRUE(log_has("others' programs run before hairpind's")) << agent.standard_error();
+  EXPECT_TRUE(agent.logs("others' programs run before hairpind's")) << agent.standard_error();
   EXPECT_EQ(agent.metric("hairpind_interfaces_blind"), 0) << "nothing has been missed yet";
   lab.inside("p1", [] { EXPECT_EQ(complete_requests("10.0.5.5", 443, 2 * kRequests), 2 * kRequests); });
   EXPECT_TRUE(eventually([&] { return agent.metric("hairpind_interfaces_blind") == 2; }))
       << agent.get("/metrics").second;
-  EXPECT_TRUE(log_has("hairpind has seen none of their handshakes"));
+  EXPECT_TRUE(agent.logs("hairpind has seen none of their handshakes"));
 }
 
 }  // namespace

@@ -119,7 +119,7 @@ TEST_P(StartStopAttachTest, TheProgramsAreOffATenthOfASecondAfterSigterm) {
                                config, "--node-name", "n1"});
     ASSERT_TRUE(agent.wait_until_ready());
     lab().inside("p1", [] { const PendingConnections connection("10.0.5.5", 443, 1); });
-    ASSERT_TRUE(eventually([&] { return agent.standard_error().find("alerts are kept") != std::string::npos; }));
+    ASSERT_TRUE(agent.logs("alerts are kept"));
     const auto asked = std::chrono::system_clock::now();
     agent.send_signal(SIGTERM);
     EXPECT_EQ(agent.wait_for_exit(), 0) << agent.standard_error();
@@ -164,7 +164,7 @@ TEST_F(StartStopTest, AlertsThatCannotBeWrittenAreALineInTheLog) {
   AgentProcess agent(lab(), {"--lb", "10.0.5.5:443", "--alerts", "/dev/full"});
   ASSERT_TRUE(agent.wait_until_ready());
   lab().inside("p1", [] { const PendingConnections connection("10.0.5.5", 443, 1); });
-  ASSERT_TRUE(eventually([&] { return agent.standard_error().find("alerts are kept") != std::string::npos; }));
+  ASSERT_TRUE(agent.logs("alerts are kept"));
   EXPECT_EQ(agent.metric_sum("hairpind_alerts_total"), 0) << "nobody can read it";
   agent.send_signal(SIGTERM);
   EXPECT_EQ(agent.wait_for_exit(), 0);
@@ -203,8 +203,7 @@ TEST_F(StartStopTest, SignalsAreHeldBackBeforeAnythingIsOpened) {
     }
   }
   EXPECT_TRUE(agent.wait_until_ready());
-  EXPECT_TRUE(
-      eventually([&] { return agent.standard_error().find("reopened the alert stream") != std::string::npos; }));
+  EXPECT_TRUE(agent.logs("reopened the alert stream"));
 }
 
 }  // namespace

@@ -187,9 +187,7 @@ class FloodTest : public LabTest {
       return agent->metric_sum("hairpind_syns_total") == agent->metric_sum("hairpind_handshakes_total") + evicted();
     })) << agent->metric_sum("hairpind_syns_total")
         << " attempts, " << agent->metric_sum("hairpind_handshakes_total") << " settled, " << evicted() << " given up";
-    EXPECT_TRUE(eventually([&] {
-      return agent->standard_error().find("interface veth2 has the most of them") != std::string::npos;
-    })) << agent->standard_error();
+    EXPECT_TRUE(agent->logs("interface veth2 has the most of them")) << agent->standard_error();
   }
 
   std::unique_ptr<AgentProcess> agent;
