@@ -244,6 +244,23 @@ int run() {
         new_syns_into_full_table(new_syns, empty, program(Hook::kFromPod), syn(1), pod), "500");
   print("  each once, cold caches", "from_pod",
         each_once(empty, program(Hook::kFromPod), [&](std::uint32_t i) { return syn(i + 3'000'000'000); }, pod), "");
+  // Of a pair that is an incident, while its evidence is gathered.
+  const CallingPair pair{.client = ip("10.0.1.10"), .load_balancer = {.address = ip("10.0.5.5"), .port = 443}};
+  std::uint64_t copied = 0;
+  const auto take_copies = [&](std::uint32_t) {
+    static_cast<void>(loaded->ring.poll([](const Event&) {}, [&](const CapturedPacket&) { copied++; }));
+  };
+  const bool ordered = loaded->captures.set(pair, kSingles).has_value();
+  print("SYN to a load balancer, copied", "from_pod",
+        each_once(
+            empty, program(Hook::kFromPod), [&](std::uint32_t i) { return syn(i + 4'000'000); }, pod, take_copies),
+        "");
+  take_copies(0);
+  if (!ordered || !loaded->captures.set(pair, 0) || copied < kSingles) {
+    std::fprintf(stderr, "packet_bench: %llu packets of %d were copied\n", static_cast<unsigned long long>(copied),
+                 kSingles);
+    return 1;
+  }
   return 0;
 }
 
