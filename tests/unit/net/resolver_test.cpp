@@ -54,9 +54,11 @@ class ResolverTest : public ::testing::Test {
   }
   static void wait_for_questions(DnsServer& asked, const std::string& name, int more) {
     const int before = asked.questions(name);
-    while (asked.questions(name) < before + more) {
+    const auto end = std::chrono::steady_clock::now() + 30s;
+    while (asked.questions(name) < before + more && std::chrono::steady_clock::now() < end) {
       std::this_thread::sleep_for(1ms);
     }
+    EXPECT_GE(asked.questions(name), before + more) << name;
   }
 
   DnsServer server;
@@ -444,11 +446,7 @@ TEST_F(ZonalNamesTest, AZoneThatCouldNotBeAskedForIsNotTakenForAbsent) {
   Resolver::Options options = kFast;
   options.rare = 20ms;
   start(options);
-  while (server.questions("eu-west-1c." + kNlb) < kOneRound) {
-    std::this_thread::sleep_for(1ms);
-  }
-  server.set({.addresses = {ip("10.0.5.7")}}, "eu-west-1c." + kNlb);
-  EXPECT_TRUE(wait_for_addresses({ip("10.0.5.5"), ip("10.0.5.6"), ip("10.0.5.7")}));
+  wait_for_questions(server, "eu-west-1c." + kNlb, 5 * kOneRound);
 }
 
 TEST_F(ZonalNamesTest, AnAddressStaysUntilItsZoneIsAskedAgain) {
