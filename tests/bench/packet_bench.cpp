@@ -256,7 +256,9 @@ int run() {
   const CallingPair pair{.client = ip("10.0.1.10"), .load_balancer = {.address = ip("10.0.5.5"), .port = 443}};
   std::uint64_t copied = 0;
   const auto take_copies = [&](std::uint32_t) {
-    static_cast<void>(loaded->ring.poll([](const Event&) {}, [&](const CapturedPacket&) { copied++; }));
+    if (!loaded->ring.poll([](const Event&) {}, [&](const CapturedPacket&) { copied++; })) {
+      std::fprintf(stderr, "packet_bench: the ring cannot be read\n");
+    }
   };
   const bool ordered = loaded->captures.set(pair, kSingles).has_value();
   print("SYN to a load balancer, copied", "from_pod",
