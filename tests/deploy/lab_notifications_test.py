@@ -13,48 +13,41 @@ import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from notifications_test import ROOT, get, run, wait_for  # noqa: E402  (beside this file)
+from notifications_test import ROOT, expect_notified, get, run, wait_for  # noqa: E402  (beside this file)
 
 LAB = ROOT / "tests/lab/lab.sh"
 LISTEN = "127.0.0.1:9477"
 
 
 def lab(*arguments):
-    subprocess.run([LAB, arguments[0], os.environ["PREFIX"], *arguments[1:]], check=True)
+    subprocess.run([LAB, arguments[0], os.environ["HAIRPIND_LAB_PREFIX"], *arguments[1:]], check=True)
 
 
 def connects():
-    return subprocess.run(["ip", "netns", "exec", os.environ["PREFIX"] + "-p1", "curl", "-sS", "-m", "2", "-o", "/dev/null",
+    return subprocess.run(["ip", "netns", "exec", os.environ["HAIRPIND_LAB_PREFIX"] + "-p1", "curl", "-sS", "-m", "2", "-o", "/dev/null",
                            "http://10.0.5.5:443/"], check=False, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def check(pages, stack):
-    def notified(firing, resolved):
-        """So many, in all, and nothing else."""
-        wait_for(f"{firing} firing and {resolved} resolved",
-                 lambda: len(pages.alerts("firing")) >= firing and len(pages.alerts("resolved")) >= resolved)
-        stack.let_evaluate()
-        assert (len(pages.alerts("firing")), len(pages.alerts("resolved"))) == (firing, resolved), pages.notifications
-
     stack.start_alertmanager()
     stack.start_prometheus("data")
-    notified(0, 0)
+    expect_notified(pages, stack, "nothing has failed", 0, 0)
     assert not connects(), "the lab's load balancer must send the client to its own node"
-    notified(1, 0)
+    expect_notified(pages, stack, "it fails: notified", 1, 0)
     labels = pages.alerts("firing")[0]["labels"]
     assert (labels["alertname"], labels["load_balancer"], labels["cause"]) == (
         "HairpinnedConnections", "10.0.5.5:443", "hairpin_ip_target"), labels
     lab("evict")
     assert connects()
     wait_for("dormant", lambda: 'state="dormant"} 1' in get(f"http://{LISTEN}/metrics"))
-    notified(1, 1)
+    expect_notified(pages, stack, "the target has left: resolved", 1, 1)
     lab("place")
     wait_for("the pod's device", lambda: "veth2" in get(f"http://{LISTEN}/v1/status"))
     assert not connects()
-    notified(2, 1)
+    expect_notified(pages, stack, "it is back, and fails again: notified again", 2, 1)
     lab("mode", "lb-snat")
     wait_for("fixed", lambda: connects() and 'state="fixed"} 1' in get(f"http://{LISTEN}/metrics"))
-    notified(2, 2)
+    expect_notified(pages, stack, "it is fixed: resolved", 2, 2)
 
 
 def on_the_node(hairpind):
@@ -71,11 +64,11 @@ def on_the_node(hairpind):
 
 
 def main():
-    if "PREFIX" in os.environ:
+    if "HAIRPIND_LAB_PREFIX" in os.environ:
         on_the_node(sys.argv[1])
         return
     prefix = f"hpt{os.getpid()}n"
-    environment = os.environ | {"PREFIX": prefix, "HAIRPIND_LAB_BINARIES": str(pathlib.Path(sys.argv[1]).parent / "tests/lab")}
+    environment = os.environ | {"HAIRPIND_LAB_PREFIX": prefix, "HAIRPIND_LAB_BINARIES": str(pathlib.Path(sys.argv[1]).parent / "tests/lab")}
     try:
         subprocess.run([LAB, "up", prefix], check=True, env=environment)
         done = subprocess.run(["ip", "netns", "exec", prefix + "-node", sys.executable, os.path.abspath(__file__),

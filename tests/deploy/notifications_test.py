@@ -146,26 +146,30 @@ class Stack:
         time.sleep(2)
 
 
+def expect_notified(pages, stack, what, firing, resolved):
+    """So many, in all, and no more after the rules have been evaluated again."""
+    def found():
+        return len(pages.alerts("firing")), len(pages.alerts("resolved"))
+
+    wait_for(f"{what}: {firing} firing and {resolved} resolved, not {found()}",
+             lambda: found()[0] >= firing and found()[1] >= resolved)
+    stack.let_evaluate()
+    assert found() == (firing, resolved), f"{what}: firing and resolved are {found()}\n{json.dumps(pages.notifications, indent=1)}"
+    print(f"ok    {what}", flush=True)
+
+
 def check(pages, stack):
     agent = 'hairpind_build_info{version="0.1.0"} 1\n'
     now = time.time()
     old = problem("10.0.7.7:443", "shop/old", "quiet", now - 3 * 3600, 1000) + \
         problem("10.0.8.8:443", "shop/moved", "dormant", now - 300, 50)
-    said = []
 
     def expect(what, firing, resolved):
-        """So many notified firing and resolved, in all; and only of what this test lets fail."""
-        wait_for(f"{what}: {firing} firing and {resolved} resolved, not {len(pages.alerts('firing'))} and "
-                 f"{len(pages.alerts('resolved'))}",
-                 lambda: len(pages.alerts("firing")) >= firing and len(pages.alerts("resolved")) >= resolved)
-        stack.let_evaluate()
-        found = (len(pages.alerts("firing")), len(pages.alerts("resolved")))
-        assert found == (firing, resolved), f"{what}: firing and resolved are {found}\n{json.dumps(pages.notifications, indent=1)}"
+        """And only of what this test lets fail."""
+        expect_notified(pages, stack, what, firing, resolved)
         for alert in pages.alerts("firing") + pages.alerts("resolved"):
             assert alert["labels"]["alertname"] == "HairpinnedConnections", alert
             assert alert["labels"]["load_balancer"] == "shop/api", alert
-        said.append(f"ok    {what}")
-        print(said[-1], flush=True)
 
     pages.text = {"n1": agent + old, "n2": agent}
     stack.start_alertmanager()
