@@ -17,14 +17,18 @@ Json endpoint(const Endpoint& endpoint) {
   return {{"ip", endpoint.address.to_string()}, {"port", endpoint.port == 0 ? Json(nullptr) : Json(endpoint.port)}};
 }
 
+void add_known(Json& json, const char* key, const std::string& value) {
+  if (!value.empty()) {
+    json[key] = value;
+  }
+}
+
 Json peer(const Endpoint& at, const std::optional<PodRef>& pod) {
   Json json = endpoint(at);
   if (pod) {
     json["pod"] = pod->name;
     json["namespace"] = pod->namespace_name;
-    if (!pod->workload.empty()) {
-      json["workload"] = pod->workload;
-    }
+    add_known(json, "workload", pod->workload);
   }
   return json;
 }
@@ -32,12 +36,8 @@ Json peer(const Endpoint& at, const std::optional<PodRef>& pod) {
 // Where it runs: which of a zonal load balancer's addresses it calls, and which of its targets it may be sent to.
 Json client(const Alert& alert) {
   Json json = peer(alert.client, alert.client_pod);
-  if (!alert.node_zone.empty()) {
-    json["node_zone"] = alert.node_zone;
-  }
-  if (!alert.provider_id.empty()) {
-    json["provider_id"] = alert.provider_id;
-  }
+  add_known(json, "node_zone", alert.node_zone);
+  add_known(json, "provider_id", alert.provider_id);
   return json;
 }
 
@@ -56,14 +56,9 @@ Json load_balancer(const Alert& alert) {
   if (const auto& ref = alert.load_balancer_service) {
     json[key_of_kind(ref->kind)] = ref->service;
     json["namespace"] = ref->namespace_name;
-    const auto add = [&](const char* key, const std::string& value) {
-      if (!value.empty()) {
-        json[key] = value;
-      }
-    };
-    add("hostname", ref->hostname);
-    add("target_group_binding", ref->binding);
-    add("target_group", ref->target_group);
+    add_known(json, "hostname", ref->hostname);
+    add_known(json, "target_group_binding", ref->binding);
+    add_known(json, "target_group", ref->target_group);
     if (!alert.load_balancer_rivals.empty()) {
       json["also_published_by"] = alert.load_balancer_rivals;
     }
