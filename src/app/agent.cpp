@@ -210,17 +210,9 @@ void Agent::look_for_exposures() {
   auto incidents = kernel_->counters->read_incidents();
   auto rows = kernel_->counters->read_load_balancers();
   if (callers && incidents && rows) {
-    std::set<Endpoint> fixed;
-    for (const auto& [load_balancer, standing] : *problems_.status()) {
-      if (standing.state == ProblemState::kFixed) {
-        fixed.insert(load_balancer);
-      }
-    }
-    write(cluster_->exposure.look({.callers = *std::move(callers),
-                                   .incidents = *std::move(incidents),
-                                   .load_balancers = *std::move(rows),
-                                   .fixed = std::move(fixed)},
-                                  cluster_->sync.cluster(), EventLoop::now(), std::chrono::system_clock::now()));
+    write(cluster_->exposure.look(
+        {.callers = *std::move(callers), .incidents = *std::move(incidents), .load_balancers = *std::move(rows)},
+        *problems_.status(), cluster_->sync.cluster(), EventLoop::now(), std::chrono::system_clock::now()));
     board_.publish_exposed(cluster_->exposure.pairs());
   }
 }

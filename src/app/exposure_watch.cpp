@@ -40,10 +40,14 @@ void ExposureWatch::see_translations(const std::vector<LoadBalancerCounters>& lo
   }
 }
 
-void ExposureWatch::see_fixed(const std::set<Endpoint>& fixed, SinceBoot now) {
-  std::erase_if(fixed_, [&](const auto& entry) { return !fixed.contains(entry.first); });
-  for (const Endpoint& load_balancer : fixed) {
-    fixed_.try_emplace(load_balancer, now);
+void ExposureWatch::see_fixed(const ProblemStatus& problems, SinceBoot now) {
+  std::erase_if(fixed_, [&](const auto& entry) { return !problems.contains(entry.first); });
+  for (const auto& [load_balancer, standing] : problems) {
+    if (standing.state == ProblemState::kFixed) {
+      fixed_.try_emplace(load_balancer, now);
+    } else {
+      fixed_.erase(load_balancer);
+    }
   }
 }
 
@@ -58,9 +62,10 @@ bool ExposureWatch::is_fixed(const Endpoint& load_balancer, const Cluster& clust
   return changed && *changed <= fixed->second;
 }
 
-std::vector<Alert> ExposureWatch::look(const Counted& counted, const Cluster& cluster, SinceBoot now, WallTime wall) {
+std::vector<Alert> ExposureWatch::look(const Counted& counted, const ProblemStatus& problems, const Cluster& cluster,
+                                       SinceBoot now, WallTime wall) {
   see_translations(counted.load_balancers, now);
-  see_fixed(counted.fixed, now);
+  see_fixed(problems, now);
   const auto translated = [&](const Endpoint& load_balancer) {
     const auto found = translations_.find(load_balancer);
     return found != translations_.end() && now - found->second.last < kIdle;

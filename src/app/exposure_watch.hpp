@@ -10,6 +10,7 @@
 #include "hairpind/bpf/counter_reader.hpp"
 #include "hairpind/core/alert.hpp"
 #include "hairpind/core/cluster.hpp"
+#include "status_board.hpp"
 
 namespace hairpind {
 
@@ -26,13 +27,13 @@ class ExposureWatch {
     std::vector<Caller> callers;
     std::vector<IncidentCount> incidents;
     std::vector<LoadBalancerCounters> load_balancers;
-    std::set<Endpoint> fixed;  ///< load balancers that have failed from here and are proven to work
   };
 
   /// What there is to tell. A pair counts only where the load balancer is known to keep addresses: by its Service's
   /// settings, or by a SYN that came back with its source kept since the Service last changed. Never where this node
   /// translates the load balancer's address itself, nor where it is fixed and the Service has not changed since.
-  [[nodiscard]] std::vector<Alert> look(const Counted& counted, const Cluster& cluster, SinceBoot now, WallTime wall);
+  [[nodiscard]] std::vector<Alert> look(const Counted& counted, const ProblemStatus& problems, const Cluster& cluster,
+                                        SinceBoot now, WallTime wall);
   /// By Service, as of the last look; beyond 200 of them under "other".
   [[nodiscard]] const std::map<std::string, std::uint64_t>& pairs() const { return pairs_; }
 
@@ -43,7 +44,7 @@ class ExposureWatch {
   };
 
   void see_translations(const std::vector<LoadBalancerCounters>& load_balancers, SinceBoot now);
-  void see_fixed(const std::set<Endpoint>& fixed, SinceBoot now);
+  void see_fixed(const ProblemStatus& problems, SinceBoot now);
   [[nodiscard]] bool is_fixed(const Endpoint& load_balancer, const Cluster& cluster) const;
 
   std::string node_;

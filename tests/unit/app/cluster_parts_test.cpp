@@ -129,6 +129,12 @@ TEST(MismatchBooks, WhatHasNoSeriesNeedsNoName) {
   EXPECT_EQ(books.named()->services.size(), 1);
 }
 
+ProblemStanding in(ProblemState state) {
+  ProblemStanding standing;
+  standing.state = state;
+  return standing;
+}
+
 class ExposureWatchTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -136,14 +142,14 @@ class ExposureWatchTest : public ::testing::Test {
         {.pods = {pod("web", "10.0.1.10"), pod("api", "10.0.1.20")}, .services = {service("api", "10.0.5.5")}}, kNow);
   }
   std::vector<Alert> look(SinceBoot now = kNow, const std::vector<IncidentCount>& incidents = {}) {
-    return watch.look({.callers = callers, .incidents = incidents, .load_balancers = rows, .fixed = fixed}, cluster,
-                      now, kWall);
+    return watch.look({.callers = callers, .incidents = incidents, .load_balancers = rows}, problems, cluster, now,
+                      kWall);
   }
 
   Cluster cluster;
   std::vector<Caller> callers{{.client = *IpAddress::parse("10.0.1.10"), .load_balancer = kLb, .last = kNow - 59min}};
   std::vector<LoadBalancerCounters> rows;
-  std::set<Endpoint> fixed;
+  ProblemStatus problems;
   ExposureWatch watch{"n1"};
 };
 
@@ -212,10 +218,10 @@ TEST_F(ExposureWatchTest, IsOverOnceItIsProvenToWorkUntilTheServiceChanges) {
   IncidentCount seen = incident(1);
   seen.last_event = kNow + 1s;
   EXPECT_EQ(look(kNow + 1s, {seen}).size(), 1);
-  fixed = {endpoint("10.0.5.6", 443)};
+  problems = {{endpoint("10.0.5.6", 443), in(ProblemState::kFixed)}, {kLb, in(ProblemState::kActive)}};
   look(kNow + 2s, {seen});
   EXPECT_EQ(watch.pairs().at("shop/api"), 1) << "another one";
-  fixed = {kLb};
+  problems[kLb] = in(ProblemState::kFixed);
   look(kNow + 3s, {seen});
   EXPECT_THAT(watch.pairs(), IsEmpty());
   Service changed = service("api", "10.0.5.5");
@@ -224,11 +230,14 @@ TEST_F(ExposureWatchTest, IsOverOnceItIsProvenToWorkUntilTheServiceChanges) {
   cluster.apply({.services = {changed}}, kNow + 4s);
   look(kNow + 5s, {seen});
   EXPECT_EQ(watch.pairs().at("shop/api"), 1) << "what was proven was of another setting";
-  fixed = {};
+  problems[kLb] = in(ProblemState::kActive);
   look(kNow + 6s);
-  fixed = {kLb};
+  problems[kLb] = in(ProblemState::kFixed);
   look(kNow + 7s);
   EXPECT_THAT(watch.pairs(), IsEmpty()) << "proven anew";
+  problems.clear();
+  look(kNow + 8s);
+  EXPECT_EQ(watch.pairs().at("shop/api"), 1) << "nothing is known of it any more";
 }
 
 TEST_F(ExposureWatchTest, IsNoneWhereTheNodeTranslates) {
