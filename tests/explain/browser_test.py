@@ -66,7 +66,6 @@ class BrowserTest(unittest.TestCase):
             self.assertGreater(len(content), 20000, "next to nothing is drawn")
 
 
-
 if __name__ == "__main__":
     if CHROMIUM is None:
         print("skipped: no chromium here (Debian's package)", file=sys.stderr)
