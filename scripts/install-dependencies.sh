@@ -10,8 +10,8 @@ packages=(
   libseccomp-dev libspdlog-dev libssl-dev libtomlplusplus-dev libyaml-cpp-dev ninja-build nlohmann-json3-dev pkg-config
   prometheus-cpp-dev zlib1g-dev
   # test
-  clang-format-19 clang-tidy-19 clangd-19 libclang-rt-19-dev libcpp-httplib-dev libgmock-dev libgtest-dev libvalijson-dev prometheus prometheus-alertmanager
-  python3-jsonschema python3-yaml tshark
+  clang-format-19 clang-tidy-19 clangd-19 libclang-rt-19-dev libcpp-httplib-dev libgmock-dev libgtest-dev libvalijson-dev llvm-19
+  prometheus prometheus-alertmanager python3-jsonschema python3-yaml tshark
   # image, and the test that runs it
   buildah podman runc
   # lab and demo

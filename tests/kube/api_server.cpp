@@ -47,6 +47,11 @@ bool ApiServer::State::set_up(SSL_CTX& tls) {
       X509_STORE_add_cert(SSL_CTX_get_cert_store(&tls), ca.get()) != 1 || SSL_CTX_add_client_CA(&tls, ca.get()) != 1) {
     return false;
   }
+  // libcrypto reads a certificate's extensions once, when first used, in a way that ThreadSanitizer cannot follow. So
+  // they are used before there are threads.
+  for (X509* each : {certificate.get(), ca.get()}) {
+    X509_check_purpose(each, -1, 0);
+  }
   SSL_CTX_set_min_proto_version(&tls, TLS1_2_VERSION);
   // As the real server: a client certificate is asked for, none or a bad one ends no handshake but may be a 401.
   SSL_CTX_set_verify(&tls, SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });
