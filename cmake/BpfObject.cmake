@@ -12,8 +12,11 @@ endif()
 function(hairpind_bpf_object output source)
   # clang for the bpf target has no multiarch include directory of its own.
   set(includes -I${PROJECT_SOURCE_DIR}/include -I${CMAKE_CURRENT_SOURCE_DIR})
+  if(CMAKE_SYSROOT)
+    list(APPEND includes --sysroot=${CMAKE_SYSROOT})
+  endif()
   if(CMAKE_LIBRARY_ARCHITECTURE)
-    list(APPEND includes -isystem /usr/include/${CMAKE_LIBRARY_ARCHITECTURE})
+    list(APPEND includes -isystem ${CMAKE_SYSROOT}/usr/include/${CMAKE_LIBRARY_ARCHITECTURE})
   endif()
   add_custom_command(
     OUTPUT ${output}

@@ -1,25 +1,33 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Runs the tests on other kernels: Debian's newest of each series, in emulated machines (tests/vm/). As root.
-#   scripts/test-kernels.sh [--subset] [--no-build] [SERIES...]    SERIES: 6.1 6.12 (default: both)
+#   scripts/test-kernels.sh [--arch arm64] [--subset] [--no-build] [SERIES...]    SERIES: 6.1 6.12 (default: both)
 # --subset: what .ci/run has time for, a few minutes a kernel; else all, an hour and a half, both kernels at once, and
 # docs/verdict-matrix-SERIES.md is written from what was found. --no-build: build/dev is up to date.
+# --arch arm64: the unit tests by qemu-user; then on arm64 kernels that it loads, the packet tables and the verdicts of the
+# routed datapath. Built in build/dev-arm64.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 usage() {
-  sed -n '4,6s/^# *//p' "$0" >&2
+  sed -n '4,8s/^# *//p' "$0" >&2
   exit 2
 }
 
-subset=no build=yes series=()
-for argument; do
-  case $argument in
+subset=no build=yes architecture=amd64 series=()
+while [ $# -gt 0 ]; do
+  case $1 in
   --subset) subset=yes ;;
   --no-build) build=no ;;
-  [1-9]*.[0-9]*) series+=("$argument") ;;
+  --arch)
+    architecture=${2:-}
+    [ "$architecture" = amd64 ] || [ "$architecture" = arm64 ] || usage
+    shift
+    ;;
+  [1-9]*.[0-9]*) series+=("$1") ;;
   *) usage ;;
   esac
+  shift
 done
 [ ${#series[@]} -gt 0 ] || series=(6.1 6.12)
 if [ "$(id -u)" -ne 0 ]; then
@@ -27,13 +35,23 @@ if [ "$(id -u)" -ne 0 ]; then
   exit 1
 fi
 
-./scripts/install-dependencies.sh kernels
+preset=dev suffix=''
+if [ "$architecture" = amd64 ]; then
+  ./scripts/install-dependencies.sh kernels
+else
+  preset=dev-arm64 suffix=-arm64 root=$PWD/build/arm64/root
+  ./scripts/install-dependencies.sh kernels arm64
+  # What the guests' tests run.
+  ./scripts/debian-root.sh arm64 "$root" base-passwd bash busybox-static conntrack coreutils curl findutils gawk grep hostname \
+    iproute2 jq kmod libnginx-mod-stream mount nftables nginx-light procps sed tcpdump util-linux
+  export APT_CONFIG=$root/var/lib/apt/apt.conf
+fi
 kernels=$PWD/build/kernels
 mkdir -p "$kernels"
 
-# The newest of a series: linux-image-6.1.0-56-cloud-amd64, linux-image-6.12.117+deb12-cloud-amd64.
+# The newest of a series: linux-image-6.1.0-56-cloud-amd64 or -arm64, linux-image-6.12.117+deb12-cloud-amd64.
 newest() {
-  apt-cache pkgnames "linux-image-$1." | grep -E "^linux-image-${1//./\\.}\.[^-]*(-[0-9]+)?-cloud-amd64\$" | sort -V | tail -n 1
+  apt-cache pkgnames "linux-image-$1." | grep -E "^linux-image-${1//./\\.}\.[^-]*(-[0-9]+)?-cloud-$architecture\$" | sort -V | tail -n 1
 }
 
 # Unpacks a series' kernel, never installs it, and prints where.
@@ -45,7 +63,7 @@ bring() {
     package=$(newest "$1")
   fi
   if [ -z "$package" ]; then
-    echo "scripts/test-kernels.sh: apt knows no linux-image-$1.*-cloud-amd64; are Debian 12's sources set up?" >&2
+    echo "scripts/test-kernels.sh: apt knows no linux-image-$1.*-cloud-$architecture; are Debian 12's sources set up?" >&2
     exit 1
   fi
   local directory=$kernels/${package#linux-image-}
@@ -69,11 +87,15 @@ for each in "${series[@]}"; do
   directories+=("$(bring "$each")")
 done
 if [ "$build" = yes ]; then
-  cmake --preset dev -DBUILD_TESTING=ON
-  cmake --build --preset dev
+  cmake --preset $preset -DBUILD_TESTING=ON
+  cmake --build --preset $preset
 fi
 
 failures=$(mktemp)
+if [ "$architecture" = arm64 ]; then
+  # What qemu-user has no system calls for skips, and says so.
+  ctest --test-dir build/$preset -L unit -j 2 --output-on-failure || echo "unit tests under qemu-user" >>"$failures"
+fi
 
 guest() { # guest KERNEL SECONDS JOB...
   local kernel=$1 seconds=$2 release=${1##*/}
@@ -88,17 +110,23 @@ run_subset() { # run_subset SERIES KERNEL
   guest "$2" 1800 subset_with_module
 }
 
+jobs=(without_module without_module_capabilities with_module packets)
+if [ "$architecture" = amd64 ]; then
+  jobs+=(verdicts conntrack lifecycle coexistence storm others sensors)
+else
+  jobs+=(routed_verdicts sensors)
+fi
+
 run_all() { # run_all SERIES KERNEL
   local job page
-  for job in without_module without_module_capabilities with_module packets verdicts conntrack lifecycle coexistence \
-    storm others sensors; do
+  for job in "${jobs[@]}"; do
     guest "$2" 14400 "$job"
   done
-  page=$kernels/results/${2##*/}/verdicts/verdict-matrix.md
-  if [ -s "$page" ]; then
-    cp "$page" "docs/verdict-matrix-$1.md"
-    echo "${2##*/}: docs/verdict-matrix-$1.md is written"
-  fi
+  for page in "$kernels/results/${2##*/}"/*/verdict-matrix.md; do
+    [ -s "$page" ] || continue
+    cp "$page" "docs/verdict-matrix-$1$suffix.md"
+    echo "${2##*/}: docs/verdict-matrix-$1$suffix.md is written"
+  done
 }
 
 trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -f "$failures"' EXIT

@@ -35,9 +35,9 @@ is "the pod runs under it, with its token" "$pod | [.serviceAccountName, .automo
 is "the selector selects the pod" 'kind("DaemonSet").spec | .selector.matchLabels == .template.metadata.labels' true
 is "on every Linux node, tainted or not" "$pod | [.tolerations, .nodeSelector]" \
   '[[{"operator": "Exists"}], {"kubernetes.io/os": "linux"}]'
-is "that is x86-64 and has a kernel of its own" "$pod.affinity" \
+is "that is x86-64 or arm64 and has a kernel of its own" "$pod.affinity" \
   '{"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [
-    {"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64"]},
+    {"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64", "arm64"]},
     {"key": "eks.amazonaws.com/compute-type", "operator": "NotIn", "values": ["fargate"]},
     {"key": "type", "operator": "NotIn", "values": ["virtual-kubelet"]}]}]}}}'
 is "priority" "$pod.priorityClassName" '"system-node-critical"'

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Boots a kernel in QEMU without KVM and has guest.sh run jobs in it. As root: the guest sees this machine's root.
+# Boots a kernel in QEMU without KVM and has guest.sh run jobs in it. As root: the guest sees this machine's root, or for
+# arm64 the one of Debian's packages in build/arm64/root.
 #   boot.sh KERNEL RESULTS SECONDS JOB...
-# KERNEL is an unpacked linux-image package, RESULTS a directory that the guest writes into, SECONDS the time it has.
+# KERNEL is an unpacked linux-image package of either architecture, RESULTS a directory that the guest writes into, SECONDS the time it has.
 # What the jobs say comes on stdout. Exit status: 0 all jobs passed; 1 some did not; 2 the guest ended without saying,
 # or not in time.
 set -euo pipefail
@@ -11,6 +12,18 @@ shift 3
 source=$(cd "$(dirname "$0")/../.." && pwd)
 release=$(basename "$kernel"/lib/modules/*)
 virtiofsd=/usr/lib/qemu/virtiofsd
+case $release in
+*-arm64)
+  # Graviton2's. Its machine has one serial port.
+  qemu=(qemu-system-aarch64 -machine virt,gic-version=3,memory-backend=memory -cpu neoverse-n1
+    -device virtio-serial-pci -chardev stdio,id=said -device virtconsole,chardev=said)
+  console=ttyAMA0 said=hvc0 root=$source/build/arm64/root build=build/dev-arm64 more_modules=virtio_console
+  ;;
+*)
+  qemu=(qemu-system-x86_64 -machine q35,memory-backend=memory -cpu max,la57=off -serial stdio)
+  console=ttyS0 said=ttyS1 root=/ build=build/dev more_modules=
+  ;;
+esac
 # A guest that has not come this far in that time is started once more: rarely, one does not.
 boot_seconds=180
 
@@ -27,10 +40,10 @@ trap 'exit 143' INT TERM
 pack_initramfs() {
   local module name number=100
   mkdir -p "$scratch/initramfs/bin" "$scratch/initramfs/modules"
-  cp /bin/busybox "$scratch/initramfs/bin/"
+  cp "$root/bin/busybox" "$scratch/initramfs/bin/"
   cp "$source/tests/vm/init" "$scratch/initramfs/"
   # In the order in which they need each other, and decompressed: busybox's insmod wants them so.
-  for name in virtio_pci virtiofs overlay; do
+  for name in virtio_pci virtiofs overlay $more_modules; do
     modprobe -d "$kernel" -S "$release" --show-depends "$name"
   done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' | while read -r module; do
     name=$scratch/initramfs/modules/$((number++))-$(basename "${module%.xz}")
@@ -55,16 +68,23 @@ share() { # share TAG DIRECTORY OPTION...
 
 run_guest() { # run_guest JOB...: until it ends, or has had its time
   rm -f "$results/up" "$results/status"
-  share host / -o cache=always -o sandbox=chroot
+  share root "$root" -o cache=always -o sandbox=chroot
+  local checkout=()
+  if [ "$root" != / ]; then
+    share source "$source" -o cache=always
+    checkout=(-chardev socket,id=source,path="$scratch/source"
+      -device vhost-user-fs-pci,chardev=source,tag=source,queue-size=1024)
+  fi
   share results "$results" -o cache=none
   # One thread for all vCPUs: with one each, about one guest in a hundred panics.
-  timeout -k 5 "$seconds" qemu-system-x86_64 -accel tcg,thread=single -machine q35,memory-backend=memory \
-    -cpu max,la57=off -smp 2 -m 2G -object memory-backend-memfd,id=memory,size=2G,share=on \
-    -nodefaults -display none -no-reboot -serial "file:$results/console.log" -serial stdio \
-    -chardev socket,id=host,path="$scratch/host" -device vhost-user-fs-pci,chardev=host,tag=host,queue-size=1024 \
+  timeout -k 5 "$seconds" "${qemu[0]}" -accel tcg,thread=single -smp 2 -m 2G \
+    -object memory-backend-memfd,id=memory,size=2G,share=on \
+    -nodefaults -display none -no-reboot -serial "file:$results/console.log" "${qemu[@]:1}" \
+    -chardev socket,id=root,path="$scratch/root" -device vhost-user-fs-pci,chardev=root,tag=root,queue-size=1024 \
+    "${checkout[@]}" \
     -chardev socket,id=results,path="$scratch/results" -device vhost-user-fs-pci,chardev=results,tag=results \
     -kernel "$kernel/boot/vmlinuz-$release" -initrd "$scratch/initramfs.gz" \
-    -append "console=ttyS0 loglevel=4 panic=-1 oops=panic source=$source kernel=$kernel jobs=$(IFS=,; echo "$*")" \
+    -append "console=$console loglevel=4 panic=-1 oops=panic said=$said source=$source build=$build kernel=$kernel jobs=$(IFS=,; echo "$*")" \
     </dev/null &
   local qemu=$! waited=0
   processes+=("$qemu")

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Process 1 of a guest, after init: runs the jobs of the kernel's command line (jobs=JOB,JOB), each a function of
-# jobs.sh. One line a result, on the second serial port, with the kernel's name; the whole output of each is left in
+# jobs.sh. One line a result, on the console that is named said, with the kernel's name; the whole output of each is left in
 # /run/results, and with it the exit status, 0 if all passed.
-# shellcheck disable=SC2154 # kernel, source and jobs are of the kernel's command line
+# shellcheck disable=SC2154 # kernel, source, build, said and jobs are of the kernel's command line
 set -uo pipefail
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 trap 'sync; busybox poweroff -f' EXIT
-exec </dev/null >/dev/ttyS1 2>&1
-stty -F /dev/ttyS1 -opost
+exec </dev/null >"/dev/$said" 2>&1
+stty -F "/dev/$said" -opost
 touch /run/results/up
 
 mkdir -p /dev/shm /dev/pts /lib/modules
@@ -53,7 +53,7 @@ run() {
 
 # gtest NAME SECONDS BINARY [FILTER]: of the build tree's tests/
 gtest() {
-  run "$1" "$2" "build/dev/tests/$3" --gtest_brief=1 --gtest_filter="${4:-*}"
+  run "$1" "$2" "$build/tests/$3" --gtest_brief=1 --gtest_filter="${4:-*}"
 }
 
 # shellcheck source=tests/vm/jobs.sh
