@@ -56,6 +56,12 @@ packets() {
   gtest conntrack-packets 1200 bpf/conntrack_test
 }
 
+# What qemu-user, in which the unit tests of another architecture run, does not do as a kernel does.
+rights() {
+  gtest rights 600 unit/unit_app 'LeastRights.*'
+  gtest plugins 600 unit/unit_kube 'ExecCredential.*'
+}
+
 # As on every node with kube-proxy; the states without the module are above.
 verdicts() {
   modprobe -a nf_conntrack br_netfilter
