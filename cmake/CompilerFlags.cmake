@@ -3,6 +3,10 @@ add_library(hairpind_flags INTERFACE)
 target_compile_options(hairpind_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Wold-style-cast -Woverloaded-virtual
   $<$<BOOL:${HAIRPIND_WARNINGS_AS_ERRORS}>:-Werror>)
+# The same source makes the same binary, wherever it is built. Nothing of what runs names a file; but the debug information does,
+# which the build id is a checksum of, and that stays when the binary is stripped. Debug builds are for a debugger that looks for
+# the files.
+target_compile_options(hairpind_flags INTERFACE $<$<NOT:$<CONFIG:Debug>>:-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=>)
 # Hardening: this runs as root on somebody's production node.
 target_compile_options(hairpind_flags INTERFACE -fstack-protector-strong -fno-omit-frame-pointer)
 target_link_options(hairpind_flags INTERFACE -Wl,-z,relro,-z,now)

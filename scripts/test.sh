@@ -23,7 +23,7 @@ remove_leftovers() {
 trap remove_leftovers EXIT
 
 ./scripts/install-dependencies.sh
-timeout 300 ./scripts/install-helm.sh || echo "scripts/test.sh: no helm: the chart is not tested" >&2
+timeout 300 ./scripts/install-cluster-tools.sh || echo "scripts/test.sh: no helm or kubectl: the chart is not tested, or not all of it" >&2
 cmake --preset "$preset" -DBUILD_TESTING=ON
 cmake --build --preset "$preset"
 rm -rf "$results"

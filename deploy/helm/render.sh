@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Writes what kubectl and kustomize use from the chart: deploy/daemonset.yaml and deploy/prometheus/podmonitor.yaml, or the
 # same below DIR. After each change of the chart; tests/deploy/deploy_test.sh fails while they differ.
-#   deploy/helm/render.sh [DIR]     HELM: another helm than the one in PATH, as of scripts/install-helm.sh
+#   deploy/helm/render.sh [DIR]     HELM: another helm than the one in PATH, as of scripts/install-cluster-tools.sh
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 directory=${1:-deploy}
 helm=${HELM:-helm}
 command -v "$helm" >/dev/null || helm=build/tools/helm
-command -v "$helm" >/dev/null || { echo "deploy/helm/render.sh: helm is missing: scripts/install-helm.sh" >&2; exit 1; }
+command -v "$helm" >/dev/null || { echo "deploy/helm/render.sh: helm is missing: scripts/install-cluster-tools.sh" >&2; exit 1; }
 
 # Without what only Helm has a use for. Its warning about the link to the rules says nothing new.
 render() { # render ARGUMENT...

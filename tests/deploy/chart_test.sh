@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Does the chart give what deploy/ has, and what its values promise? No root, no network, no cluster.
 #   tests/deploy/chart_test.sh [HAIRPIND]   HAIRPIND: the binary whose options the values' config must be
-# Exit status 77: there is no helm (scripts/install-helm.sh).
+# Exit status 77: there is no helm (scripts/install-cluster-tools.sh).
 set -euo pipefail
 hairpind=${1:+$(realpath "$1")}
 cd "$(dirname "$0")/../.."
 HELM=$(command -v helm || true)
 export HELM=${HELM:-$PWD/build/tools/helm}
-[ -x "$HELM" ] || { echo "chart_test.sh: skipped, helm is missing: scripts/install-helm.sh"; exit 77; }
+[ -x "$HELM" ] || { echo "chart_test.sh: skipped, helm is missing: scripts/install-cluster-tools.sh"; exit 77; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 . tests/deploy/checks.sh

@@ -38,9 +38,18 @@ same() { # same NAME EXPECTED ACTUAL
   fi
 }
 
-# The objects of a stream of YAML documents, as one JSON array in an order that does not depend on theirs.
+# The objects of a stream of YAML documents, as one JSON array in an order that does not depend on theirs. A key that is there
+# twice is refused: kubectl and helm take the last one and say nothing.
 objects() {
-  "$python" -c 'import json, sys, yaml; json.dump([d for d in yaml.safe_load_all(sys.stdin) if d], sys.stdout)' |
+  "$python" -c '
+import json, sys, yaml
+class Loader(yaml.SafeLoader):
+    def construct_mapping(self, node, deep=False):
+        keys = [key.value for key, _ in node.value]
+        if len(keys) != len(set(keys)):
+            sys.exit(f"a key is there twice, of {keys}:\n{node.start_mark}")
+        return super().construct_mapping(node, deep)
+json.dump([d for d in yaml.load_all(sys.stdin, Loader) if d], sys.stdout)' |
     jq -cS 'sort_by(.kind // "", .metadata.name // "")'
 }
 

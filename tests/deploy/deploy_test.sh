@@ -6,6 +6,7 @@
 set -euo pipefail
 hairpind=${1:+$(realpath "$1")}
 cd "$(dirname "$0")/../.."
+PATH=$PATH:$PWD/build/tools # kubectl, where there is no other
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 . tests/deploy/checks.sh
@@ -98,7 +99,7 @@ if have kubectl; then
   same "all that an overlay has is in its namespace, whom the role is bound to, too" '["monitoring"]' \
     "$(jq -c '[.[] | .metadata.namespace // .subjects[]?.namespace // empty] | unique' "$work/overlay.json")"
 else
-  skip "kustomize's output" "kubectl is missing"
+  skip "kustomize's output" "kubectl is missing: scripts/install-cluster-tools.sh"
 fi
 
 if have promtool; then

@@ -12,6 +12,7 @@
 
 #include "certificates.hpp"
 #include "faults.hpp"
+#include "schema.hpp"
 
 namespace hairpind::testing {
 
@@ -22,11 +23,12 @@ struct ApiServerOptions {
   std::string user = "system:serviceaccount:hairpind:hairpind";  ///< whom the token stands for
   Certificates certificates = make_certificates();
   std::chrono::milliseconds bookmark_interval{60000};  ///< as the real server's
+  Schema schema = {};  ///< the kinds that clients may make and change, beside Events: of those in deploy/
 };
 
 /// The part of a Kubernetes API server that a client sees which reads pods, services, nodes and namespaces, and writes
-/// Events; kubectl works with it (kubectl_fidelity_test.sh). One step stricter than the real one: there is no anonymous
-/// user.
+/// Events; kubectl works with it (kubectl_fidelity_test.sh). With a schema it takes what deploy/ has, too, at least as
+/// a dry run (deploy/dry_run_test.sh). Stricter than the real one: there is no anonymous user.
 ///
 /// All members are thread safe. Resources are named "pods", "services", "nodes", "namespaces", "events", "gateways",
 /// "targetgroupbindings", "ingresses", "ciliumidentities"; requests "list pods", "list

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // kube_api_server: ApiServer for trying things by hand, and for kubectl_fidelity_test.sh.
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -12,20 +13,23 @@
 #include <vector>
 
 #include "api_server.hpp"
+#include "store.hpp"
 
 namespace {
 
 using hairpind::testing::ApiServer;
 using hairpind::testing::ApiServerOptions;
 using hairpind::testing::Credential;
+using hairpind::testing::Resource;
 using nlohmann::json;
 
 constexpr const char* kUsage =
     "usage: kube_api_server --dir DIR [--port N] [--token T] [--kubeconfig PATH] [--credential token|certificate]\n"
-    "                       [--allow 'VERB RESOURCE']...\n"
+    "                       [--allow 'VERB RESOURCE']... [--schema FILE]...\n"
     "Serves the Pods, Services, Nodes, Namespaces, Events, Gateways, TargetGroupBindings and Ingresses, or\n"
     "Lists of them, in DIR/*.json, and takes Events. PATH, DIR/../kubeconfig if not\n"
-    "given, is written. --allow replaces the permission for everything. SIGHUP: reads DIR anew; SIGTERM: ends.\n";
+    "given, is written. --allow replaces the permission for everything. --schema: serves and takes what is in\n"
+    "deploy/, too, as far as FILE has its kinds. SIGHUP: reads DIR anew; SIGTERM: ends.\n";
 
 struct ObjectId {
   std::string resource;
@@ -37,18 +41,13 @@ using Objects = std::map<ObjectId, json>;
 
 /// A List's items may leave out their kind: `kind` is what the list says.
 void add_object(Objects& objects, json object, const std::string& kind) {
-  static const std::map<std::string, std::string> kResources = {
-      {"Pod", "pods"},          {"Service", "services"},
-      {"Node", "nodes"},        {"Namespace", "namespaces"},
-      {"Gateway", "gateways"},  {"TargetGroupBinding", "targetgroupbindings"},
-      {"Ingress", "ingresses"}, {"Event", "events"}};
-  const auto resource = kResources.find(object.value("kind", kind));
-  if (resource == kResources.end()) {
+  const std::vector<Resource>& all = hairpind::testing::resources();
+  const auto resource = std::ranges::find(all, object.value("kind", kind), &Resource::kind);
+  if (resource == all.end()) {
     throw std::runtime_error("kind " + object.value("kind", kind) + " is not served");
   }
-  const bool namespaced = resource->second != "nodes" && resource->second != "namespaces";
-  ObjectId id{.resource = resource->second,
-              .name_space = namespaced ? object.at("metadata").value("namespace", "default") : "",
+  ObjectId id{.resource = resource->name,
+              .name_space = resource->namespaced ? object.at("metadata").value("namespace", "default") : "",
               .name = object.at("metadata").at("name").get<std::string>()};
   objects[std::move(id)] = std::move(object);
 }
@@ -104,7 +103,7 @@ int run(const std::vector<std::string>& arguments) {
   for (std::size_t i = 0; i < arguments.size(); i += 2) {
     const std::string& name = arguments[i];
     const bool known = name == "--port" || name == "--dir" || name == "--token" || name == "--kubeconfig" ||
-                       name == "--credential" || name == "--allow";
+                       name == "--credential" || name == "--allow" || name == "--schema";
     if (!known || i + 1 == arguments.size()) {
       std::fputs(kUsage, stderr);
       return 2;
@@ -120,6 +119,9 @@ int run(const std::vector<std::string>& arguments) {
       kubeconfig_path = value;
     } else if (name == "--credential") {
       credential = value == "certificate" ? Credential::kClientCertificate : Credential::kToken;
+    } else if (name == "--schema") {
+      std::ifstream file(value);
+      options.schema.add(json::parse(file, nullptr, true, true));  // with comments
     } else {
       allowed.insert(value);
     }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the server makes of changes that clients ask for: of Events only, as the agent makes no others.
+// What the server makes of changes that clients ask for: of Events, as the agent makes no others, and of what deploy/
+// has.
 #include <algorithm>
 #include <cctype>
 
 #include "server_state.hpp"
+#include "validation.hpp"
 
 namespace hairpind::testing {
 namespace {
@@ -17,9 +19,22 @@ ordered_json unsupported_media_type(const std::string& accepted) {
                  ordered_json::object());
 }
 
-ordered_json invalid(const std::string& name, const std::string& field, const std::string& why) {
-  return failure(422, "Invalid", "Event \"" + name + "\" is invalid: " + field + ": " + why,
-                 {{"name", name}, {"kind", "Event"}, {"causes", {{{"message", why}, {"field", field}}}}});
+ordered_json invalid(const Resource& resource, const std::string& name, const std::vector<FieldFault>& faults) {
+  std::string all;
+  ordered_json causes = ordered_json::array();
+  for (const FieldFault& fault : faults) {
+    all += (all.empty() ? "" : ", ") + fault.path + ": " + fault.why;
+    causes.push_back({{"message", fault.why}, {"field", fault.path}});
+  }
+  const std::string kind =
+      resource.kind + (*resource.group == '\0' ? std::string() : "." + std::string(resource.group));
+  return failure(422, "Invalid", kind + " \"" + name + "\" is invalid: " + (faults.size() == 1 ? all : "[" + all + "]"),
+                 {{"name", name}, {"group", resource.group}, {"kind", resource.kind}, {"causes", causes}});
+}
+
+ordered_json undecodable(const Resource& resource, const std::string& why) {
+  return bad_request(std::string(resource.kind) + " in version \"" + resource.version + "\" cannot be handled as a " +
+                     resource.kind + ": " + why);
 }
 
 // Without one it is the first that the real server knows.
@@ -43,67 +58,120 @@ bool is_time(const std::string& text) {
 
 /// What the real server's validation says of an Event without an eventTime (pkg/apis/core/validation/events.go), and
 /// its decoder of fields of other types; null if nothing.
-ordered_json fault_of(const json& event, const std::string& name_space) {
-  const std::string name = text(event, "/metadata/name");
-  if (text(event, "/metadata/namespace") != name_space) {
-    return bad_request("the namespace of the provided object does not match the namespace sent on the request");
-  }
+ordered_json fault_of_event(const Resource& resource, const json& event, const std::string& name_space) {
   if (text(event, "/involvedObject/namespace") != name_space) {
-    return invalid(name, "involvedObject.namespace", "does not match event.namespace");
+    return invalid(resource, text(event, "/metadata/name"),
+                   {{.path = "involvedObject.namespace", .why = "does not match event.namespace"}});
   }
   const json count = event.value("count", json(0));
   if (!count.is_number_integer() || count.get<std::int64_t>() < 0 || count.get<std::int64_t>() > 2147483647) {
-    return bad_request("Event in version \"v1\" cannot be handled as a Event: count is no int32");
+    return undecodable(resource, "count is no int32");
   }
   for (const char* const time : {"/firstTimestamp", "/lastTimestamp"}) {
     if (!is_time(text(event, time))) {
-      return bad_request("Event in version \"v1\" cannot be handled as a Event: parsing time");
+      return undecodable(resource, "parsing time");
     }
   }
   return nullptr;
 }
 
+/// "$setElementOrder/containers", "$patch": how a list is to be merged.
+bool has_directive(const json& patch) {
+  return std::ranges::any_of(patch.items(), [&](const auto& each) {
+    return (patch.is_object() && each.key().starts_with('$')) ||
+           (each.value().is_structured() && has_directive(each.value()));
+  });
+}
+
+ordered_json fault_by_schema(const Schema& schema, const Resource& resource, const json& object, bool strict) {
+  ObjectFaults faults = schema.faults_of(object, resource.type);
+  if (!faults.mistyped.empty()) {
+    return undecodable(resource, "json: " + faults.mistyped.front().why);
+  }
+  if (strict && !faults.unknown.empty()) {
+    std::string all;
+    for (const FieldFault& unknown : faults.unknown) {
+      all += (all.empty() ? "" : ", ") + unknown.why;
+    }
+    return undecodable(resource, "strict decoding error: " + all);
+  }
+  if (faults.invalid.empty()) {
+    faults.invalid = validate(resource, object);
+  }
+  return faults.invalid.empty() ? ordered_json() : invalid(resource, text(object, "/metadata/name"), faults.invalid);
+}
+
 }  // namespace
+
+ordered_json ApiServer::State::fault_of(const Resource& resource, const json& object, const httplib::Request& request,
+                                        const Target& target) const {
+  const std::string dry_run = request.get_param_value("dryRun");
+  if (!dry_run.empty() && dry_run != "All") {
+    return bad_request("dryRun: Unsupported value: \"" + dry_run + "\": supported values: \"All\"");
+  }
+  // The real server clears a namespace that a kind has none of.
+  if (text(object, "/metadata/namespace") != (resource.namespaced ? target.name_space : "")) {
+    return bad_request("the namespace of the provided object does not match the namespace sent on the request");
+  }
+  if (*resource.type == '\0') {
+    return fault_of_event(resource, object, target.name_space);
+  }
+  return fault_by_schema(options.schema, resource, object, request.get_param_value("fieldValidation") == "Strict");
+}
+
+void ApiServer::State::keep(const httplib::Request& request, httplib::Response& response, int status,
+                            const Resource& resource, json object) {
+  if (request.has_param("dryRun")) {
+    object.erase("kind");
+    object.erase("apiVersion");
+    respond(request, response, status, with_kind(resource, object.dump()));
+    return;
+  }
+  const Event event = store.upsert(resource, std::move(object));
+  tell(event);
+  respond(request, response, status, with_kind(resource, event.after->text));
+}
 
 void ApiServer::State::create(const httplib::Request& request, httplib::Response& response, const Target& target) {
   if (media_type(request) != "application/json") {
     respond(request, response, unsupported_media_type("application/json, application/yaml"));
     return;
   }
-  const Resource* const resource = find_resource(target.resource, target.group);
+  const Resource& resource = *find_resource(target.resource, target.group);
   json object = json::parse(request.body, nullptr, false);
-  if (!object.is_object() || text(object, "/kind") != resource->kind || text(object, "/apiVersion") != "v1") {
-    respond(request, response, bad_request("the object provided is unrecognized (must be of type Event)"));
+  const std::string version = (*resource.group == '\0' ? "" : std::string(resource.group) + "/") + resource.version;
+  if (!object.is_object() || text(object, "/kind") != resource.kind || text(object, "/apiVersion") != version) {
+    respond(request, response,
+            bad_request("the object provided is unrecognized (must be of type " + std::string(resource.kind) + ")"));
     return;
   }
   // Where it has been told of any.
   const auto& namespaces = store.objects(*find_resource("namespaces"));
-  if (!namespaces.empty() && !namespaces.contains(target.name_space)) {
+  if (resource.namespaced && !namespaces.empty() && !namespaces.contains(target.name_space)) {
     respond(request, response, not_found("namespaces", target.name_space));
     return;
   }
   const std::string name = text(object, "/metadata/name");
   if (name.empty()) {
-    respond(request, response, invalid("", "metadata.name", "Required value: name or generateName is required"));
+    respond(
+        request, response,
+        invalid(resource, "", {{.path = "metadata.name", .why = "Required value: name or generateName is required"}}));
     return;
   }
-  if (const ordered_json fault = fault_of(object, target.name_space); !fault.is_null()) {
+  if (const ordered_json fault = fault_of(resource, object, request, target); !fault.is_null()) {
     respond(request, response, fault);
     return;
   }
-  if (store.objects(*resource).contains(target.name_space + "/" + name)) {
-    respond(
-        request, response,
-        failure(409, "AlreadyExists", "events \"" + name + "\" already exists", {{"name", name}, {"kind", "events"}}));
+  if (store.objects(resource).contains(resource.namespaced ? target.name_space + "/" + name : name)) {
+    respond(request, response,
+            failure(409, "AlreadyExists", target.resource + " \"" + name + "\" already exists",
+                    {{"name", name}, {"kind", target.resource}}));
     return;
   }
-  const Event event = store.upsert(*resource, std::move(object));
-  tell(event);
-  respond(request, response, 201, with_kind(*resource, event.after->text));
+  keep(request, response, 201, resource, std::move(object));
 }
 
 void ApiServer::State::patch(const httplib::Request& request, httplib::Response& response, const Target& target) {
-  // kubectl's default, whose lists merge by key, is the same for an object that has none.
   const std::string type = media_type(request);
   if (type != "application/merge-patch+json" && type != "application/strategic-merge-patch+json") {
     respond(request, response,
@@ -111,9 +179,9 @@ void ApiServer::State::patch(const httplib::Request& request, httplib::Response&
                                    "application/strategic-merge-patch+json"));
     return;
   }
-  const Resource* const resource = find_resource(target.resource, target.group);
-  const auto& all = store.objects(*resource);
-  const auto found = all.find(target.name_space + "/" + target.name);
+  const Resource& resource = *find_resource(target.resource, target.group);
+  const auto& all = store.objects(resource);
+  const auto found = all.find(resource.namespaced ? target.name_space + "/" + target.name : target.name);
   if (found == all.end()) {
     respond(request, response, not_found(target.resource, target.name));
     return;
@@ -123,15 +191,18 @@ void ApiServer::State::patch(const httplib::Request& request, httplib::Response&
     respond(request, response, bad_request("error decoding patch: invalid character"));
     return;
   }
+  // kubectl's default, whose lists merge by key, is the same where no list changes. Where one does it says so.
+  if (has_directive(change)) {
+    respond(request, response, bad_request("this server of tests does not merge lists"));
+    return;
+  }
   json object = found->second->value;
   object.merge_patch(change);
-  if (const ordered_json fault = fault_of(object, target.name_space); !fault.is_null()) {
+  if (const ordered_json fault = fault_of(resource, object, request, target); !fault.is_null()) {
     respond(request, response, fault);
     return;
   }
-  const Event event = store.upsert(*resource, std::move(object));
-  tell(event);
-  respond(request, response, 200, with_kind(*resource, event.after->text));
+  keep(request, response, 200, resource, std::move(object));
 }
 
 }  // namespace hairpind::testing

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # kubectl against kube_api_server: what it prints is what a cluster with these objects would make it print.
-#   kubectl_fidelity_test.sh BINARY     Exit status 77: there is no kubectl.
+#   kubectl_fidelity_test.sh BINARY     Exit status 77: there is no kubectl (scripts/install-cluster-tools.sh).
 set -euo pipefail
 
 binary=$1
+PATH=$PATH:$(realpath "$(dirname "$0")/../..")/build/tools
 if ! command -v kubectl >/dev/null; then
   echo "kubectl_fidelity_test.sh: skipped, no kubectl"
   exit 77

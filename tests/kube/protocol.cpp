@@ -5,10 +5,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <string_view>
-#include <vector>
-
-#include "store.hpp"
 
 namespace hairpind::testing {
 namespace {
@@ -124,11 +122,66 @@ ordered_json too_old(std::uint64_t asked, std::uint64_t oldest) {
                  "too old resource version: " + std::to_string(asked) + " (" + std::to_string(oldest) + ")");
 }
 
-std::string discovery(const std::string& path, const std::string& address) {
-  static const ordered_json kAuthorization = {
-      {"name", "authorization.k8s.io"},
-      {"versions", {{{"groupVersion", "authorization.k8s.io/v1"}, {"version", "v1"}}}},
-      {"preferredVersion", {{"groupVersion", "authorization.k8s.io/v1"}, {"version", "v1"}}}};
+namespace {
+
+ordered_json group_entry(const std::string& group, const std::string& version) {
+  const ordered_json entry = {{"groupVersion", group + "/" + version}, {"version", version}};
+  return {{"name", group}, {"versions", {entry}}, {"preferredVersion", entry}};
+}
+
+std::string prefix_of(const Resource& resource) {
+  return (*resource.group == '\0' ? std::string("/api/") : "/apis/" + std::string(resource.group) + "/") +
+         resource.version;
+}
+
+ordered_json resource_list(const std::string& path, const std::vector<Served>& served) {
+  ordered_json list = ordered_json::array();
+  for (const auto& [resource, writable] : served) {
+    if (prefix_of(*resource) != path) {
+      continue;
+    }
+    ordered_json entry = {{"name", resource->name},
+                          {"singularName", resource->singular},
+                          {"namespaced", resource->namespaced},
+                          {"kind", resource->kind},
+                          {"verbs", writable ? ordered_json{"create", "get", "list", "patch", "watch"}
+                                             : ordered_json{"get", "list", "watch"}}};
+    if (*resource->short_name != '\0') {
+      entry["shortNames"] = {resource->short_name};
+    }
+    list.push_back(entry);
+  }
+  return list;
+}
+
+/// Of OpenAPI only what kubectl asks before it leaves the validation to the server: that a patch has these parameters.
+ordered_json openapi_paths(const std::string& path, const std::vector<Served>& served) {
+  ordered_json paths = ordered_json::object();
+  for (const auto& [resource, writable] : served) {
+    if (writable && prefix_of(*resource) == path) {
+      paths[path + (resource->namespaced ? "/namespaces/{namespace}/" : "/") + resource->name + "/{name}"]["patch"] = {
+          {"parameters", {{{"name", "dryRun"}, {"in", "query"}}, {{"name", "fieldValidation"}, {"in", "query"}}}},
+          {"x-kubernetes-group-version-kind",
+           {{"group", resource->group}, {"version", resource->version}, {"kind", resource->kind}}}};
+    }
+  }
+  return paths;
+}
+
+}  // namespace
+
+std::string discovery(const std::string& path, const std::string& address, const std::vector<Served>& all) {
+  // kubectl is not shown what only the agent asks for.
+  std::vector<Served> served;
+  std::map<std::string, std::string> groups = {{"authorization.k8s.io", "v1"}};
+  for (const Served& each : all) {
+    if (*each.resource->group == '\0' || each.writable) {
+      served.push_back(each);
+    }
+    if (*each.resource->group != '\0' && each.writable) {
+      groups[each.resource->group] = each.resource->version;
+    }
+  }
   if (path == "/api") {
     return ordered_json{{"kind", "APIVersions"},
                         {"versions", {"v1"}},
@@ -136,12 +189,11 @@ std::string discovery(const std::string& path, const std::string& address) {
         .dump();
   }
   if (path == "/apis") {
-    return ordered_json{{"kind", "APIGroupList"}, {"apiVersion", "v1"}, {"groups", {kAuthorization}}}.dump();
-  }
-  if (path == "/apis/authorization.k8s.io") {
-    ordered_json group = {{"kind", "APIGroup"}, {"apiVersion", "v1"}};
-    group.update(kAuthorization);
-    return group.dump();
+    ordered_json list = {{"kind", "APIGroupList"}, {"apiVersion", "v1"}, {"groups", ordered_json::array()}};
+    for (const auto& [group, version] : groups) {
+      list["groups"].push_back(group_entry(group, version));
+    }
+    return list.dump();
   }
   if (path == "/apis/authorization.k8s.io/v1") {
     return ordered_json{{"kind", "APIResourceList"},
@@ -155,22 +207,29 @@ std::string discovery(const std::string& path, const std::string& address) {
                            {"verbs", {"create"}}}}}}
         .dump();
   }
-  if (path == "/api/v1") {
-    ordered_json list = {{"kind", "APIResourceList"}, {"groupVersion", "v1"}, {"resources", ordered_json::array()}};
-    for (const Resource& resource : resources()) {
-      if (*resource.group != '\0') {
-        continue;  // kubectl is not shown the others
-      }
-      list["resources"].push_back({{"name", resource.name},
-                                   {"singularName", resource.singular},
-                                   {"namespaced", resource.namespaced},
-                                   {"kind", resource.kind},
-                                   {"verbs", std::string_view(resource.name) == "events"
-                                                 ? ordered_json{"create", "get", "list", "patch", "watch"}
-                                                 : ordered_json{"get", "list", "watch"}},
-                                   {"shortNames", {resource.short_name}}});
+  for (const auto& [group, version] : groups) {
+    if (path == "/apis/" + group) {
+      ordered_json entry = {{"kind", "APIGroup"}, {"apiVersion", "v1"}};
+      entry.update(group_entry(group, version));
+      return entry.dump();
     }
-    return list.dump();
+  }
+  if (const ordered_json list = resource_list(path, served); !list.empty()) {
+    const std::string version = path.substr(path.find('/', 1) + 1);  // "v1", "apps/v1"
+    return ordered_json{{"kind", "APIResourceList"}, {"groupVersion", version}, {"resources", list}}.dump();
+  }
+  constexpr std::string_view kOpenApi = "/openapi/v3";
+  if (path == kOpenApi) {
+    ordered_json paths = ordered_json::object();
+    for (const Served& each : served) {
+      const std::string prefix = prefix_of(*each.resource);
+      paths[prefix.substr(1)] = {{"serverRelativeURL", std::string(kOpenApi) + prefix}};
+    }
+    return ordered_json{{"paths", paths}}.dump();
+  }
+  if (path.starts_with(kOpenApi)) {
+    const ordered_json paths = openapi_paths(path.substr(kOpenApi.size()), served);
+    return paths.empty() ? "" : ordered_json{{"openapi", "3.0.0"}, {"paths", paths}}.dump();
   }
   if (path == "/version") {
     return ordered_json{{"major", "1"},

@@ -7,6 +7,9 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
+
+#include "store.hpp"
 
 namespace hairpind::testing {
 
@@ -19,8 +22,13 @@ nlohmann::ordered_json no_such_resource();
 nlohmann::ordered_json not_found(const std::string& resource, const std::string& name);
 nlohmann::ordered_json too_old(std::uint64_t asked, std::uint64_t oldest);
 
-/// The body of a discovery document; "" where there is none.
-std::string discovery(const std::string& path, const std::string& address);
+struct Served {
+  const Resource* resource;
+  bool writable;
+};
+
+/// The body of a discovery document, or of an OpenAPI one; "" where there is none.
+std::string discovery(const std::string& path, const std::string& address, const std::vector<Served>& served);
 
 /// What RBAC makes of a request (k8s.io/apiserver, RequestInfo).
 struct Target {

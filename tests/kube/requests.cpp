@@ -51,7 +51,18 @@ void ApiServer::State::handle(const httplib::Request& request, httplib::Response
       response.set_content("ok", "text/plain; charset=utf-8");
       return;
     }
-    const std::string body = discovery(request.path, options.host + ":" + std::to_string(port));
+    if (request.path == "/openapi/v2") {
+      // Where kubectl asks of a kind that version 3 has not: a document that has none, either.
+      response.set_content("\n\0032.0", "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
+      return;
+    }
+    std::vector<Served> served;
+    for (const Resource& resource : resources()) {
+      if (is_served(resource)) {
+        served.push_back({.resource = &resource, .writable = is_writable(resource)});
+      }
+    }
+    const std::string body = discovery(request.path, options.host + ":" + std::to_string(port), served);
     if (body.empty()) {
       response.status = 404;
       response.set_content("404 page not found\n", "text/plain; charset=utf-8");
@@ -86,7 +97,8 @@ void ApiServer::State::handle(const httplib::Request& request, httplib::Response
     return;
   }
   Scope scope{.resource = find_resource(target.resource, target.group), .name_space = target.name_space, .terms = {}};
-  if (scope.resource == nullptr || (faults.without_cilium && target.group == "cilium.io") ||
+  if (scope.resource == nullptr || !is_served(*scope.resource) ||
+      (faults.without_cilium && target.group == "cilium.io") ||
       (faults.without_gateways && (target.group == "gateway.networking.k8s.io" || target.group == "elbv2.k8s.aws"))) {
     respond(request, response, no_such_resource());
     return;
@@ -95,11 +107,11 @@ void ApiServer::State::handle(const httplib::Request& request, httplib::Response
     get(request, response, target);
     return;
   }
-  if (target.resource == "events" && target.verb == "create") {
+  if (target.verb == "create" && is_writable(*scope.resource)) {
     create(request, response, target);
     return;
   }
-  if (target.resource == "events" && target.verb == "patch") {
+  if (target.verb == "patch" && is_writable(*scope.resource)) {
     patch(request, response, target);
     return;
   }

@@ -54,10 +54,25 @@ struct ApiServer::State {
   [[nodiscard]] bool is_allowed(const std::string& request) const {
     return !permissions || permissions->contains(request);
   }
+  /// Is there such a kind in this cluster?
+  [[nodiscard]] bool is_served(const Resource& resource) const {
+    return *resource.type == '\0' || options.schema.contains(resource.type) ||
+           resource.kind == std::string("Namespace");
+  }
+  /// May clients make and change it?
+  [[nodiscard]] bool is_writable(const Resource& resource) const {
+    return resource.kind == std::string("Event") || options.schema.contains(resource.type);
+  }
   void review_access(const httplib::Request& request, httplib::Response& response) const;
   void get(const httplib::Request& request, httplib::Response& response, const Target& target);
   void create(const httplib::Request& request, httplib::Response& response, const Target& target);
   void patch(const httplib::Request& request, httplib::Response& response, const Target& target);
+  /// What is wrong with an object that shall be; null if nothing.
+  [[nodiscard]] nlohmann::ordered_json fault_of(const Resource& resource, const nlohmann::json& object,
+                                                const httplib::Request& request, const Target& target) const;
+  /// Keeps it, but for a dry run.
+  void keep(const httplib::Request& request, httplib::Response& response, int status, const Resource& resource,
+            nlohmann::json object);
   void list(const httplib::Request& request, httplib::Response& response, const Scope& scope) const;
   void watch(const httplib::Request& request, httplib::Response& response, const Scope& scope);
   bool send(Watch& watch, int fd, httplib::DataSink& sink);

@@ -23,6 +23,7 @@ struct Resource {
   bool namespaced;
   /// metadata.name, and metadata.namespace if namespaced, are selectable everywhere.
   std::vector<std::string> selectable;
+  const char* type = "";  ///< in a Schema, by which clients may make it
 };
 
 const std::vector<Resource>& resources();
