@@ -3,6 +3,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 namespace hairpind {
 namespace {
 
@@ -15,7 +17,10 @@ void CertificateLog::operator()(const Result<std::string>& read) {
   if (read) {
     failures_ = 0;
     spdlog::info("TLS certificate {}: read again, valid until {}", path_, *read);
-  } else if (failures_ < kNoMoment && ++failures_ == kNoMoment) {
+    return;
+  }
+  failures_ = std::min(failures_ + 1, kNoMoment + 1);
+  if (failures_ == kNoMoment) {
     spdlog::error("{}; the listener goes on with the certificate that it has", read.error().message);
   }
 }

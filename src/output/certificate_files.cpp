@@ -152,7 +152,8 @@ Result<void> CertificateFiles::use(const File& certificate, const File& key) {
   if (SSL_CTX_use_certificate(settings.get(), own.get()) != 1) {
     const char* const reason = ERR_reason_error_string(ERR_peek_last_error());
     ERR_clear_error();
-    return fail("the TLS certificate '" + files_.certificate + "' cannot be used: " + (reason ? reason : "OpenSSL"));
+    return fail("the TLS certificate '" + files_.certificate +
+                "' cannot be used: " + (reason != nullptr ? reason : "OpenSSL does not say why"));
   }
   // One of another kind than the certificate's is taken; the check tells.
   if (SSL_CTX_use_PrivateKey(settings.get(), own_key.get()) != 1 || SSL_CTX_check_private_key(settings.get()) != 1) {

@@ -58,7 +58,7 @@ void TlsSession::say_goodbye() {
 
 std::string_view TlsSession::to_send() const {
   char* bytes = nullptr;
-  const long length = session_ ? BIO_ctrl(out_, BIO_CTRL_INFO, 0, &bytes) : 0;
+  const long length = session_ ? BIO_ctrl(out_, BIO_CTRL_INFO, 0, static_cast<void*>(&bytes)) : 0;
   return {bytes, static_cast<std::size_t>(std::max(length, 0L))};
 }
 

@@ -2,15 +2,19 @@
 // The listener with TLS, and the one for probes beside it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/sockios.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
@@ -174,7 +178,10 @@ std::uint64_t resident_kib() {
 
 class HttpTlsTest : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() { certificates = new Certificates(testing::make_certificates()); }
+  static void SetUpTestSuite() {
+    std::signal(SIGPIPE, SIG_IGN);
+    certificates = new Certificates(testing::make_certificates());
+  }
   static void TearDownTestSuite() { delete certificates; }
 
   void SetUp() override {
@@ -284,6 +291,15 @@ TEST_F(HttpTlsTest, OldTlsIsRefusedAndNothingIsRemembered) {
   EXPECT_EQ(ERR_GET_REASON(ERR_peek_error()), SSL_R_TLSV1_ALERT_PROTOCOL_VERSION);
 }
 
+// The client's choice would be the server's cost.
+TEST_F(HttpTlsTest, LargeFieldsAreRefused) {
+  start();
+  const TlsClient client(server->port(), certificates->ca);
+  std::string fields = "ffdhe8192:ffdhe2048";
+  ASSERT_EQ(SSL_ctrl(client.session(), SSL_CTRL_SET_GROUPS_LIST, 0, fields.data()), 1);
+  EXPECT_EQ(client.ask(kProbe), "no TLS");
+}
+
 TEST_F(HttpTlsTest, HandsAreShakenOnce) {
   start();
   const TlsClient client(server->port(), certificates->ca);
@@ -298,7 +314,11 @@ TEST_F(HttpTlsTest, WhoSaysGoodbyeAfterItsQuestionHearsTheAnswer) {
   padding = std::string(1U << 20U, '#');
   start();
   const TlsClient client(server->port(), certificates->ca);
-  ASSERT_TRUE(client.shake() && client.send(kScrape));
+  ASSERT_TRUE(client.shake());
+  // Both in one piece.
+  const int yes = 1;
+  setsockopt(client.wire().socket(), IPPROTO_TCP, TCP_CORK, &yes, sizeof(yes));
+  ASSERT_TRUE(client.send(kScrape));
   SSL_shutdown(client.session());
   client.wire().end_sending();
   EXPECT_TRUE(client.read_all().ends_with("\r\n\r\nm\n" + padding));
@@ -307,7 +327,8 @@ TEST_F(HttpTlsTest, WhoSaysGoodbyeAfterItsQuestionHearsTheAnswer) {
 TEST_F(HttpTlsTest, PlainHttpEndsQuietly) {
   start();
   const RawClient client(server->port());
-  EXPECT_TRUE(client.send(kScrape));
+  // More than is looked at.
+  EXPECT_TRUE(client.send("GET /metrics HTTP/1.1\r\nX: " + std::string(6000, 'x') + "\r\n\r\n"));
   std::array<char, 16> bytes{};
   EXPECT_EQ(recv(client.socket(), bytes.data(), bytes.size(), 0), 0) << "no word, and no reset";
   EXPECT_LT(probe(), kProbeBound);
@@ -348,8 +369,9 @@ TEST_F(HttpTlsTest, ANewPairIsTakenWithoutARestart) {
   EXPECT_TRUE(eventually([&] { return ask(kProbe, certificates->other_ca).starts_with("HTTP/1.1 200 OK\r\n"); }));
   EXPECT_EQ(ask(kProbe), "no TLS");
   EXPECT_TRUE(eventually([&] { return last_told().starts_with("until 20"); })) << last_told();
-  EXPECT_TRUE(before.send(kProbe));
-  EXPECT_THAT(before.read_all(), StartsWith("HTTP/1.1 200 OK\r\n")) << "who has begun goes on";
+  // Unless that has taken longer than a client may.
+  EXPECT_TRUE(before.wire().is_cut() || (before.send(kProbe) && before.read_all().starts_with("HTTP/1.1 200 OK\r\n")))
+      << "who has begun goes on";
 }
 
 // As the kubelet does it: a directory in place of another, by one link.
@@ -490,17 +512,27 @@ TEST_F(HttpTlsTest, NewKeysTakeATenthOfACore) {
   ASSERT_TRUE(client.shake());
   const timeval patience{.tv_sec = 0, .tv_usec = 50'000};
   setsockopt(client.wire().socket(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-  const double before = servers_cpu_seconds();
-  const auto begun = Clock::now();
-  std::size_t updates = 0;
-  while (!client.wire().is_cut() && Clock::now() - begun < seconds(3)) {
+  // Made before they are sent: to make them takes longer than to follow.
+  BIO* const out = BIO_new(BIO_s_mem());
+  SSL_set0_wbio(client.session(), out);
+  for (int i = 0; i < 10000; i++) {
     ERR_clear_error();
     SSL_key_update(client.session(), SSL_KEY_UPDATE_NOT_REQUESTED);
-    updates += SSL_do_handshake(client.session()) == 1 ? 1 : 0;
+    ASSERT_EQ(SSL_do_handshake(client.session()), 1);
+  }
+  std::string unsent(BIO_ctrl_pending(out), '\0');
+  BIO_read(out, unsent.data(), static_cast<int>(unsent.size()));
+  const double before = servers_cpu_seconds();
+  const auto begun = Clock::now();
+  int untaken = 1;
+  while ((!unsent.empty() || untaken != 0) && !client.wire().is_cut()) {
+    const ssize_t sent = send(client.wire().socket(), unsent.data(), unsent.size(), MSG_NOSIGNAL);
+    unsent.erase(0, static_cast<std::size_t>(std::max<ssize_t>(sent, 0)));
+    ioctl(client.wire().socket(), SIOCOUTQ, &untaken);
   }
   const double wall = std::chrono::duration<double>(Clock::now() - begun).count();
-  EXPECT_LT(servers_cpu_seconds() - before, 0.25 * wall);
-  EXPECT_GT(updates, 1000U) << "or nothing was tried";
+  // Nothing but this is asked for.
+  EXPECT_LT(servers_cpu_seconds() - before, 0.13 * wall);
   EXPECT_LT(probe(), kProbeBound);
 }
 
@@ -511,14 +543,16 @@ TEST_F(HttpTlsTest, LongGreetingsTakeSomeMegabytes) {
   const std::uint64_t before = resident_kib();
   std::vector<RawClient> greeters;
   for (std::size_t i = 0; i < HttpServer::kMostAsking; i++) {
-    greeters.push_back(
-        elsewhere(std::string("\x16\x03\x01\x40\x00\x01\x01\xff\x00\x03\x03", 11) + std::string(9000, 'x')));
+    // A record of 16 bytes, with the beginning of 130,816.
+    greeters.push_back(elsewhere(std::string("\x16\x03\x01\x00\x10\x01\x01\xff\x00", 9) + std::string(12, 'x')));
   }
+  std::uint64_t most = before;
   EXPECT_TRUE(eventually([&] {
+    most = std::max(most, resident_kib());
     return std::ranges::count_if(greeters, &RawClient::is_cut) >=
            static_cast<std::ptrdiff_t>(greeters.size() - HttpServer::kMostShaking);
   }));
-  EXPECT_LT(resident_kib(), before + 8192);
+  EXPECT_LT(most, before + 8192);
   EXPECT_LT(probe(), kProbeBound);
 }
 
