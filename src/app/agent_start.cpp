@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "agent.hpp"
+#include "certificate_log.hpp"
 #include "least_rights.hpp"
 #include "load_options.hpp"
 #include "metrics_page.hpp"
@@ -44,6 +45,19 @@ std::string read_status(const StatusBoard& board, const std::string& node) {
   const Status status = board.read();
   const auto counts = read_counts(status);
   return render_status(status, counts ? &*counts : nullptr, node, EventLoop::now(), std::chrono::system_clock::now());
+}
+
+// Empty is none.
+Result<void> read_address(const std::string& text, std::optional<ListenAddress>& address) {
+  if (text.empty()) {
+    return {};
+  }
+  auto parsed = parse_listen_address(text);
+  if (!parsed) {
+    return std::unexpected(parsed.error());
+  }
+  address = *std::move(parsed);
+  return {};
 }
 
 }  // namespace
@@ -129,21 +143,27 @@ Result<void> Agent::load() {
 }
 
 Result<void> Agent::start_http(const KernelFeatures& features, AttachMode attach_mode) {
-  if (configuration_.listen.empty()) {
+  HttpServer::Listeners listeners;
+  if (auto wrong = read_address(configuration_.listen, listeners.pages); !wrong) {
+    return wrong;
+  }
+  if (auto wrong = read_address(configuration_.health_listen, listeners.probes); !wrong) {
+    return wrong;
+  }
+  if (!listeners.pages && !listeners.probes) {
     return {};
   }
-  auto address = parse_listen_address(configuration_.listen);
-  if (!address) {
-    return std::unexpected(address.error());
+  if (!configuration_.tls_cert_file.empty()) {
+    listeners.tls = {.certificate = configuration_.tls_cert_file, .key = configuration_.tls_key_file};
   }
   auto server = HttpServer::listen(
-      address->first, address->second,
-      {.metrics = [&board = board_, features,
-                   attach_mode] { return render_metrics(read_metrics(board, features, attach_mode)); },
-       .status = [&board = board_, node = configuration_.node_name] { return read_status(board, node); },
-       .healthy = [&board = board_] { return is_healthy(board.read(), EventLoop::now()); },
-       .ready = [&board = board_] { return is_ready(board.read(), EventLoop::now()); },
-       .landing = std::string(kLandingPage)});
+      listeners, {.metrics = [&board = board_, features,
+                              attach_mode] { return render_metrics(read_metrics(board, features, attach_mode)); },
+                  .status = [&board = board_, node = configuration_.node_name] { return read_status(board, node); },
+                  .healthy = [&board = board_] { return is_healthy(board.read(), EventLoop::now()); },
+                  .ready = [&board = board_] { return is_ready(board.read(), EventLoop::now()); },
+                  .certificate = CertificateLog(configuration_.tls_cert_file),
+                  .landing = std::string(kLandingPage)});
   if (!server) {
     return std::unexpected(server.error());
   }

@@ -130,6 +130,14 @@ Result<std::variant<Configuration, HelpText>> parse_run_options(const std::vecto
   CLI::Option* const listen =
       app.add_option("--listen", configuration.listen, "ADDR:PORT of /metrics, /healthz and /readyz; empty: off")
           ->capture_default_str();
+  app.add_option("--health-listen", configuration.health_listen,
+                 "ADDR:PORT of a second listener, of /healthz and /readyz alone and never with TLS: for probes, where "
+                 "--listen is not for everybody; default: none");
+  app.add_option("--tls-cert-file", configuration.tls_cert_file,
+                 "PEM file with the certificate by which --listen speaks TLS, and its issuers'; read again when it "
+                 "changes; default: plain HTTP");
+  app.add_option("--tls-key-file", configuration.tls_key_file,
+                 "PEM file with that certificate's key; read again when it changes");
   app.add_option("--state-directory", configuration.state_directory,
                  "Directory in which the state of problems outlives the agent; default: none, they end with it");
   app.add_option("--handshake-timeout", handshake_timeout,
@@ -184,6 +192,15 @@ Result<std::variant<Configuration, HelpText>> parse_run_options(const std::vecto
   const char* const listen_variable = std::getenv("HAIRPIND_LISTEN");
   if (listen->count() == 0 && listen_variable != nullptr && *listen_variable == '\0') {
     configuration.listen.clear();
+  }
+  if (configuration.tls_cert_file.empty() != configuration.tls_key_file.empty()) {
+    const bool lacks_key = configuration.tls_key_file.empty();
+    return fail(std::string(lacks_key ? "--tls-cert-file is given without --tls-key-file"
+                                      : "--tls-key-file is given without --tls-cert-file") +
+                ": give both for TLS, or none for plain HTTP");
+  }
+  if (!configuration.tls_cert_file.empty() && configuration.listen.empty()) {
+    return fail("--tls-cert-file and --tls-key-file are given and --listen is off: there is nothing to serve by TLS");
   }
   for (const std::string& text : load_balancers) {
     auto load_balancer = parse_load_balancer(text);

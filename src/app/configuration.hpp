@@ -29,6 +29,9 @@ struct Configuration {
   bool kubernetes_events = false;
   std::string state_directory;            ///< empty = problems end with the agent
   std::string listen = "127.0.0.1:9477";  ///< empty = no HTTP
+  std::string health_listen;              ///< a second one, for probes alone; empty = none
+  std::string tls_cert_file;              ///< of `listen`, with its key; both empty = plain HTTP
+  std::string tls_key_file;
   std::string log_level = "info";
   std::string log_format = "text";
   std::chrono::milliseconds handshake_timeout = std::chrono::seconds(3);

@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <filesystem>
@@ -61,13 +62,19 @@ void lower_bounds(const std::set<unsigned>& kept) {
   }
 }
 
-// By the capabilities in effect: a file in another user's directory takes more than root has without them.
+// By the capabilities in effect.
+bool may(const std::string& name, int how) {
+  return faccessat(AT_FDCWD, name.c_str(), how, AT_EACCESS) == 0;
+}
+
+// A file in another user's directory takes more than root has without them.
 bool can_be_reopened(const std::string& path) {
-  const auto writable = [](const std::string& name, int how) {
-    return faccessat(AT_FDCWD, name.c_str(), how, AT_EACCESS) == 0;
-  };
   const std::string directory = std::filesystem::path(path).parent_path();
-  return writable(path, W_OK) && writable(directory.empty() ? "." : directory, W_OK | X_OK);
+  return may(path, W_OK) && may(directory.empty() ? "." : directory, W_OK | X_OK);
+}
+
+bool can_be_read(const std::vector<std::string>& paths) {
+  return std::ranges::all_of(paths, [](const std::string& path) { return may(path, R_OK); });
 }
 
 Result<void> lower_capabilities(const RightsNeeded& needed) {
@@ -76,10 +83,25 @@ Result<void> lower_capabilities(const RightsNeeded& needed) {
   if (permitted(CAP_SETPCAP)) {
     to_lower.insert(CAP_SETPCAP);
   }
-  const bool may_spare = needed.alerts != "-" && permitted(CAP_DAC_OVERRIDE);
-  bool lowered = keep_only(to_lower, may_spare ? std::set<unsigned>{CAP_DAC_OVERRIDE} : std::set<unsigned>{});
-  if (lowered && may_spare && !can_be_reopened(needed.alerts)) {
-    kept.insert(CAP_DAC_OVERRIDE);
+  std::set<unsigned> spare;
+  if ((needed.alerts != "-" || !needed.read_again.empty()) && permitted(CAP_DAC_OVERRIDE)) {
+    spare.insert(CAP_DAC_OVERRIDE);
+  }
+  if (!needed.read_again.empty() && permitted(CAP_DAC_READ_SEARCH)) {
+    spare.insert(CAP_DAC_READ_SEARCH);
+  }
+  bool lowered = keep_only(to_lower, spare);
+  const auto take_up = [&](unsigned capability) {
+    if (lowered && spare.contains(capability)) {
+      kept.insert(capability);
+    }
+  };
+  if (needed.alerts != "-" && !can_be_reopened(needed.alerts)) {
+    take_up(CAP_DAC_OVERRIDE);
+  }
+  // The lesser one, where it is to be had; who may write everywhere may read, too.
+  if (!kept.contains(CAP_DAC_OVERRIDE) && !can_be_read(needed.read_again)) {
+    take_up(spare.contains(CAP_DAC_READ_SEARCH) ? CAP_DAC_READ_SEARCH : CAP_DAC_OVERRIDE);
   }
   lower_bounds(kept);
   lowered = lowered && keep_only(kept, {});
@@ -191,6 +213,9 @@ Result<void> refuse_calls(const RightsNeeded& needed) {
 
 RightsNeeded rights_needed(const Configuration& configuration) {
   RightsNeeded needed{.alerts = configuration.alerts};
+  if (!configuration.tls_cert_file.empty()) {
+    needed.read_again = {configuration.tls_cert_file, configuration.tls_key_file};
+  }
   if (!configuration.kubeconfig.empty()) {
     needed.foreign_files = true;
     // Where it cannot be read the start ends by that, with its own words.

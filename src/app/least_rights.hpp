@@ -10,9 +10,11 @@ namespace hairpind {
 
 /// What is done after the start that takes a right of its own.
 struct RightsNeeded {
-  std::string alerts = "-";    ///< a file that is opened anew on SIGHUP; "-": none
-  bool foreign_files = false;  ///< a kubeconfig's files are read again, whoever owns them
-  bool programs = false;       ///< a kubeconfig's plugin is run
+  std::string alerts = "-";  ///< a file that is opened anew on SIGHUP; "-": none
+  // NOLINTNEXTLINE(readability-redundant-member-init): g++ warns of designated initializers that leave it out
+  std::vector<std::string> read_again{};  ///< a certificate and its key
+  bool foreign_files = false;             ///< a kubeconfig's files are read again, whoever owns them
+  bool programs = false;                  ///< a kubeconfig's plugin is run
 };
 
 /// Of an agent with these options.

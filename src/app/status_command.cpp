@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -109,6 +110,8 @@ int report(const std::string& listen, const std::string& output) {
     std::fprintf(stderr, "hairpind: %s\n", error.message.c_str());
     return kError;
   };
+  // An agent that hangs up is an error like any other.
+  std::signal(SIGPIPE, SIG_IGN);
   const auto address = parse_listen_address(listen);
   if (!address) {
     return fail_with(address.error());

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <cstddef>
 #include <cstdio>
 #include <map>
@@ -159,6 +160,8 @@ Result<Named> addresses_of(const std::string& text) {
 }
 
 int verify(const Options& options) {
+  // An agent that hangs up is one that does not answer.
+  std::signal(SIGPIPE, SIG_IGN);
   auto named = addresses_of(options.load_balancer);
   if (!named) {
     std::fprintf(stderr, "hairpind: %s\n", named.error().message.c_str());

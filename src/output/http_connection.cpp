@@ -26,8 +26,8 @@ bool is_for_later(int error) {
 
 }  // namespace
 
-HttpConnection::HttpConnection(FileDescriptor socket, Time now)
-    : socket_(std::move(socket)), idle_since_(now), deadline_(now + kTimeToAsk) {}
+HttpConnection::HttpConnection(FileDescriptor socket, HttpClient client, Time now)
+    : socket_(std::move(socket)), client_(client), idle_since_(now), deadline_(now + kTimeToAsk) {}
 
 HttpConnection::~HttpConnection() {
   if (socket_.get() >= 0 && !all_taken()) {
@@ -91,7 +91,39 @@ void HttpConnection::read(Time now) {
     return;
   }
   idle_since_ = now;
-  if (request_.feed({bytes.data(), static_cast<std::size_t>(got)}) != HttpRequest::State::kReading) {
+  const std::string_view read(bytes.data(), static_cast<std::size_t>(got));
+  if (client_.certificate != nullptr) {
+    decipher(read, now);
+  } else {
+    take(read, now);
+  }
+}
+
+void HttpConnection::decipher(std::string_view bytes, Time now) {
+  if (!tls_) {
+    tls_.emplace(client_.certificate->settings());
+  }
+  std::string said;
+  const bool goes_on = tls_->take(bytes, said);
+  // The greeting, or why there is none. The socket has had nothing to send before: a client for whom it does not fit in
+  // is none.
+  const std::string_view greeting = tls_->to_send();
+  if (!greeting.empty()) {
+    const ssize_t sent = send(socket_.get(), greeting.data(), greeting.size(), MSG_NOSIGNAL);
+    if (std::cmp_not_equal(sent, greeting.size())) {
+      stage_ = Stage::kOver;
+      return;
+    }
+    tls_->sent(greeting.size());
+  }
+  take(said, now);
+  if (stage_ == Stage::kAsking && !goes_on) {
+    leave(now);
+  }
+}
+
+void HttpConnection::take(std::string_view text, Time now) {
+  if (request_.feed(text) != HttpRequest::State::kReading) {
     stage_ = Stage::kWaiting;
     deadline_ = now + kTimeToAnswer;
   }
@@ -114,18 +146,43 @@ std::string_view HttpConnection::rest() const {
   return body_ ? std::string_view(*body_).substr(sent_ - head.size()) : std::string_view();
 }
 
+/// For the socket.
+std::string_view HttpConnection::next_bytes() {
+  if (!tls_) {
+    return rest();
+  }
+  if (tls_->to_send().empty()) {
+    if (const std::string_view piece = rest().substr(0, TlsSession::kLargestPiece); !piece.empty()) {
+      // Where it cannot be said the answer ends, without a goodbye.
+      sent_ += tls_->say(piece) ? piece.size() : 0;
+    } else if (!std::exchange(said_goodbye_, true)) {
+      tls_->say_goodbye();
+    }
+  }
+  return tls_->to_send();
+}
+
 void HttpConnection::write(Time now) {
-  for (std::string_view bytes = rest(); !bytes.empty(); bytes = rest()) {
+  for (std::string_view bytes = next_bytes(); !bytes.empty(); bytes = next_bytes()) {
     const int more = body_ && sent_ < head_.size() ? MSG_MORE : 0;
     const ssize_t sent = send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | more);
     if (sent < 0) {
       stage_ = is_for_later(errno) ? Stage::kAnswering : Stage::kOver;
       return;
     }
-    sent_ += static_cast<std::size_t>(sent);
+    if (tls_) {
+      tls_->sent(static_cast<std::size_t>(sent));
+    } else {
+      sent_ += static_cast<std::size_t>(sent);
+    }
     idle_since_ = now;
   }
   body_.reset();
+  leave(now);
+}
+
+void HttpConnection::leave(Time now) {
+  tls_.reset();
   shutdown(socket_.get(), SHUT_WR);
   stage_ = Stage::kLeaving;
   deadline_ = now + kTimeToLeave;

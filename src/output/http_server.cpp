@@ -15,8 +15,10 @@
 #include <optional>
 #include <span>
 #include <thread>
+#include <tuple>
 #include <vector>
 
+#include "certificate_files.hpp"
 #include "http_connection.hpp"
 #include "listen_socket.hpp"
 
@@ -29,9 +31,13 @@ using Stage = HttpConnection::Stage;
 // A turn takes in fewer than would push out who came the turn before.
 constexpr int kAcceptedATurn = 16;
 constexpr std::chrono::milliseconds kNoDescriptors{100};
-// To render is the only work that clients can ask for: it takes a tenth of a core at most, or a second's pause.
+// To render, and to decipher, is the only work that clients can ask for: each takes a tenth of a core at most, or a
+// second's pause.
 constexpr int kRest = 9;
 constexpr std::chrono::seconds kLongestRest{1};
+constexpr std::chrono::seconds kLookAtFiles{1};
+constexpr std::size_t kMostConnections =
+    HttpServer::kMostAsking + HttpServer::kMostAskingHere + HttpServer::kMostServed;
 // Slow readers keep the pages they have begun.
 constexpr std::size_t kMostPages = 2;
 
@@ -90,6 +96,29 @@ bool is_from_this_machine(int socket) {
 
 constexpr const char* kStatusPath = "/v1/status";
 
+struct Listener {
+  FileDescriptor socket;  ///< -1: none
+  bool probes_only = false;
+};
+
+Time after_rest(Time begun, Time done) {
+  return done + std::min<Time::duration>(kRest * (done - begun), kLongestRest);
+}
+
+/// `option`: what it was chosen by.
+Result<FileDescriptor> open_listener(const ListenAddress& address, const std::string& option) {
+  auto socket = listen_on(address.first, address.second);
+  if (socket) {
+    return *std::move(socket);
+  }
+  const std::string where = "listen on " + (address.first.contains(':') ? "[" + address.first + "]" : address.first) +
+                            ":" + std::to_string(address.second);
+  return socket.error() == 0
+             ? fail(where + ": not an address of this machine; choose another with " + option)
+             : fail_errno(where + " (is another hairpind running? choose another address with " + option + ")",
+                          socket.error());
+}
+
 /// The page of one moment.
 struct Page {
   const char* type = nullptr;
@@ -123,9 +152,12 @@ std::string gzip(const std::string& text) {
 /// What the thread does. Nothing of it is anybody else's while it runs.
 class HttpServer::Service {
  public:
-  Service(FileDescriptor listener, Handlers handlers)
-      : port_(port_of(listener.get())), listener_(std::move(listener)), handlers_(std::move(handlers)) {
-    connections_.reserve(kMostAsking + kMostServed);
+  Service(FileDescriptor pages, FileDescriptor probes, std::optional<CertificateFiles> certificate, Handlers handlers)
+      : listeners_{Listener{.socket = std::move(probes), .probes_only = true},
+                   Listener{.socket = std::move(pages), .probes_only = false}},
+        certificate_(std::move(certificate)),
+        handlers_(std::move(handlers)) {
+    connections_.reserve(kMostConnections);
   }
   ~Service() {
     eventfd_write(stop_.get(), 1);
@@ -139,30 +171,37 @@ class HttpServer::Service {
   void start() {
     thread_ = std::thread([this] { serve(); });
   }
-  [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] std::uint16_t port_of_listener(bool probes) const {
+    return port_of(listeners_[probes ? 0 : 1].socket.get());
+  }
 
  private:
   void serve() {
     for (;;) {
       const Time begun = now();
-      std::array<pollfd, 2 + kMostAsking + kMostServed> waited_for{};
+      std::array<pollfd, 1 + kListeners + kMostConnections> waited_for{};
       waited_for[0] = {.fd = stop_.get(), .events = POLLIN, .revents = 0};
-      waited_for[1] = {.fd = begun < accept_from_ ? -1 : listener_.get(), .events = POLLIN, .revents = 0};
-      const std::span<pollfd> clients = std::span(waited_for).subspan(2, connections_.size());
-      std::ranges::transform(connections_, clients.begin(), [](const HttpConnection& connection) {
-        return pollfd{.fd = connection.stage() == Stage::kFlushing ? -1 : connection.socket(),
-                      .events = connection.events(),
-                      .revents = 0};
+      const std::span<pollfd> doors = std::span(waited_for).subspan(1, kListeners);
+      std::ranges::transform(listeners_, doors.begin(), [&](const Listener& listener) {
+        return pollfd{.fd = begun < accept_from_ ? -1 : listener.socket.get(), .events = POLLIN, .revents = 0};
       });
-      poll(waited_for.data(), 2 + clients.size(), patience(begun));
+      const std::span<pollfd> clients = std::span(waited_for).subspan(1 + kListeners, connections_.size());
+      std::ranges::transform(connections_, clients.begin(), [&](const HttpConnection& connection) {
+        const bool waits = connection.stage() == Stage::kFlushing || is_put_off(connection, begun);
+        return pollfd{.fd = waits ? -1 : connection.socket(), .events = connection.events(), .revents = 0};
+      });
+      poll(waited_for.data(), 1 + kListeners + clients.size(), patience(begun));
       if (waited_for[0].revents != 0) {
         return;
       }
       go_on(clients);
-      if (waited_for[1].revents != 0) {
-        accept_some();
+      for (std::size_t i = 0; i < kListeners; i++) {
+        if (doors[i].revents != 0) {
+          accept_some(listeners_[i]);
+        }
       }
       hand_out_pages();
+      look_at_certificate();
     }
   }
 
@@ -177,6 +216,12 @@ class HttpServer::Service {
       if (connection.stage() == Stage::kWaiting) {
         by(render_from_);
       }
+      if (is_put_off(connection, begun)) {
+        by(decipher_from_);
+      }
+    }
+    if (certificate_) {
+      by(look_from_);
     }
     if (begun < accept_from_) {
       by(accept_from_);
@@ -188,17 +233,45 @@ class HttpServer::Service {
         std::max<std::int64_t>(0, std::chrono::ceil<std::chrono::milliseconds>(*next - begun).count()));
   }
 
+  [[nodiscard]] bool is_put_off(const HttpConnection& connection, Time begun) const {
+    return connection.is_deciphering() && begun < decipher_from_;
+  }
+
   void go_on(std::span<const pollfd> clients) {
     const Time read_at = now();
+    HttpConnection* next = nullptr;
     for (std::size_t i = 0; i < clients.size(); i++) {
-      if (clients[i].revents != 0) {
-        go_on(connections_[i], read_at);
+      HttpConnection& connection = connections_[i];
+      if (clients[i].revents == 0) {
+        continue;
       }
+      if (!connection.is_deciphering()) {
+        go_on(connection, read_at);
+      } else if (next == nullptr || comes_before(connection, *next)) {
+        next = &connection;
+      }
+    }
+    if (next != nullptr) {
+      decipher(*next);
     }
     std::erase_if(connections_, [&](const HttpConnection& connection) {
       return connection.stage() == Stage::kOver || connection.deadline() <= read_at;
     });
+    make_room(kMostShaking, [](const HttpConnection& connection) { return connection.is_shaking(); });
     make_room(kMostServed, is_served);
+  }
+
+  /// Who is on this machine first, as the kubelet; else who has waited longest, so that each has its turn.
+  static bool comes_before(const HttpConnection& one, const HttpConnection& other) {
+    return std::tuple(!one.client().is_here, one.idle_since()) <
+           std::tuple(!other.client().is_here, other.idle_since());
+  }
+
+  /// A piece of one client's, and no more of anybody's before nine times as long has passed.
+  void decipher(HttpConnection& connection) {
+    const Time begun = now();
+    go_on(connection, begun);
+    decipher_from_ = after_rest(begun, now());
   }
 
   void go_on(HttpConnection& connection, Time read_at) {
@@ -218,16 +291,18 @@ class HttpServer::Service {
     };
     if (request.refusal() != 0) {
       say(request.refusal(), reason_of(request.refusal()), request.refusal() == 405 ? "Allow: GET, HEAD\r\n" : "");
-    } else if (request.path() == "/") {
-      say(200, handlers_.landing, "", kHtml);
     } else if (request.path() == "/healthz") {
       const bool healthy = handlers_.healthy();
       say(healthy ? 200 : 503, healthy ? "ok" : "the event loop has stalled");
     } else if (request.path() == "/readyz") {
       const bool ready = handlers_.ready();
       say(ready ? 200 : 503, ready ? "ready" : "not attached yet");
+    } else if (connection.client().probes_only) {
+      say(404, "/healthz and /readyz are here");
+    } else if (request.path() == "/") {
+      say(200, handlers_.landing, "", kHtml);
     } else if (request.path() == kStatusPath) {
-      if (!is_from_this_machine(connection.socket())) {
+      if (!connection.client().is_here) {
         say(403, "only who is on this node may ask for it");
       }
     } else if (request.path() != "/metrics") {
@@ -235,22 +310,29 @@ class HttpServer::Service {
     }
   }
 
-  void accept_some() {
+  void accept_some(const Listener& listener) {
     for (int i = 0; i < kAcceptedATurn; i++) {
-      FileDescriptor socket(accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+      FileDescriptor socket(accept4(listener.socket.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
       const int error = errno;
       if (socket.get() < 0) {
         if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
           // The next may come where one of these has gone.
-          make_room(0, is_asking);
+          make_room(0, [](const HttpConnection& connection) { return !is_served(connection); });
           accept_from_ = now() + kNoDescriptors;
         }
         return;
       }
-      make_room(kMostAsking - 1, is_asking);
+      const HttpClient client{.is_here = is_from_this_machine(socket.get()),
+                              .probes_only = listener.probes_only,
+                              .certificate = certificate_ && !listener.probes_only ? &*certificate_ : nullptr};
+      make_room(kMostAsking - (client.is_here ? 0 : 1), is_asking<false>);
+      make_room(kMostAskingHere - (client.is_here ? 1 : 0), is_asking<true>);
       const Time accepted = now();
-      // Most have sent their question by now.
-      go_on(connections_.emplace_back(std::move(socket), accepted), accepted);
+      HttpConnection& connection = connections_.emplace_back(std::move(socket), client, accepted);
+      if (!connection.is_deciphering()) {
+        // Most have sent their question by now.
+        go_on(connection, accepted);
+      }
       make_room(kMostServed, is_served);
     }
   }
@@ -276,8 +358,20 @@ class HttpServer::Service {
         hand_out(connection, metrics);
       }
     }
-    const Time done = now();
-    render_from_ = done + std::min<Time::duration>(kRest * (done - begun), kLongestRest);
+    render_from_ = after_rest(begun, now());
+  }
+
+  void look_at_certificate() {
+    const Time begun = now();
+    if (!certificate_ || begun < look_from_) {
+      return;
+    }
+    look_from_ = begun + kLookAtFiles;
+    const auto read = certificate_->look_again();
+    if ((!read || *read || certificate_fails_) && handlers_.certificate) {
+      handlers_.certificate(read ? Result<std::string>(certificate_->valid_until()) : std::unexpected(read.error()));
+    }
+    certificate_fails_ = !read;
   }
 
   static void hand_out(HttpConnection& connection, const std::shared_ptr<Page>& page) {
@@ -311,7 +405,10 @@ class HttpServer::Service {
   static bool is_served(const HttpConnection& connection) {
     return connection.stage() == Stage::kWaiting || connection.had_body();
   }
-  static bool is_asking(const HttpConnection& connection) { return !is_served(connection); }
+  template <bool kHere>
+  static bool is_asking(const HttpConnection& connection) {
+    return !is_served(connection) && connection.client().is_here == kHere;
+  }
 
   /// So that no more than `most` of a kind are left: who has been silent longest goes.
   template <typename Kind>
@@ -327,14 +424,19 @@ class HttpServer::Service {
     }
   }
 
-  const std::uint16_t port_;
-  const FileDescriptor listener_;
+  static constexpr std::size_t kListeners = 2;
+
+  const std::array<Listener, kListeners> listeners_;
   const FileDescriptor stop_{eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+  std::optional<CertificateFiles> certificate_;  ///< of the pages' listener
+  bool certificate_fails_ = false;
   const Handlers handlers_;
   std::vector<HttpConnection> connections_;
   std::vector<std::weak_ptr<Page>> pages_;  ///< that somebody may still be reading, oldest first
   Time render_from_;
+  Time decipher_from_;
   Time accept_from_;
+  Time look_from_;
   std::thread thread_;
 };
 
@@ -347,21 +449,32 @@ void HttpServer::serve() {
 }
 
 std::uint16_t HttpServer::port() const {
-  return service_->port();
+  return service_->port_of_listener(false);
 }
 
-Result<std::unique_ptr<HttpServer>> HttpServer::listen(const std::string& address, std::uint16_t port,
-                                                       const Handlers& handlers) {
-  auto listener = listen_on(address, port);
-  if (!listener) {
-    const std::string where =
-        "listen on " + (address.contains(':') ? "[" + address + "]" : address) + ":" + std::to_string(port);
-    return listener.error() == 0
-               ? fail(where + ": not an address of this machine; choose another with --listen")
-               : fail_errno(where + " (is another hairpind running? choose another address with --listen)",
-                            listener.error());
+std::uint16_t HttpServer::probes_port() const {
+  return service_->port_of_listener(true);
+}
+
+Result<std::unique_ptr<HttpServer>> HttpServer::listen(const Listeners& listeners, const Handlers& handlers) {
+  std::optional<CertificateFiles> certificate;
+  if (listeners.tls) {
+    auto files = CertificateFiles::open(*listeners.tls);
+    if (!files) {
+      return std::unexpected(files.error());
+    }
+    certificate = *std::move(files);
   }
-  return std::unique_ptr<HttpServer>(new HttpServer(std::make_unique<Service>(*std::move(listener), handlers)));
+  auto pages = listeners.pages ? open_listener(*listeners.pages, "--listen") : FileDescriptor();
+  if (!pages) {
+    return std::unexpected(pages.error());
+  }
+  auto probes = listeners.probes ? open_listener(*listeners.probes, "--health-listen") : FileDescriptor();
+  if (!probes) {
+    return std::unexpected(probes.error());
+  }
+  return std::unique_ptr<HttpServer>(new HttpServer(
+      std::make_unique<Service>(*std::move(pages), *std::move(probes), std::move(certificate), handlers)));
 }
 
 }  // namespace hairpind

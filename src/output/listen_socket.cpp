@@ -26,7 +26,7 @@ struct AddressesDeleter {
 
 }  // namespace
 
-Result<std::pair<std::string, std::uint16_t>> parse_listen_address(std::string_view text) {
+Result<ListenAddress> parse_listen_address(std::string_view text) {
   const auto wrong = [&] {
     return fail("listen address '" + std::string(text) +
                 "': expected ADDR:PORT or [IPV6]:PORT, such as 127.0.0.1:9477, 0.0.0.0:9477 or [::]:9477; empty "
@@ -48,7 +48,7 @@ Result<std::pair<std::string, std::uint16_t>> parse_listen_address(std::string_v
   if (host.empty() || error != std::errc() || end != digits.data() + digits.size()) {
     return wrong();
   }
-  return std::pair{std::string(host), port};
+  return ListenAddress{std::string(host), port};
 }
 
 std::expected<FileDescriptor, int> listen_on(const std::string& address, std::uint16_t port) {

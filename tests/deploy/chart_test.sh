@@ -68,6 +68,31 @@ is "probes, port and annotation follow the listener" \
 is "annotation too" "$daemonset.spec.template.metadata.annotations[\"prometheus.io/port\"]" '"9500"'
 use --set config.listen=
 is "no listener, no probes" "$container | [.livenessProbe, .readinessProbe, .ports]" '[null, null, null]'
+use --set config.health-listen=127.0.0.1:9478
+is "probes ask the listener that is theirs" \
+  "$container | [.livenessProbe.httpGet, .readinessProbe.httpGet.port, [.ports[].containerPort]]" \
+  '[{"host": "127.0.0.1", "path": "/healthz", "port": 9478}, 9478, [9477, 9478]]'
+is "and Prometheus the other" "$daemonset.spec.template.metadata.annotations[\"prometheus.io/port\"]" '"9477"'
+use --set config.listen= --set config.health-listen=127.0.0.1:9478
+is "also where it is the only one" "$container | [.readinessProbe.httpGet.port, [.ports[].name]]" '[9478, ["health"]]'
+use --set tls.secretName=hairpind-tls --set podMonitor.create=true
+is "TLS: the Secret is there to be read, as long as it lives" "$daemonset.spec.template.spec |
+  [(.volumes[] | select(.name == \"tls\").secret), (.containers[0].volumeMounts[] | select(.name == \"tls\"))]" \
+  '[{"secretName": "hairpind-tls", "defaultMode": 256},
+    {"name": "tls", "mountPath": "/etc/hairpind-tls", "readOnly": true}]'
+same "and the options name it" 'tls-cert-file = "/etc/hairpind-tls/tls.crt"
+tls-key-file = "/etc/hairpind-tls/tls.key"' "$(value 'kind("ConfigMap").data["hairpind.toml"]' | jq -r . | grep '^tls-')"
+is "probes speak it" "$container | [.livenessProbe, .readinessProbe | .httpGet | [.scheme, .port]]" \
+  '[["HTTPS", 9477], ["HTTPS", 9477]]'
+is "and scrapers" "[$daemonset.spec.template.metadata.annotations[\"prometheus.io/scheme\"],
+  (kind(\"PodMonitor\").spec.podMetricsEndpoints[0] | .scheme, .tlsConfig)]" '["https", "https", {"insecureSkipVerify": true}]'
+use --set tls.secretName=hairpind-tls --set config.health-listen=127.0.0.1:9478 --set podMonitor.create=true \
+  --set podMonitor.tlsConfig.serverName=hairpind --set podMonitor.tlsConfig.ca.secret.name=hairpind-tls \
+  --set podMonitor.tlsConfig.ca.secret.key=ca.crt
+is "with a listener of their own probes do without" "$container | .livenessProbe.httpGet" \
+  '{"host": "127.0.0.1", "path": "/healthz", "port": 9478}'
+is "Prometheus verifies by what it is given" 'kind("PodMonitor").spec.podMetricsEndpoints[0].tlsConfig' \
+  '{"serverName": "hairpind", "ca": {"secret": {"name": "hairpind-tls", "key": "ca.crt"}}}'
 use --set config.kubernetes-events=false
 is "without Events no right to write any" '[kind("ClusterRole").rules[] | select(.verbs | contains(["create"]) or contains(["patch"]))]' '[]'
 same "and none are told" 'kubernetes-events = false' \
@@ -119,6 +144,8 @@ refused config.pending-syns=1 config.pending-syns
 refused image.digest=sha256:abc image.digest
 refused replicas=3 replicas
 refused tls.enabled=true tls
+refused config.health-listen=10.0.0.4:9478 config.health-listen
+refused tls.secretName=hairpind-tls,config.listen= "tls.secretName needs a config.listen"
 refused resourceQuota.create=true,priorityClassName= "needs a priorityClassName"
 if [ -n "$hairpind" ]; then
   options=$("$hairpind" run --help | grep -o '^ *\(-[a-z],\)\{0,1\}--[a-z-]*' | sed 's/.*--//')

@@ -50,6 +50,9 @@ TEST_F(ConfigurationTest, DefaultsAreTheContracts) {
   EXPECT_EQ(configuration.alerts, "-");
   EXPECT_FALSE(configuration.kubernetes_events);
   EXPECT_EQ(configuration.listen, "127.0.0.1:9477");
+  EXPECT_EQ(configuration.health_listen, "");
+  EXPECT_EQ(configuration.tls_cert_file, "");
+  EXPECT_EQ(configuration.tls_key_file, "");
   EXPECT_EQ(configuration.node_name, "from-downward-api");
   EXPECT_EQ(configuration.log_level, "info");
   EXPECT_EQ(configuration.log_format, "text");
@@ -141,16 +144,18 @@ TEST_F(ConfigurationTest, TheClustersDnsIsAnAddress) {
 // A name that is mistyped would be a variable that does nothing.
 TEST_F(ConfigurationTest, EveryOptionHasItsVariable) {
   const std::vector<std::pair<const char*, const char*>> variables{
-      {"HAIRPIND_POD_INTERFACE", "pod*"},  {"HAIRPIND_UPLINK", "up*"},
-      {"HAIRPIND_NODE_NAME", "n7"},        {"HAIRPIND_KUBECONFIG", "/kubeconfig"},
-      {"HAIRPIND_CILIUM_BPFFS", "/bpf"},   {"HAIRPIND_CONNTRACK", "netlink"},
-      {"HAIRPIND_RESET_SENSOR", "drop"},   {"HAIRPIND_ATTACH", "clsact"},
-      {"HAIRPIND_ALERTS", "/alerts"},      {"HAIRPIND_LISTEN", "127.0.0.1:1"},
-      {"HAIRPIND_HANDSHAKE_TIMEOUT", "7"}, {"HAIRPIND_REPEAT_INTERVAL", "8"},
-      {"HAIRPIND_PENDING_SYNS", "9999"},   {"HAIRPIND_RING_BYTES", "8192"},
-      {"HAIRPIND_LOG_LEVEL", "warn"},      {"HAIRPIND_LOG_FORMAT", "json"},
-      {"HAIRPIND_QUIET_AFTER", "90"},      {"HAIRPIND_KUBERNETES_EVENTS", "true"},
-      {"HAIRPIND_QUIET_AFTER", "90"},      {"HAIRPIND_CLUSTER_DNS", "10.96.0.10"},
+      {"HAIRPIND_POD_INTERFACE", "pod*"},   {"HAIRPIND_UPLINK", "up*"},
+      {"HAIRPIND_NODE_NAME", "n7"},         {"HAIRPIND_KUBECONFIG", "/kubeconfig"},
+      {"HAIRPIND_CILIUM_BPFFS", "/bpf"},    {"HAIRPIND_CONNTRACK", "netlink"},
+      {"HAIRPIND_RESET_SENSOR", "drop"},    {"HAIRPIND_ATTACH", "clsact"},
+      {"HAIRPIND_ALERTS", "/alerts"},       {"HAIRPIND_LISTEN", "127.0.0.1:1"},
+      {"HAIRPIND_HANDSHAKE_TIMEOUT", "7"},  {"HAIRPIND_REPEAT_INTERVAL", "8"},
+      {"HAIRPIND_PENDING_SYNS", "9999"},    {"HAIRPIND_RING_BYTES", "8192"},
+      {"HAIRPIND_LOG_LEVEL", "warn"},       {"HAIRPIND_LOG_FORMAT", "json"},
+      {"HAIRPIND_QUIET_AFTER", "90"},       {"HAIRPIND_KUBERNETES_EVENTS", "true"},
+      {"HAIRPIND_QUIET_AFTER", "90"},       {"HAIRPIND_CLUSTER_DNS", "10.96.0.10"},
+      {"HAIRPIND_TLS_CERT_FILE", "/c"},     {"HAIRPIND_TLS_KEY_FILE", "/k"},
+      {"HAIRPIND_HEALTH_LISTEN", "[::]:2"},
   };
   for (const auto& [name, value] : variables) {
     setenv(name, value, 1);
@@ -169,6 +174,9 @@ TEST_F(ConfigurationTest, EveryOptionHasItsVariable) {
   EXPECT_EQ(configuration.attach, "clsact");
   EXPECT_EQ(configuration.alerts, "/alerts");
   EXPECT_EQ(configuration.listen, "127.0.0.1:1");
+  EXPECT_EQ(configuration.health_listen, "[::]:2");
+  EXPECT_EQ(configuration.tls_cert_file, "/c");
+  EXPECT_EQ(configuration.tls_key_file, "/k");
   EXPECT_EQ(configuration.handshake_timeout, 7s);
   EXPECT_EQ(configuration.repeat_interval, 8s);
   EXPECT_EQ(configuration.quiet_after, 90s);
@@ -268,13 +276,25 @@ TEST_F(ConfigurationTest, ErrorsNameTheValue) {
   }
 }
 
+TEST_F(ConfigurationTest, ACertificateHasItsKey) {
+  write_file("tls-cert-file = \"/c\"\ntls-key-file = \"/k\"\nhealth-listen = \"127.0.0.1:9478\"\n");
+  const Configuration configuration = parse({"--config", path});
+  EXPECT_EQ(configuration.tls_cert_file, "/c");
+  EXPECT_EQ(configuration.tls_key_file, "/k");
+  EXPECT_EQ(configuration.health_listen, "127.0.0.1:9478");
+  EXPECT_THAT(error_of({"--tls-cert-file", "/c"}), HasSubstr("--tls-cert-file is given without --tls-key-file"));
+  EXPECT_THAT(error_of({"--tls-key-file", "/k"}), HasSubstr("--tls-key-file is given without --tls-cert-file"));
+  EXPECT_THAT(error_of({"--config", path, "--listen", ""}), HasSubstr("--listen is off"));
+}
+
 TEST_F(ConfigurationTest, HelpListsEveryOption) {
   const auto parsed = parse_run_options({"--help"});
   ASSERT_TRUE(parsed);
   const std::string& text = std::get<HelpText>(*parsed).text;
-  for (const char* const option : {"--lb", "--pod-interface", "--uplink", "--node-name", "--alerts", "--listen",
-                                   "--handshake-timeout", "--repeat-interval", "--pending-syns", "--ring-bytes",
-                                   "--cilium-bpffs", "--conntrack", "--log-level", "--log-format", "--config"}) {
+  for (const char* const option :
+       {"--lb", "--pod-interface", "--uplink", "--node-name", "--alerts", "--listen", "--health-listen",
+        "--tls-cert-file", "--tls-key-file", "--handshake-timeout", "--repeat-interval", "--pending-syns",
+        "--ring-bytes", "--cilium-bpffs", "--conntrack", "--log-level", "--log-format", "--config"}) {
     EXPECT_THAT(text, HasSubstr(option));
   }
 }

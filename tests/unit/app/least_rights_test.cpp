@@ -12,8 +12,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <string>
 #include <thread>
@@ -102,6 +106,38 @@ TEST(LeastRights, CapabilitiesAreThoseOfTheLoop) {
     }
     return std::string();
   });
+}
+
+// A key of another user's, as certbot's may be, is read again without a right to anything but reading.
+TEST(LeastRights, AForeignKeyIsReadAgain) {
+  if (geteuid() != 0) {
+    GTEST_SKIP() << "not root";
+  }
+  std::string directory = "/tmp/hairpind-rights-XXXXXX";
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  std::string key = directory + "/tls.key";
+  std::ofstream(key) << "key";
+  const auto rights = [&] {
+    in_a_child([&] {
+      const RightsLeft left = give_up_rights({.read_again = {key}});
+      const bool foreign = std::filesystem::path(key).parent_path().filename() == "foreign";
+      const bool keeps = std::ranges::count(left.capabilities, "cap_dac_read_search") == 1;
+      return std::string(keeps == foreign ? "" : "cap_dac_read_search; ") +
+             (std::ranges::count(left.capabilities, "cap_dac_override") == 0 ? "" : "cap_dac_override; ") +
+             (std::ifstream(key).good() ? "" : "it cannot be read");
+    });
+  };
+  rights();
+  const std::string foreign = directory + "/foreign";
+  std::filesystem::create_directory(foreign);
+  std::filesystem::rename(key, foreign + "/tls.key");
+  ASSERT_EQ(chown((foreign + "/tls.key").c_str(), 65534, 65534), 0);
+  ASSERT_EQ(chmod((foreign + "/tls.key").c_str(), 0600), 0);
+  ASSERT_EQ(chown(foreign.c_str(), 65534, 65534), 0);
+  ASSERT_EQ(chmod(foreign.c_str(), 0700), 0);
+  key = foreign + "/tls.key";
+  rights();
+  std::filesystem::remove_all(directory);
 }
 
 TEST(LeastRights, AreSaid) {

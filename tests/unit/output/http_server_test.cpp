@@ -1,36 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hairpind/output/http_server.hpp"
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
-#include <poll.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 
-#include <array>
+#include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <chrono>
-#include <future>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "hairpind/core/file_descriptor.hpp"
+#include "raw_client.hpp"
 
 namespace hairpind {
 namespace {
 
+using testing::eventually;
 using ::testing::HasSubstr;
+using testing::kPatience;
+using testing::RawClient;
 using ::testing::StartsWith;
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-// No healthy machine takes so long; far more than the server's own deadlines.
-constexpr seconds kPatience{60};
 
 TEST(ParseListenAddress, AcceptsBothFamilies) {
   EXPECT_EQ(*parse_listen_address("127.0.0.1:9477"), (std::pair<std::string, std::uint16_t>{"127.0.0.1", 9477}));
@@ -44,73 +39,12 @@ TEST(ParseListenAddress, RefusesTheRest) {
   }
 }
 
-/// A client that says what it likes, when it likes.
-class RawClient {
- public:
-  explicit RawClient(std::uint16_t port, int receive_bytes = 0)
-      : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (receive_bytes != 0) {
-      setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof(receive_bytes));
-    }
-    EXPECT_EQ(connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
-  }
-
-  /// False if the server has gone.
-  [[nodiscard]] bool send(std::string_view bytes) const {
-    return ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size());
-  }
-  void end_sending() const { shutdown(socket_.get(), SHUT_WR); }
-
-  /// "" at the end, or after a reset.
-  [[nodiscard]] std::string read_some() const {
-    std::array<char, 4096> bytes{};
-    pollfd waited_for{.fd = socket_.get(), .events = POLLIN, .revents = 0};
-    if (poll(&waited_for, 1, static_cast<int>(milliseconds(kPatience).count())) != 1) {
-      ADD_FAILURE() << "nothing came";
-      return "";
-    }
-    const ssize_t got = recv(socket_.get(), bytes.data(), bytes.size(), 0);
-    return {bytes.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0))};
-  }
-  [[nodiscard]] std::string read_all() const {
-    std::string all;
-    for (std::string some = read_some(); !some.empty(); some = read_some()) {
-      all += some;
-    }
-    return all;
-  }
-  /// The server has ended it, however.
-  [[nodiscard]] bool is_cut() const {
-    pollfd waited_for{.fd = socket_.get(), .events = POLLRDHUP, .revents = 0};
-    return poll(&waited_for, 1, 0) == 1;
-  }
-
- private:
-  FileDescriptor socket_;
-};
-
-template <typename Condition>
-bool eventually(Condition condition) {
-  const auto until = Clock::now() + kPatience;
-  while (!condition()) {
-    if (Clock::now() > until) {
-      return false;
-    }
-    std::this_thread::sleep_for(milliseconds(10));
-  }
-  return true;
-}
-
 class HttpServerTest : public ::testing::Test {
  protected:
   void SetUp() override { start("127.0.0.1"); }
 
   void start(const std::string& address) {
-    auto started = HttpServer::listen(address, 0,
+    auto started = HttpServer::listen({.pages = ListenAddress(address, 0), .probes = ListenAddress("127.0.0.1", 0)},
                                       {.metrics =
                                            [this] {
                                              std::this_thread::sleep_for(render_time);
@@ -223,7 +157,7 @@ TEST_F(HttpServerTest, HeadIsGetWithoutTheBody) {
 }
 
 TEST_F(HttpServerTest, AnAddressInUseIsRefused) {
-  const auto second = HttpServer::listen("127.0.0.1", server->port(), {});
+  const auto second = HttpServer::listen({.pages = ListenAddress("127.0.0.1", server->port())}, {});
   ASSERT_FALSE(second);
   EXPECT_THAT(second.error().message, HasSubstr("Address already in use"));
   EXPECT_THAT(second.error().message, HasSubstr("--listen"));

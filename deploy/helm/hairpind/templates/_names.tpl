@@ -30,6 +30,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- end -}}
 
+{{- /* Of an address to listen on. */ -}}
 {{- define "hairpind.port" -}}
-{{ regexFind "[0-9]+$" .Values.config.listen }}
+{{ regexFind "[0-9]+$" . }}
+{{- end -}}
+
+{{- /* What the kubelet probes, with the path given: a dict of it and the root. It does not verify a certificate. */ -}}
+{{- define "hairpind.probe" -}}
+{{- $health := index .root.Values.config "health-listen" -}}
+{host: 127.0.0.1, port: {{ include "hairpind.port" ($health | default .root.Values.config.listen) }}, path: {{ .path }}
+{{- if and .root.Values.tls.secretName (not $health) }}, scheme: HTTPS{{ end }}}
 {{- end -}}
