@@ -153,16 +153,24 @@ Result<void> Agent::start_http(const KernelFeatures& features, AttachMode attach
   if (!listeners.pages && !listeners.probes) {
     return {};
   }
+  std::shared_ptr<CertificateLog> certificate;
   if (!configuration_.tls_cert_file.empty()) {
+    certificate = std::make_shared<CertificateLog>(configuration_.tls_cert_file);
     listeners.tls = {.certificate = configuration_.tls_cert_file, .key = configuration_.tls_key_file};
   }
+  const auto metrics = [&board = board_, features, attach_mode, certificate] {
+    MetricsSnapshot snapshot = read_metrics(board, features, attach_mode);
+    if (certificate) {
+      snapshot.tls_certificate_current = certificate->current();
+    }
+    return render_metrics(snapshot);
+  };
   auto server = HttpServer::listen(
-      listeners, {.metrics = [&board = board_, features,
-                              attach_mode] { return render_metrics(read_metrics(board, features, attach_mode)); },
+      listeners, {.metrics = metrics,
                   .status = [&board = board_, node = configuration_.node_name] { return read_status(board, node); },
                   .healthy = [&board = board_] { return is_healthy(board.read(), EventLoop::now()); },
                   .ready = [&board = board_] { return is_ready(board.read(), EventLoop::now()); },
-                  .certificate = CertificateLog(configuration_.tls_cert_file),
+                  .certificate = [certificate](const Result<std::string>& read) { (*certificate)(read); },
                   .landing = std::string(kLandingPage)});
   if (!server) {
     return std::unexpected(server.error());

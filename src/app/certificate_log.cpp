@@ -6,12 +6,6 @@
 #include <algorithm>
 
 namespace hairpind {
-namespace {
-
-// A pair that is just being written, one file and then the other, is no pair for a moment.
-constexpr int kNoMoment = 2;
-
-}  // namespace
 
 void CertificateLog::operator()(const Result<std::string>& read) {
   if (read) {

@@ -285,6 +285,11 @@ std::string render_metrics(const MetricsSnapshot& snapshot) {
     }
     families.push_back(std::move(exposed));
   }
+  if (snapshot.tls_certificate_current) {
+    families.push_back(single(MetricType::Gauge, "hairpind_tls_certificate_current",
+                              "0 while certificate and key in the files cannot be used, and those before stay in use.",
+                              *snapshot.tls_certificate_current ? 1 : 0));
+  }
   if (snapshot.process) {
     add_process(*snapshot.process, families);
   }

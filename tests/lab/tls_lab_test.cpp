@@ -90,9 +90,10 @@ TEST_F(TlsLabTest, PagesByTlsProbesWithout) {
   EXPECT_TRUE(eventually([&] { return scrape("other-ca").find("hairpind_build_info") != std::string::npos; }))
       << agent.standard_error();
   EXPECT_TRUE(agent.logs("read again, valid until ")) << agent.standard_error();
+  EXPECT_THAT(scrape("other-ca"), HasSubstr("\nhairpind_tls_certificate_current 1\n"));
   std::ofstream(pair() + "/tls.key") << "no key";
   EXPECT_TRUE(agent.logs("tls.key' is not PEM; the listener goes on with the certificate that it has"));
-  EXPECT_THAT(scrape("other-ca"), HasSubstr("hairpind_build_info"));
+  EXPECT_THAT(scrape("other-ca"), HasSubstr("\nhairpind_tls_certificate_current 0\n"));
   EXPECT_EQ(agent.get("/healthz").first, 200);
 }
 

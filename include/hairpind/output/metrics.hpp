@@ -66,6 +66,7 @@ struct MetricsSnapshot {
   BuildInfo build;
   std::optional<ProcessUsage> process;  ///< nullopt where it could not be read
   std::map<std::string, bool> kernel_features;
+  std::optional<bool> tls_certificate_current;             ///< nullopt: no TLS
   std::optional<bool> kubernetes_synced;                   ///< nullopt: no Kubernetes
   std::optional<KubernetesEventCounts> kubernetes_events;  ///< nullopt: not asked for
   std::map<std::string, std::uint64_t> exposed_pairs;      ///< by Service, "namespace/name" or "other"

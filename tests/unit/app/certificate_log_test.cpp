@@ -20,6 +20,7 @@ class CertificateLogTest : public ::testing::Test {
   CertificateLogTest() { spdlog::set_default_logger(std::make_shared<spdlog::logger>("", sink_)); }
   ~CertificateLogTest() override { spdlog::set_default_logger(before_); }
 
+  [[nodiscard]] bool current() const { return log_.current(); }
   std::string said_of(const Result<std::string>& read) {
     log_(read);
     return std::exchange(text_, std::ostringstream()).str();
@@ -38,9 +39,12 @@ TEST_F(CertificateLogTest, ANewCertificateIsSaidWithItsEnd) {
 
 TEST_F(CertificateLogTest, APairThatStaysBrokenIsSaidOnce) {
   EXPECT_EQ(said_of(fail("broken")), "") << "it may be in the middle of being written";
+  EXPECT_TRUE(current());
   EXPECT_THAT(said_of(fail("broken")), HasSubstr("broken; the listener goes on with the certificate that it has"));
   EXPECT_EQ(said_of(fail("broken")), "");
+  EXPECT_FALSE(current());
   EXPECT_THAT(said_of("2027-01-01T00:00:00Z"), HasSubstr("read again"));
+  EXPECT_TRUE(current());
   EXPECT_EQ(said_of(fail("broken")), "");
   EXPECT_THAT(said_of(fail("broken")), HasSubstr("broken")) << "another time";
 }

@@ -40,6 +40,7 @@ MetricsSnapshot snapshot() {
   snapshot.client_mismatches[series] = 15;
   snapshot.kubernetes_synced = true;
   snapshot.exposed_pairs = {{"shop/api", 1}, {"other", 2}};
+  snapshot.tls_certificate_current = false;
   snapshot.problems[lb.load_balancer] = {
       .service = "shop/api",
       .state = ProblemState::kDormant,
@@ -96,6 +97,7 @@ TEST(RenderMetrics, NamesLabelsAndValuesAreTheContracts) {
            "hairpind_events_lost_total{reason=\"ring_full\"} 9\n",
            "hairpind_interfaces_attached{hook=\"from_pod\",mode=\"tcx\"} 250\n",
            "hairpind_attach_failures_total 10\n",
+           "hairpind_tls_certificate_current 0\n",
            "hairpind_interfaces_blind 18\n",
            "hairpind_pending_syns 11\n",
            "hairpind_load_balancers{origin=\"service\"} 15\n",
