@@ -142,4 +142,37 @@ same "the PodMonitor selects the DaemonSet's pods and port" \
   "$(value "[kind(\"DaemonSet\") | .metadata.namespace, .spec.template.metadata.labels, .spec.template.spec.containers[0].ports[0].name]")" \
   "$(jq -cS '.[0] | [.metadata.namespace, .spec.selector.matchLabels, .spec.podMetricsEndpoints[0].port]' "$work/podmonitor.json")"
 
+# A release, in a checkout of its own.
+checkout=$work/checkout
+mkdir -p "$checkout/scripts"
+cp CMakeLists.txt "$checkout"
+cp scripts/release.sh "$checkout/scripts"
+git() { command git -C "$checkout" -c user.name=test -c user.email=test@localhost -c commit.gpgsign=false -c tag.gpgsign=false "$@"; }
+commit() { git add -A && git commit --quiet --allow-empty -m "$1"; }
+changelog() { # changelog HEADING: with a version before it
+  printf '# Changelog\n\n## 99.0.0 (unreleased)\n\nNot yet.\n\n%s\n\nWhat is new.\n\n# not a heading\n\n## 0.0.1 (2020-01-01)\n\nOld.\n' "$1" \
+    >"$checkout/CHANGELOG.md"
+}
+refused() { # refused NAME WORDS
+  local said
+  if said=$("$checkout/scripts/release.sh" 2>&1); then not_ok "$1" "it was made"; else same "$1" "$2" "$(grep -o -- "$2" <<<"$said" || true)"; fi
+}
+git init --quiet
+changelog "## $version (unreleased)"
+commit one
+refused "a version that is not released is not tagged" "must be '## $version (YYYY-MM-DD)'"
+changelog "## $version (2026-11-27)"
+refused "nor what is not committed" "changes that are not committed"
+commit two
+same "the notes are that version's" "$(printf 'What is new.\n\n# not a heading')" "$("$checkout/scripts/release.sh" --notes)"
+export GIT_AUTHOR_NAME=test GIT_AUTHOR_EMAIL=test@localhost GIT_COMMITTER_NAME=test GIT_COMMITTER_EMAIL=test@localhost
+run "a release is tagged" "$checkout/scripts/release.sh"
+same "the tag has them" "$(printf 'hairpind %s\n\nWhat is new.\n\n# not a heading' "$version")" \
+  "$(git tag --list --format='%(contents)' "v$version" | sed -e :a -e '/^\n*$/{$d;N;ba' -e '}')"
+refused "a version is tagged once" "v$version is tagged already"
+rm "$checkout/CHANGELOG.md"
+changelog '## 1.2.3 (2026-11-27)'
+commit three
+refused "a version without notes is not tagged" "has no section '## $version'"
+
 summary
