@@ -81,7 +81,9 @@ refused() { # refused NAME FILTER WORDS: what all.json is after jq's FILTER; kub
 }
 
 everything=(--set 'podMonitor.create=true,podMonitor.labels.release=kps,prometheusRule.create=true,resourceQuota.create=true'
-  --set openshift.securityContextConstraints=true)
+  --set openshift.securityContextConstraints=true,tls.secretName=hairpind-tls,config.health-listen=127.0.0.1:9478
+  --set 'podMonitor.tlsConfig.ca.secret.name=hairpind-tls,podMonitor.tlsConfig.ca.secret.key=ca.crt'
+  --set podMonitor.tlsConfig.serverName=hairpind)
 namespace hairpind
 start_server --schema tests/kube/custom_kinds.json
 before=$(state)
@@ -122,7 +124,7 @@ refused "a selector that does not match" "($daemon_set.selector.matchLabels[\"ap
   'does not match template'
 refused "a port that is none" "($pod.containers[0].ports[0].containerPort) = 94770" 'must be between 1 and 65535'
 refused "a quantity that is none" "($pod.containers[0].resources.limits.memory) = \"128MB\"" 'quantities must match'
-refused "a mount of no volume" "del($pod.volumes[1])" 'volumeMounts[1].name: Not found: "state"'
+refused "a mount of no volume" "del($pod.volumes[1])" 'volumeMounts[1].name: Not found: "tls"'
 refused "a word that is none" "($pod.containers[0].volumeMounts[2].mountPropagation) = \"HostToContaner\"" 'Unsupported value: "HostToContaner"'
 refused "a rule without verbs" 'del(kind("ClusterRole").rules[0].verbs)' 'rules[0].verbs: Required value'
 refused "a service account of no namespace" 'del(kind("ClusterRoleBinding").subjects[0].namespace)' 'subjects[0].namespace: Required value'
