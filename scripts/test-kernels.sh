@@ -35,11 +35,11 @@ if [ "$(id -u)" -ne 0 ]; then
   exit 1
 fi
 
-preset=dev suffix=''
+preset=dev
 if [ "$architecture" = amd64 ]; then
   ./scripts/install-dependencies.sh kernels
 else
-  preset=dev-arm64 suffix=-arm64 root=$PWD/build/arm64/root
+  preset=dev-arm64 root=$PWD/build/arm64/root
   ./scripts/install-dependencies.sh kernels arm64
   # What the guests' tests run.
   ./scripts/debian-root.sh arm64 "$root" base-passwd bash busybox-static conntrack coreutils curl dash findutils gawk grep \
@@ -122,11 +122,12 @@ run_all() { # run_all SERIES KERNEL
   for job in "${jobs[@]}"; do
     guest "$2" 14400 "$job"
   done
-  for page in "$kernels/results/${2##*/}"/*/verdict-matrix.md; do
-    [ -s "$page" ] || continue
-    cp "$page" "docs/verdict-matrix-$1$suffix.md"
-    echo "${2##*/}: docs/verdict-matrix-$1$suffix.md is written"
-  done
+  # Of the whole matrix alone.
+  page=$kernels/results/${2##*/}/verdicts/verdict-matrix.md
+  if [ -s "$page" ]; then
+    cp "$page" "docs/verdict-matrix-$1.md"
+    echo "${2##*/}: docs/verdict-matrix-$1.md is written"
+  fi
 }
 
 trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -f "$failures"' EXIT

@@ -6,14 +6,9 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "../sanitized.hpp"
 #include "hairpind/core/cluster.hpp"
 #include "hairpind/kube/objects.hpp"
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define HAIRPIND_SANITIZED 1
-#endif
-#endif
 
 namespace hairpind {
 namespace {
@@ -57,9 +52,9 @@ std::size_t bytes_of(int services, const Json& annotations) {
 class ClusterMemory : public ::testing::Test {
  protected:
   void SetUp() override {
-#ifdef HAIRPIND_SANITIZED
-    GTEST_SKIP() << "sanitizers have a heap of their own";
-#endif
+    if (testing::kSanitized) {
+      GTEST_SKIP() << "sanitizers have a heap of their own";
+    }
   }
 };
 
