@@ -3,7 +3,8 @@
 
 namespace hairpind::testing {
 
-/// This test is built with a sanitizer, which has a heap of its own: what memory is taken tells nothing.
+/// This test is built with a sanitizer, which has a heap of its own and is slow by its own measure: what memory or
+/// processor time is taken tells nothing.
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 inline constexpr bool kSanitized = true;

@@ -496,8 +496,10 @@ TEST_F(HttpTlsTest, HandshakesTakeATenthOfACoreAndProbesComeFirst) {
     std::this_thread::sleep_for(milliseconds(1));
   }
   const double wall = std::chrono::duration<double>(Clock::now() - begun).count();
-  // To accept them is not all of the rest.
-  EXPECT_LT(servers_cpu_seconds() - before, 0.25 * wall);
+  if (!testing::kSanitized) {
+    // To accept them is not all of the rest.
+    EXPECT_LT(servers_cpu_seconds() - before, 0.25 * wall);
+  }
   for (int i = 0; i < 50; i++) {
     flood();
   }
@@ -532,8 +534,10 @@ TEST_F(HttpTlsTest, NewKeysTakeATenthOfACore) {
     ioctl(client.wire().socket(), SIOCOUTQ, &untaken);
   }
   const double wall = std::chrono::duration<double>(Clock::now() - begun).count();
-  // Nothing but this is asked for.
-  EXPECT_LT(servers_cpu_seconds() - before, 0.13 * wall);
+  if (!testing::kSanitized) {
+    // Nothing but this is asked for.
+    EXPECT_LT(servers_cpu_seconds() - before, 0.13 * wall);
+  }
   EXPECT_LT(probe(), kProbeBound);
 }
 
