@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
@@ -14,22 +13,6 @@
 
 namespace hairpind {
 namespace {
-
-struct OpensslDeleter {
-  void operator()(X509* certificate) const { X509_free(certificate); }
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-  void operator()(BIO* bio) const { BIO_free(bio); }
-};
-template <typename T>
-using Openssl = std::unique_ptr<T, OpensslDeleter>;
-
-Openssl<BIO> memory_of(const std::string& text) {
-  return Openssl<BIO>(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-}
-
-Openssl<X509> next_certificate(BIO* pem) {
-  return Openssl<X509>(PEM_read_bio_X509(pem, nullptr, nullptr, nullptr));
-}
 
 bool is_address(const std::string& name) {
   std::array<unsigned char, sizeof(in6_addr)> bytes{};
@@ -96,8 +79,8 @@ Result<void> identify(SSL_CTX& settings, const TlsConnection::Peer& peer) {
 
 }  // namespace
 
-Result<TlsConnection::Settings> TlsConnection::settings_for(const Peer& peer) {
-  Settings settings(SSL_CTX_new(TLS_client_method()));
+Result<Openssl<SSL_CTX>> TlsConnection::settings_for(const Peer& peer) {
+  Openssl<SSL_CTX> settings(SSL_CTX_new(TLS_client_method()));
   if (!settings) {
     return fail("start TLS: OpenSSL has no client method");
   }
@@ -126,7 +109,7 @@ Result<std::unique_ptr<TlsConnection>> TlsConnection::open(const Peer& peer, Dea
   if (!socket) {
     return std::unexpected(socket.error());
   }
-  Session session(SSL_new(settings->get()));
+  Openssl<SSL> session(SSL_new(settings->get()));
   if (!session || SSL_set_fd(session.get(), socket->get()) != 1) {
     return fail("start TLS: no memory");
   }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <openssl/ssl.h>
-
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -14,6 +12,7 @@
 
 #include "hairpind/core/error.hpp"
 #include "hairpind/core/file_descriptor.hpp"
+#include "hairpind/core/openssl.hpp"
 #include "hairpind/kube/cluster_access.hpp"
 
 namespace hairpind {
@@ -45,21 +44,15 @@ class TlsConnection {
   Result<std::size_t> read(std::span<char> into, Deadline deadline, int stop);
 
  private:
-  struct Deleter {
-    void operator()(SSL* session) const { SSL_free(session); }
-    void operator()(SSL_CTX* settings) const { SSL_CTX_free(settings); }
-  };
-  using Settings = std::unique_ptr<SSL_CTX, Deleter>;
-  using Session = std::unique_ptr<SSL, Deleter>;
-
-  TlsConnection(FileDescriptor socket, Session session) : socket_(std::move(socket)), session_(std::move(session)) {}
-  static Result<Settings> settings_for(const Peer& peer);
+  TlsConnection(FileDescriptor socket, Openssl<SSL> session)
+      : socket_(std::move(socket)), session_(std::move(session)) {}
+  static Result<Openssl<SSL_CTX>> settings_for(const Peer& peer);
   Result<void> shake_hands(const Peer& peer, Deadline deadline, int stop);
   /// Waits for what the last call on the session wants; an error if it cannot go on.
   Result<void> wait_after(int result, const char* doing, Deadline deadline, int stop);
 
   FileDescriptor socket_;
-  Session session_;
+  Openssl<SSL> session_;
 };
 
 }  // namespace hairpind

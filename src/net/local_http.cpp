@@ -3,7 +3,6 @@
 
 #include <netdb.h>
 #include <openssl/err.h>
-#include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -15,6 +14,7 @@
 #include <utility>
 
 #include "hairpind/core/file_descriptor.hpp"
+#include "hairpind/core/openssl.hpp"
 
 namespace hairpind {
 namespace {
@@ -103,11 +103,6 @@ class Wire {
   }
 
  private:
-  struct Deleter {
-    void operator()(SSL* session) const { SSL_free(session); }
-    void operator()(SSL_CTX* settings) const { SSL_CTX_free(settings); }
-  };
-
   [[nodiscard]] std::unexpected<Error> failed(const std::string& doing, int result) const {
     const int error = errno;
     const std::string what = doing + " " + where_ + " by TLS";
@@ -126,8 +121,8 @@ class Wire {
 
   FileDescriptor socket_;
   std::string where_;
-  std::unique_ptr<SSL_CTX, Deleter> settings_;
-  std::unique_ptr<SSL, Deleter> session_;  ///< null: as it is
+  Openssl<SSL_CTX> settings_;
+  Openssl<SSL> session_;  ///< null: as it is
   std::array<char, 16384> bytes_{};
 };
 

@@ -3,8 +3,6 @@
 
 #include <fcntl.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 
 #include <algorithm>
 #include <array>
@@ -18,22 +16,6 @@ namespace {
 
 // Of a chain with its comments; what is larger is something else.
 constexpr std::size_t kLargestFile = 1U << 20U;
-
-struct OpensslDeleter {
-  void operator()(X509* certificate) const { X509_free(certificate); }
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-  void operator()(BIO* bio) const { BIO_free(bio); }
-};
-template <typename T>
-using Openssl = std::unique_ptr<T, OpensslDeleter>;
-
-Openssl<BIO> memory_of(const std::string& text) {
-  return Openssl<BIO>(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-}
-
-Openssl<X509> next_certificate(BIO* pem) {
-  return Openssl<X509>(PEM_read_bio_X509(pem, nullptr, nullptr, nullptr));
-}
 
 // Without it OpenSSL asks at the terminal.
 int no_password(char* /*into*/, int /*size*/, int /*writing*/, void* /*of*/) {
@@ -132,7 +114,7 @@ Result<CertificateFiles::File> CertificateFiles::read(const std::string& path) {
 
 Result<void> CertificateFiles::use(const File& certificate, const File& key) {
   ERR_clear_error();
-  std::unique_ptr<SSL_CTX, Deleter> settings(SSL_CTX_new(TLS_server_method()));
+  Openssl<SSL_CTX> settings(SSL_CTX_new(TLS_server_method()));
   if (!settings) {
     return fail("start TLS: OpenSSL has no server method");
   }

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <openssl/ssl.h>
 #include <sys/stat.h>
 
-#include <memory>
 #include <optional>
 #include <string>
 
 #include "hairpind/core/error.hpp"
+#include "hairpind/core/openssl.hpp"
 #include "hairpind/output/http_server.hpp"
 
 namespace hairpind {
@@ -29,9 +28,6 @@ class CertificateFiles {
   [[nodiscard]] const std::string& valid_until() const { return valid_until_; }
 
  private:
-  struct Deleter {
-    void operator()(SSL_CTX* settings) const { SSL_CTX_free(settings); }
-  };
   struct File {
     std::string text;
     struct stat identity{};
@@ -45,7 +41,7 @@ class CertificateFiles {
   TlsFiles files_;
   struct stat certificate_{};  ///< of the file in use
   struct stat key_{};
-  std::unique_ptr<SSL_CTX, Deleter> settings_;
+  Openssl<SSL_CTX> settings_;
   std::string valid_until_;
 };
 

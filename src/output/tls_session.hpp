@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <openssl/ssl.h>
-
 #include <cstddef>
-#include <memory>
 #include <string>
 #include <string_view>
+
+#include "hairpind/core/openssl.hpp"
 
 namespace hairpind {
 
@@ -31,12 +30,8 @@ class TlsSession {
   void sent(std::size_t bytes);
 
  private:
-  struct Deleter {
-    void operator()(SSL* session) const { SSL_free(session); }
-  };
-
-  std::unique_ptr<SSL, Deleter> session_;  ///< null: there was no memory
-  BIO* in_ = nullptr;                      ///< the session's, as the other
+  Openssl<SSL> session_;  ///< null: there was no memory
+  BIO* in_ = nullptr;     ///< the session's, as the other
   BIO* out_ = nullptr;
 };
 

@@ -24,6 +24,7 @@
 
 #include "../sanitized.hpp"
 #include "certificates.hpp"
+#include "hairpind/core/openssl.hpp"
 #include "hairpind/output/http_server.hpp"
 #include "raw_client.hpp"
 
@@ -47,23 +48,9 @@ constexpr std::string_view kScrape = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
 // Less than the deadlines that would let a probe in, if nothing else did.
 constexpr seconds kProbeBound{3};
 
-struct Free {
-  void operator()(SSL_CTX* settings) const { SSL_CTX_free(settings); }
-  void operator()(SSL* session) const { SSL_free(session); }
-  void operator()(X509* certificate) const { X509_free(certificate); }
-  void operator()(BIO* bio) const { BIO_free(bio); }
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-};
-template <typename T>
-using Owned = std::unique_ptr<T, Free>;
-
-Owned<BIO> memory_of(const std::string& text) {
-  return Owned<BIO>(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-}
-
-Owned<SSL_CTX> client_settings(const std::string& ca) {
-  Owned<SSL_CTX> settings(SSL_CTX_new(TLS_client_method()));
-  const Owned<X509> authority(PEM_read_bio_X509(memory_of(ca).get(), nullptr, nullptr, nullptr));
+Openssl<SSL_CTX> client_settings(const std::string& ca) {
+  Openssl<SSL_CTX> settings(SSL_CTX_new(TLS_client_method()));
+  const auto authority = next_certificate(memory_of(ca).get());
   X509_STORE_add_cert(SSL_CTX_get_cert_store(settings.get()), authority.get());
   SSL_CTX_set_verify(settings.get(), SSL_VERIFY_PEER, nullptr);
   return settings;
@@ -104,14 +91,14 @@ class TlsClient {
 
  private:
   RawClient wire_;
-  Owned<SSL_CTX> settings_;
-  Owned<SSL> session_;
+  Openssl<SSL_CTX> settings_;
+  Openssl<SSL> session_;
 };
 
 /// What a client begins with.
 std::string client_hello() {
-  const Owned<SSL_CTX> settings(SSL_CTX_new(TLS_client_method()));
-  const Owned<SSL> session(SSL_new(settings.get()));
+  const Openssl<SSL_CTX> settings(SSL_CTX_new(TLS_client_method()));
+  const Openssl<SSL> session(SSL_new(settings.get()));
   BIO* const out = BIO_new(BIO_s_mem());
   SSL_set_bio(session.get(), BIO_new(BIO_s_mem()), out);
   SSL_connect(session.get());
@@ -123,7 +110,7 @@ std::string client_hello() {
 
 template <typename Write>
 std::string pem(Write write) {
-  const Owned<BIO> bio(BIO_new(BIO_s_mem()));
+  const Openssl<BIO> bio(BIO_new(BIO_s_mem()));
   EXPECT_EQ(write(bio.get()), 1);
   std::string text(BIO_ctrl_pending(bio.get()), '\0');
   BIO_read(bio.get(), text.data(), static_cast<int>(text.size()));
@@ -132,8 +119,8 @@ std::string pem(Write write) {
 
 /// Signed by itself; a signature by so long a key is the dearest that a handshake usually takes.
 KeyPair make_rsa_pair() {
-  const Owned<EVP_PKEY> key(EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", std::size_t{3072}));
-  const Owned<X509> certificate(X509_new());
+  const Openssl<EVP_PKEY> key(EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", std::size_t{3072}));
+  const Openssl<X509> certificate(X509_new());
   X509_set_version(certificate.get(), X509_VERSION_3);
   X509_gmtime_adj(X509_getm_notBefore(certificate.get()), 0);
   X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 3600);
@@ -146,7 +133,7 @@ KeyPair make_rsa_pair() {
 }
 
 std::string locked(const std::string& key) {
-  const Owned<EVP_PKEY> read(PEM_read_bio_PrivateKey(memory_of(key).get(), nullptr, nullptr, nullptr));
+  const Openssl<EVP_PKEY> read(PEM_read_bio_PrivateKey(memory_of(key).get(), nullptr, nullptr, nullptr));
   std::string password = "secret";
   return pem([&](BIO* bio) {
     return PEM_write_bio_PrivateKey(bio, read.get(), EVP_aes_256_cbc(),
