@@ -109,14 +109,16 @@ add_package_lists() { # add_package_lists DIRECTORY PACKAGE...
   shift
   mkdir -p "$root/etc" "$root/var/lib/dpkg/status.d" "$root/usr/share/doc/hairpind"
   cp -L "$libraries/etc/os-release" "$root/etc/os-release"
-  while read -r package; do
+  local linked
+  mapfile -t linked < <(printf '%s\n' "$@" | sort -u)
+  for package in "${linked[@]}"; do
     packages -s "$package:$architecture" >"$root/var/lib/dpkg/status.d/$package"
-  done < <(printf '%s\n' "$@" | sort -u)
+  done
   # Headers only, of which nothing else is in the image.
   local compiled_in=(nlohmann-json3-dev libcli11-dev libtomlplusplus-dev)
   local format='${Package}\t${Version}\t${Architecture}\t${source:Package}\t${source:Version}\n'
   {
-    printf '%s\n' "$@" | sort -u | sed "s/\$/:$architecture/" | xargs dpkg-query --admindir="$libraries/var/lib/dpkg" -W -f "DYNAMIC_LINK\t$format"
+    packages -W -f "DYNAMIC_LINK\t$format" "${linked[@]/%/:$architecture}"
     packages -W -f "STATIC_LINK\t$format" "${compiled_in[@]}"
   } | jq --raw-input --slurp --arg version "$version" --arg revision "$revision" --arg source "$source_url" \
     --arg sha256 "$(sha256sum "$root/hairpind" | cut -d' ' -f1)" --arg distribution "$(. "$libraries/etc/os-release" && echo "$ID-$VERSION_ID")" \

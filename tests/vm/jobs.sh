@@ -63,16 +63,14 @@ rights() {
 }
 
 # As on every node with kube-proxy; the states without the module are above.
-verdicts() {
+verdict_matrix() { # verdict_matrix [FILTER]
   modprobe -a nf_conntrack br_netfilter
-  HAIRPIND_LAB_ONE_BY_ONE=1 HAIRPIND_LAB_MATRIX=/run/results/verdict-matrix.md gtest verdicts 14000 lab/lab_verdict
+  HAIRPIND_LAB_ONE_BY_ONE=1 gtest verdicts 14000 lab/lab_verdict "$@"
 }
+verdicts() { HAIRPIND_LAB_MATRIX=/run/results/verdict-matrix.md verdict_matrix; }
 
 # Where the machine is another one, and the kernel's code for sockets, routes and bridges the same.
-routed_verdicts() {
-  modprobe -a nf_conntrack br_netfilter
-  HAIRPIND_LAB_ONE_BY_ONE=1 gtest verdicts 14000 lab/lab_verdict 'Lab/VerdictCell.IsRight/*_on_routed_*'
-}
+routed_verdicts() { verdict_matrix 'Lab/VerdictCell.IsRight/*_on_routed_*'; }
 
 conntrack() {
   modprobe nf_conntrack
