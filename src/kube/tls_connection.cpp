@@ -63,9 +63,14 @@ Result<void> identify(SSL_CTX& settings, const TlsConnection::Peer& peer) {
   }
   const auto chain = memory_of(peer.certificate_pem);
   const auto certificate = next_certificate(chain.get());
-  const Openssl<EVP_PKEY> key(PEM_read_bio_PrivateKey(memory_of(peer.key_pem).get(), nullptr, nullptr, nullptr));
-  if (!certificate || !key) {
-    return fail("the client certificate or its key is not PEM");
+  const auto key = private_key(memory_of(peer.key_pem).get());
+  const bool locked = locked_by_password();
+  ERR_clear_error();
+  if (!certificate) {
+    return fail("the client certificate is not PEM");
+  }
+  if (!key) {
+    return fail(std::string("the client certificate's key is not PEM") + (locked ? " without a password" : ""));
   }
   if (SSL_CTX_use_certificate(&settings, certificate.get()) != 1 || SSL_CTX_use_PrivateKey(&settings, key.get()) != 1) {
     return fail("the client certificate and its key do not belong together");

@@ -17,11 +17,6 @@ namespace {
 // Of a chain with its comments; what is larger is something else.
 constexpr std::size_t kLargestFile = 1U << 20U;
 
-// Without it OpenSSL asks at the terminal.
-int no_password(char* /*into*/, int /*size*/, int /*writing*/, void* /*of*/) {
-  return -1;
-}
-
 bool same(const timespec& one, const timespec& other) {
   return one.tv_sec == other.tv_sec && one.tv_nsec == other.tv_nsec;
 }
@@ -121,15 +116,14 @@ Result<void> CertificateFiles::use(const File& certificate, const File& key) {
   restrict_settings(*settings);
   const auto chain = memory_of(certificate.text);
   const auto own = next_certificate(chain.get());
-  const Openssl<EVP_PKEY> own_key(PEM_read_bio_PrivateKey(memory_of(key.text).get(), nullptr, no_password, nullptr));
-  const unsigned long why = ERR_peek_last_error();
+  const auto own_key = private_key(memory_of(key.text).get());
+  const bool locked = locked_by_password();
   ERR_clear_error();
   if (!own) {
     return fail("the TLS certificate '" + files_.certificate + "' is not PEM");
   }
   if (!own_key) {
-    return fail("the TLS key '" + files_.key + "' is not PEM" +
-                (ERR_GET_REASON(why) == PEM_R_BAD_PASSWORD_READ ? " without a password" : ""));
+    return fail("the TLS key '" + files_.key + "' is not PEM" + (locked ? " without a password" : ""));
   }
   if (SSL_CTX_use_certificate(settings.get(), own.get()) != 1) {
     const char* const reason = ERR_reason_error_string(ERR_peek_last_error());

@@ -120,4 +120,17 @@ Certificates make_certificates(const std::string& server_names, std::chrono::sec
           .other_server = make_pair(other, "kube-apiserver", server_names, valid_for)};
 }
 
+std::string locked(const std::string& private_key) {
+  const std::unique_ptr<BIO, decltype(&BIO_free)> text(
+      BIO_new_mem_buf(private_key.data(), static_cast<int>(private_key.size())), BIO_free);
+  const Key key(PEM_read_bio_PrivateKey(text.get(), nullptr, nullptr, nullptr), EVP_PKEY_free);
+  require(key != nullptr, "no key in the text");
+  std::string password = "secret";
+  return pem([&](BIO* bio) {
+    return PEM_write_bio_PrivateKey(bio, key.get(), EVP_aes_256_cbc(),
+                                    reinterpret_cast<unsigned char*>(password.data()),
+                                    static_cast<int>(password.size()), nullptr, nullptr);
+  });
+}
+
 }  // namespace hairpind::testing

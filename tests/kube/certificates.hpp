@@ -29,4 +29,7 @@ inline constexpr const char* kLoopbackNames = "IP:127.0.0.1,IP:::1,DNS:localhost
 Certificates make_certificates(const std::string& server_names = kLoopbackNames,
                                std::chrono::seconds valid_for = std::chrono::hours(24));
 
+/// The same key, kept by a password.
+std::string locked(const std::string& private_key);
+
 }  // namespace hairpind::testing

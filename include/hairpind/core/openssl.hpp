@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
@@ -30,6 +31,17 @@ inline Openssl<BIO> memory_of(const std::string& text) {
 /// The next of a bundle or chain; null at the end, of which OpenSSL's queue has an error then.
 inline Openssl<X509> next_certificate(BIO* pem) {
   return Openssl<X509>(PEM_read_bio_X509(pem, nullptr, nullptr, nullptr));
+}
+
+/// Null where there is none, or where a password keeps it, which without being told otherwise OpenSSL asks for at the
+/// terminal; locked_by_password() tells, as long as OpenSSL's queue is as it was left.
+inline Openssl<EVP_PKEY> private_key(BIO* pem) {
+  const auto no_password = [](char* /*into*/, int /*size*/, int /*writing*/, void* /*of*/) { return -1; };
+  return Openssl<EVP_PKEY>(PEM_read_bio_PrivateKey(pem, nullptr, no_password, nullptr));
+}
+
+inline bool locked_by_password() {
+  return ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_BAD_PASSWORD_READ;
 }
 
 }  // namespace hairpind

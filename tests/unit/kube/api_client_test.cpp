@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hairpind/kube/api_client.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -122,6 +123,17 @@ TEST_F(ApiClientTest, TheClientsCertificateIsReadAgainWhenItChanges) {
   EXPECT_EQ(status(*asking), 200);
 }
 
+TEST_F(ApiClientTest, NobodyIsAskedForAKeysPassword) {
+  access.client_certificate.text = server.certificates().client.certificate;
+  access.client_key.text = testing::locked(server.certificates().client.private_key);
+  // Where there is no terminal OpenSSL would take it from here.
+  const FileDescriptor standard_input(dup(STDIN_FILENO));
+  const FileDescriptor password(open(write("password", "secret\n").c_str(), O_RDONLY | O_CLOEXEC));
+  dup2(password.get(), STDIN_FILENO);
+  EXPECT_THAT(error(), HasSubstr("the client certificate's key is not PEM without a password"));
+  dup2(standard_input.get(), STDIN_FILENO);
+}
+
 TEST_F(ApiClientTest, EveryFailureNamesItsReason) {
   EXPECT_EQ(status(*client()), 200);
   const ClusterAccess right = access;
@@ -139,6 +151,14 @@ TEST_F(ApiClientTest, EveryFailureNamesItsReason) {
   access = right;
   access.ca.file = directory + "/nowhere";
   EXPECT_THAT(error(), HasSubstr("nowhere': No such file"));
+  access = right;
+  access.client_certificate.text = "no PEM";
+  access.client_key.text = server.certificates().client.private_key;
+  EXPECT_THAT(error(), HasSubstr("the client certificate is not PEM"));
+  access.client_certificate.text = server.certificates().client.certificate;
+  access.client_key.text = "no PEM";
+  EXPECT_THAT(error(), HasSubstr("the client certificate's key is not PEM"));
+  EXPECT_THAT(error(), ::testing::Not(HasSubstr("password")));
 
   access = right;
   server.set_faults({.drop_connections = true});

@@ -35,6 +35,7 @@ using testing::Certificates;
 using testing::eventually;
 using ::testing::HasSubstr;
 using testing::KeyPair;
+using testing::locked;
 using testing::RawClient;
 using ::testing::StartsWith;
 using Clock = std::chrono::steady_clock;
@@ -130,16 +131,6 @@ KeyPair make_rsa_pair() {
           .private_key = pem([&](BIO* bio) {
             return PEM_write_bio_PrivateKey(bio, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
           })};
-}
-
-std::string locked(const std::string& key) {
-  const Openssl<EVP_PKEY> read(PEM_read_bio_PrivateKey(memory_of(key).get(), nullptr, nullptr, nullptr));
-  std::string password = "secret";
-  return pem([&](BIO* bio) {
-    return PEM_write_bio_PrivateKey(bio, read.get(), EVP_aes_256_cbc(),
-                                    reinterpret_cast<unsigned char*>(password.data()),
-                                    static_cast<int>(password.size()), nullptr, nullptr);
-  });
 }
 
 double cpu_seconds(int whose) {
