@@ -63,16 +63,15 @@ Result<void> identify(SSL_CTX& settings, const TlsConnection::Peer& peer) {
   }
   const auto chain = memory_of(peer.certificate_pem);
   const auto certificate = next_certificate(chain.get());
-  const auto key = private_key(memory_of(peer.key_pem).get());
-  const bool locked = locked_by_password();
-  ERR_clear_error();
+  const auto key = private_key(peer.key_pem);
   if (!certificate) {
     return fail("the client certificate is not PEM");
   }
   if (!key) {
-    return fail(std::string("the client certificate's key is not PEM") + (locked ? " without a password" : ""));
+    return fail("the client certificate's key " + key.error().message);
   }
-  if (SSL_CTX_use_certificate(&settings, certificate.get()) != 1 || SSL_CTX_use_PrivateKey(&settings, key.get()) != 1) {
+  if (SSL_CTX_use_certificate(&settings, certificate.get()) != 1 ||
+      SSL_CTX_use_PrivateKey(&settings, key->get()) != 1) {
     return fail("the client certificate and its key do not belong together");
   }
   while (const auto issuer = next_certificate(chain.get())) {

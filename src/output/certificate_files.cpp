@@ -116,14 +116,12 @@ Result<void> CertificateFiles::use(const File& certificate, const File& key) {
   restrict_settings(*settings);
   const auto chain = memory_of(certificate.text);
   const auto own = next_certificate(chain.get());
-  const auto own_key = private_key(memory_of(key.text).get());
-  const bool locked = locked_by_password();
-  ERR_clear_error();
+  const auto own_key = private_key(key.text);
   if (!own) {
     return fail("the TLS certificate '" + files_.certificate + "' is not PEM");
   }
   if (!own_key) {
-    return fail("the TLS key '" + files_.key + "' is not PEM" + (locked ? " without a password" : ""));
+    return fail("the TLS key '" + files_.key + "' " + own_key.error().message);
   }
   if (SSL_CTX_use_certificate(settings.get(), own.get()) != 1) {
     const char* const reason = ERR_reason_error_string(ERR_peek_last_error());
@@ -132,7 +130,7 @@ Result<void> CertificateFiles::use(const File& certificate, const File& key) {
                 "' cannot be used: " + (reason != nullptr ? reason : "OpenSSL does not say why"));
   }
   // One of another kind than the certificate's is taken; the check tells.
-  if (SSL_CTX_use_PrivateKey(settings.get(), own_key.get()) != 1 || SSL_CTX_check_private_key(settings.get()) != 1) {
+  if (SSL_CTX_use_PrivateKey(settings.get(), own_key->get()) != 1 || SSL_CTX_check_private_key(settings.get()) != 1) {
     ERR_clear_error();
     return fail("the TLS key '" + files_.key + "' is not that of the certificate '" + files_.certificate + "'");
   }

@@ -9,6 +9,8 @@
 #include <memory>
 #include <string>
 
+#include "hairpind/core/error.hpp"
+
 namespace hairpind {
 
 struct OpensslDeleter {
@@ -33,15 +35,17 @@ inline Openssl<X509> next_certificate(BIO* pem) {
   return Openssl<X509>(PEM_read_bio_X509(pem, nullptr, nullptr, nullptr));
 }
 
-/// Null where there is none, or where a password keeps it, which without being told otherwise OpenSSL asks for at the
-/// terminal; locked_by_password() tells, as long as OpenSSL's queue is as it was left.
-inline Openssl<EVP_PKEY> private_key(BIO* pem) {
+/// The private key in `pem`. One that a password keeps is refused: without being told so, OpenSSL would ask for it at
+/// the terminal. An error says what the key is not, for its owner to name; OpenSSL's queue is empty after either.
+inline Result<Openssl<EVP_PKEY>> private_key(const std::string& pem) {
   const auto no_password = [](char* /*into*/, int /*size*/, int /*writing*/, void* /*of*/) { return -1; };
-  return Openssl<EVP_PKEY>(PEM_read_bio_PrivateKey(pem, nullptr, no_password, nullptr));
-}
-
-inline bool locked_by_password() {
-  return ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_BAD_PASSWORD_READ;
+  Openssl<EVP_PKEY> key(PEM_read_bio_PrivateKey(memory_of(pem).get(), nullptr, no_password, nullptr));
+  const bool locked = !key && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_BAD_PASSWORD_READ;
+  ERR_clear_error();
+  if (!key) {
+    return fail(locked ? "is not PEM without a password" : "is not PEM");
+  }
+  return key;
 }
 
 }  // namespace hairpind
